@@ -1,0 +1,10 @@
+"""DeCUR: decoupling common and unique representations for multimodal self-supervised learning (arXiv 2309.05300), on OpenMMLab.
+
+Importing the package registers its models, datasets, transforms, hooks and metrics, so a config needs only
+``custom_imports = dict(imports=['decur'])``.
+"""
+from . import compat  # noqa: F401, I001  must run before anything imports torchvision
+from . import datasets, engine, evaluation, models, transforms, weights  # noqa: F401
+from .version import __version__
+
+__all__ = ['__version__']
