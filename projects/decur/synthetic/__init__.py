@@ -1,0 +1,1 @@
+"""Worlds we can make: data sets with known contents."""

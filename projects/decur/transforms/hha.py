@@ -7,7 +7,7 @@ Images" (CVPR 2013, section 5.1). Constants and corner cases are those of the au
 import cv2
 import numpy as np
 
-from ..errors import DataError
+from decur.errors import DataError
 
 #: Window radii in pixels of the plane fits: for the angle channel, and for the gravity estimate.
 NORMAL_RADIUS, GRAVITY_RADIUS = 3, 10
