@@ -1,1 +1,1 @@
-"""Worlds we can make: data sets with known contents."""
+"""Worlds that can be made: RGB-D rooms and others, for tests, the quickstart and controlled experiments."""
