@@ -1,4 +1,5 @@
-"""Heads: late-fusion classifier, multi-level FCN, CMX decoder."""
+"""Heads for transfer."""
 from .cmx_decoder import CMXHead
+from .multi_level_fcn import MultiLevelFCNHead
 
-__all__ = ['CMXHead']
+__all__ = ['CMXHead', 'MultiLevelFCNHead']

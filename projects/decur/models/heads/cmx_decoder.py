@@ -12,13 +12,13 @@ from torch.nn import functional as F
 class CMXHead(BaseDecodeHead):
     """Every stage is mapped to ``channels``, resized to the first stage, concatenated (last stage first) and mixed by a 1x1 convolution.
 
-    It differs from mmseg's ``SegformerHead``: the maps of the stages are plain linear layers (no norm, no ReLU), the order is reversed, and the
-    mixing convolution has a bias (CMX, arXiv 2203.04838, section III-A, and its published code).
+    It differs from mmseg's ``SegformerHead``: the maps of the stages are plain linear layers (no norm, no ReLU), the order is reversed,
+    and the mixing convolution has a bias (CMX, arXiv 2203.04838, section III-A, and its published code).
 
-    A linear layer, a bilinear resize and a 1x1 convolution are all linear, and the resize acts on pixels while the others act on channels, so
-    they commute. The part of the mixing convolution that belongs to a stage is therefore multiplied into that stage's linear layer, applied at
-    the stage's own resolution, and the results are resized and added: the same numbers with a third of the decoder's operations and without the
-    ``4 * channels`` maps at full resolution.
+    A linear layer, a bilinear resize and a 1x1 convolution are all linear, and the resize acts on pixels while the others act on
+    channels, so they commute. The part of the mixing convolution that belongs to a stage is therefore multiplied into that stage's
+    linear layer, applied at the stage's own resolution, and the results are resized and added: the same numbers with a small part of
+    the operations, and without the ``4 * channels`` maps at full resolution.
 
     Args:
         in_channels (Sequence[int]): C_i of the stages.

@@ -1,8 +1,8 @@
 """What CMX puts between and behind two streams: feature rectification and feature fusion.
 
-Zhang et al., "CMX: Cross-Modal Fusion for RGB-X Semantic Segmentation with Transformers", arXiv 2203.04838, sections III-B and III-C. The order
-of the two modalities in the config is the paper's (RGB, X). Numbers agree with the published code for the same weights; the sums are arranged so
-that fewer and smaller intermediate tensors are made (each place says how).
+Zhang et al., "CMX: Cross-Modal Fusion for RGB-X Semantic Segmentation with Transformers", arXiv 2203.04838, sections III-B and III-C.
+The order of the two modalities in the config is the paper's (RGB, X). Numbers agree with the published code for the same weights; the
+sums are arranged so that fewer and smaller intermediate tensors are made (each place says how).
 """
 import math
 from collections.abc import Mapping
@@ -40,8 +40,8 @@ def _two(channels: Mapping, what: str) -> tuple:
 class CMXRectification(BaseModule):
     """Feature rectification module (FRM): each stream is corrected by the other, weighted per channel and per pixel.
 
-    With gates w in (0, 1) computed from both maps: ``a' = a + (lambda_c w_c[b] + lambda_s w_s[b]) b`` and the same with a and b exchanged, both from the
-    maps before rectification.
+    With gates w in (0, 1) computed from both maps: ``a' = a + (lambda_c w_c[b] + lambda_s w_s[b]) b`` and the same with a and b
+    exchanged, both from the maps before rectification.
 
     Args:
         channels (dict[str, int]): C of each of the two modalities; filled in by the backbone.
