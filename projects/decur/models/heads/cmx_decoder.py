@@ -30,7 +30,7 @@ class CMXHead(BaseDecodeHead):
         kwargs.setdefault('in_index', tuple(range(len(in_channels))))
         kwargs.setdefault('init_cfg', None)  # init_weights below
         super().__init__(in_channels, channels, input_transform='multiple_select',
-                         norm_cfg=norm_cfg or dict(type='SyncBN', requires_grad=True), **kwargs)
+                         norm_cfg=norm_cfg or dict(type='BN'), **kwargs)
         self.embed = nn.ModuleList(nn.Linear(c, channels) for c in self.in_channels)
         self.fuse = ConvModule(len(in_channels) * channels, channels, 1, bias=True, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)
 

@@ -143,7 +143,7 @@ class CMXFusion(BaseModule):
     Args:
         channels (dict[str, tuple[int]]): Channels of every stage of the two modalities; filled in by the backbone.
         num_heads (Sequence[int]): Heads at each stage. Defaults to (1, 2, 5, 8), those of the MiT encoders.
-        norm_cfg (dict): Norm of the merge. Defaults to ``SyncBN``, which is ``BN`` unless training is distributed.
+        norm_cfg (dict): Norm of the merge. Defaults to ``BN``; several processes convert it by the runner's ``sync_bn``.
 
     Raises:
         ConfigError: If there are not two modalities with the same channels, or the heads do not divide them.
@@ -159,7 +159,7 @@ class CMXFusion(BaseModule):
         sizes = channels[self.names[0]]
         if len(num_heads) != len(sizes):
             raise ConfigError(f'CMXFusion: {len(num_heads)} numbers of heads for {len(sizes)} stages.')
-        norm_cfg = norm_cfg or dict(type='SyncBN', requires_grad=True)
+        norm_cfg = norm_cfg or dict(type='BN')
         self.stages = nn.ModuleList(_Fusion(c, heads, norm_cfg) for c, heads in zip(sizes, num_heads))
         self.out_channels = tuple(sizes)
 
