@@ -16,7 +16,8 @@ def parse_args():
     parser.add_argument('--work-dir', help='where logs go; default work_dirs/<config name>')
     parser.add_argument('--show-dir', help='write pictures of input, label and prediction to this folder')
     parser.add_argument('--tta', action='store_true', help='multi-scale and flip, as the config\'s tta_pipeline says')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='override settings of the config')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='override settings of the config')
     parser.add_argument('--launcher', choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='how the processes were started')
     parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -27,8 +28,8 @@ def main():
     args = parse_args()
     cfg = prepare(load_config(args.config, args.cfg_options, args.work_dir), args.launcher)
     if not cfg.get('test_dataloader'):
-        raise ConfigError(f'{args.config} has no test_dataloader: it is a pretraining config. Test a transfer config that loads its encoders '
-                          '(model.backbone.pretrained=CHECKPOINT).')
+        raise ConfigError(f'{args.config} has no test_dataloader: it is a pretraining config. Test a transfer config that loads its '
+                          'encoders (model.backbone.pretrained=CHECKPOINT).')
     cfg.load_from = args.checkpoint
     # The encoders come from the checkpoint under test.
     if cfg.model.get('backbone', {}).get('pretrained'):

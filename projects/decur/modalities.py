@@ -48,7 +48,8 @@ def check_modalities(modalities: Mapping) -> dict:
             raise ConfigError(f'modality {name!r}: channels must be a positive integer, got {channels!r}.')
         for key in ('bands', 'mean', 'std'):
             value = entry.get(key)
-            if isinstance(value, Sequence) and not isinstance(value, str) and len(value) not in ({channels} if key == 'bands' else {1, channels}):
+            allowed = {channels} if key == 'bands' else {1, channels}
+            if isinstance(value, Sequence) and not isinstance(value, str) and len(value) not in allowed:
                 raise ConfigError(f'modality {name!r}: {key} has {len(value)} values for {channels} channels.')
     return entries
 

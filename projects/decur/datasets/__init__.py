@@ -1,5 +1,6 @@
 """Files on disk to sources by modality."""
 from decur.errors import DataError
+from decur.transforms.hha import depth_to_hha
 
 from .base import MultimodalDataset
 from .collate import multimodal_collate
@@ -8,5 +9,5 @@ from .readers import AutoReader, NpyReader, PillowReader, RasterioReader, build_
 
 __all__ = [
     'AutoReader', 'DataError', 'MultimodalDataset', 'NpyReader', 'PairedRasterDataset', 'PillowReader', 'RasterioReader', 'build_reader',
-    'multimodal_collate', 'tile_windows'
+    'depth_to_hha', 'multimodal_collate', 'tile_windows'
 ]

@@ -12,8 +12,8 @@ from decur.modalities import check_modalities
 class MultimodalDataset(BaseDataset):
     """Samples with a source per named modality.
 
-    A subclass implements ``load_data_list()`` and returns for each sample ``dict(sample_id=str, sources={name: source or None})`` and, where there
-    are labels, ``seg_source`` or ``gt_label``. The pipeline starts with :class:`~decur.transforms.LoadModalities`.
+    A subclass implements ``load_data_list()`` and returns for each sample ``dict(sample_id=str, sources={name: source or None})`` and,
+    where there are labels, ``seg_source`` or ``gt_label``. The pipeline starts with :class:`~decur.transforms.LoadModalities`.
 
     An index may be ``epoch * len(dataset) + i``, as :class:`~decur.engine.EpochSampler` draws it. With a seed (the sampler hands the run's
     over), NumPy's and Python's global generators are seeded with (seed, epoch, i) before the pipeline runs, so a sample depends on nothing
@@ -22,8 +22,8 @@ class MultimodalDataset(BaseDataset):
     Args:
         modalities (dict[str, dict]): Modality entries.
         data_root (str): The folder that all paths are relative to.
-        metainfo (dict, optional): ``classes`` and ``palette`` of the labels. With fewer or reordered ``classes`` than the dataset's own, labels are
-            mapped by name and what is left out becomes the ignore index.
+        metainfo (dict, optional): ``classes`` and ``palette`` of the labels. With fewer or reordered ``classes`` than the dataset's own,
+            labels are mapped by name and what is left out becomes the ignore index.
         num_samples (int, optional): Keep this many samples, drawn without replacement with ``subset_seed``.
         fraction (float, optional): The same as a share of the dataset, in (0, 1].
         subset_seed (int): Seed of that draw. Defaults to 0.
@@ -91,8 +91,8 @@ class MultimodalDataset(BaseDataset):
         """Draw the subset, without replacement; the chosen samples keep their order."""
         data = self.data_list
         if not data:
-            raise DataError(f'{type(self).__name__} found no samples under {self.data_root!r}. Check data_root, the folders and suffixes of the '
-                            'modalities, and the split.')
+            raise DataError(f'{type(self).__name__} found no samples under {self.data_root!r}. Check data_root, the folders and '
+                            'suffixes of the modalities, and the split.')
         count = self.num_samples
         if self.fraction is not None:
             count = max(1, round(self.fraction * len(data)))

@@ -18,7 +18,8 @@ def multimodal_collate(batch: Sequence) -> dict:
         batch (Sequence[dict]): ``inputs`` (``{name: (C, H, W)}`` or ``{name: [view, ...]}``) and ``data_samples``.
 
     Returns:
-        dict: ``inputs``: ``{name: (N, C, H, W)}`` or ``{name: [(N, C, H, W), ...]}``, in the dtype of the samples that are present (an absent
+        dict: ``inputs``: ``{name: (N, C, H, W)}`` or ``{name: [(N, C, H, W), ...]}``, in the dtype of the samples that are present (an
+            absent
         one is zeros); ``data_samples``: the list.
     """
     samples = [item['data_samples'] for item in batch]

@@ -16,8 +16,8 @@ class PairedRasterDataset(MultimodalDataset):
     """Files of the same name in one folder per modality; GeoTIFF, PNG, JPEG or ``.npy``.
 
     A modality's entry says where its files are: ``files=dict(folder='s1', suffix='.tif')``; a sample's file is
-    ``data_root/folder/<id><suffix>``. Several suffixes are tried in order. The ids come from a split file (one per line) or, without one, from the folder
-    of the first modality; ids may contain sub-folders.
+    ``data_root/folder/<id><suffix>``. Several suffixes are tried in order. The ids come from a split file (one per line) or, without
+    one, from the folder of the first modality; ids may contain sub-folders.
 
     The same class serves pretraining (no label folder) and segmentation.
 
@@ -27,10 +27,11 @@ class PairedRasterDataset(MultimodalDataset):
         split (str, optional): A text file of ids, relative to ``data_root``. Lines that are empty or start with ``#`` are left out.
         folder_prefix (str): Inserted before every folder (``'train/'`` for data split by folder). Defaults to ''.
         label (dict, optional): ``dict(folder=..., suffix=...)`` of the label rasters.
-        missing (str): What to do with an id whose file is missing in a modality: ``'error'`` (default), ``'skip'`` it, counted and listed, or ``'keep'``
-            it with the modality absent (pretraining with masked terms).
-        tile (dict, optional): Cut every raster into windows that are read one by one: ``dict(tile_size=(h, w), stride=(h, w), blocks='train' | 'test' | None,
-            test_share=0.25)`` in pixels, as :func:`tile_windows`; all rasters of a sample must have the same size.
+        missing (str): What to do with an id whose file is missing in a modality: ``'error'`` (default), ``'skip'`` it, counted and
+            listed, or ``'keep'`` it with the modality absent (pretraining with masked terms).
+        tile (dict, optional): Cut every raster into windows that are read one by one:
+            ``dict(tile_size=(h, w), stride=(h, w), blocks='train' | 'test' | None, test_share=0.25)`` in pixels, as
+            :func:`tile_windows`; all rasters of a sample must have the same size.
         **kwargs: As :class:`MultimodalDataset`.
 
     Raises:
@@ -58,7 +59,8 @@ class PairedRasterDataset(MultimodalDataset):
         """Find the files of every id."""
         root = Path(self.data_root)
         if not root.is_dir():
-            raise DataError(f'data_root {str(root)!r} is not a folder. Set it with --cfg-options train_dataloader.dataset.data_root=... or in the config.')
+            raise DataError(f'data_root {str(root)!r} is not a folder. Set it in the config or with '
+                            '--cfg-options train_dataloader.dataset.data_root=...')
         for name, entry in self.modalities.items():
             if not entry.get('files'):
                 raise ConfigError(f'modality {name!r} says not where its files are: add files=dict(folder=..., suffix=...).')
@@ -72,8 +74,8 @@ class PairedRasterDataset(MultimodalDataset):
                     absent[name] = tried
             if absent and self.missing == 'error':
                 name, tried = next(iter(absent.items()))
-                raise DataError(f'sample {sample_id!r}: modality {name!r} has no file {tried}. Add it, take the id out of the split, or set '
-                                "missing='skip'.")
+                raise DataError(f'sample {sample_id!r}: modality {name!r} has no file {tried}. Add it, take the id out of the split, '
+                                "or set missing='skip'.")
             if absent and (self.missing == 'skip' or len(absent) == len(sources)):
                 self.skipped[sample_id] = next(iter(absent.values()))
                 continue
@@ -134,7 +136,8 @@ class PairedRasterDataset(MultimodalDataset):
             sources = dict(sample['sources'], **({'label': sample['seg_source']} if 'seg_source' in sample else {}))
             sizes = {name: read_size(path) for name, path in sources.items() if path is not None}
             if len(set(sizes.values())) > 1:
-                raise DataError(f'sample {sample["sample_id"]!r} cannot be tiled: its rasters differ in size: {sizes}. Resample them to one grid.')
+                raise DataError(f'sample {sample["sample_id"]!r} cannot be tiled: its rasters differ in size: {sizes}. '
+                                'Resample them to one grid.')
             for window in tile_windows(next(iter(sizes.values())), **self.tile):
                 row, column = window[:2]
                 tile = dict(
@@ -154,8 +157,8 @@ def tile_windows(size: Sequence,
                  test_share: float = 0.25) -> list:
     """Windows ``(row, column, height, width)`` that cut an image; train and test windows never share a pixel.
 
-    For ``blocks='train'`` or ``'test'`` the image is cut in two along its width: the right ``test_share`` of it is the test block. Windows lie wholly inside
-    their block, so whatever the stride, a pixel belongs to one of the two only.
+    For ``blocks='train'`` or ``'test'`` the image is cut in two along its width: the right ``test_share`` of it is the test block.
+    Windows lie wholly inside their block, so whatever the stride, a pixel belongs to one of the two only.
 
     Args:
         size (Sequence[int]): Height and width of the image, pixels.
@@ -175,7 +178,8 @@ def tile_windows(size: Sequence,
     step = stride or tile_size
     cut = width - round(width * test_share)
     first, last = {None: (0, width), 'train': (0, cut), 'test': (cut, width)}[blocks]
-    windows = [(row, column, rows, columns) for row in range(0, height - rows + 1, step[0]) for column in range(first, last - columns + 1, step[1])]
+    windows = [(row, column, rows, columns) for row in range(0, height - rows + 1, step[0])
+               for column in range(first, last - columns + 1, step[1])]
     if not windows:
         raise ConfigError(f'no tile of {rows}x{columns} fits into columns {first}..{last} of an image of {height}x{width} pixels.')
     return windows

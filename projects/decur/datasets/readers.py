@@ -1,7 +1,7 @@
 """Readers: a source (a path, or a window of one) to an array ``(H, W, C)``.
 
-A reader is chosen by the modality's entry (``reader=dict(type=...)``) or, without one, by the file's suffix. Nothing here scales or reorders
-values: what is in the file is what comes out.
+A reader is chosen by the modality's entry (``reader=dict(type=...)``) or, without one, by the file's suffix. Nothing here scales or
+reorders values: what is in the file is what comes out.
 """
 from collections.abc import Mapping, Sequence
 from pathlib import Path

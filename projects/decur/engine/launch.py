@@ -42,8 +42,8 @@ def load_config(path: str, options: Mapping | None = None, work_dir: str | None 
 def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
     """Fit a config to the machine and start the process group where MMEngine cannot.
 
-    MMEngine sets a CUDA device before it starts a group, so on a CPU-only machine the (gloo) group is started here, and the model wrapper gets no
-    device. ``amp`` chooses bfloat16 autocast on a CPU and the config's (or float16) on a GPU.
+    MMEngine sets a CUDA device before it starts a group, so on a CPU-only machine the (gloo) group is started here, and the model
+    wrapper gets no device. ``amp`` chooses bfloat16 autocast on a CPU and the config's (or float16) on a GPU.
 
     Args:
         cfg (Config): As from :func:`load_config`.

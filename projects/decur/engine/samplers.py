@@ -1,7 +1,7 @@
 """Samplers whose draws depend on nothing but (seed, epoch): the same with any number of workers, and after resuming.
 
-They yield ``epoch * len(dataset) + index`` and hand the run's seed to the dataset, which seeds each sample's pipeline with (seed, epoch, index)
-(:meth:`decur.datasets.MultimodalDataset.prepare_data`).
+They yield ``epoch * len(dataset) + index`` and hand the run's seed to the dataset, which seeds each sample's pipeline with (seed, epoch,
+index) (:meth:`decur.datasets.MultimodalDataset.prepare_data`).
 """
 from collections.abc import Iterator
 

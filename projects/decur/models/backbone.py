@@ -1,7 +1,7 @@
 """The multimodal backbone: one stream per modality, stepped together stage by stage.
 
-Pretraining, its ablations, late fusion, the dual-branch FCN and CMX are configurations of this one class: they differ in what acts between the
-stages (``interactions``) and in whether the stage maps are fused (``fusion``). The parameters of a modality are always below
+Pretraining, its ablations, late fusion, the dual-branch FCN and CMX are configurations of this one class: they differ in what acts
+between the stages (``interactions``) and in whether the stage maps are fused (``fusion``). The parameters of a modality are always below
 ``streams.<name>``, so a stream's weights move between these models without renaming.
 """
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,8 @@ class MultimodalBackbone(BaseModule):
     Args:
         modalities (dict[str, dict]): Modality entries; of each, ``channels``, ``encoder``, ``attention`` and ``feature_channels`` are read.
         interactions (dict[int, dict], optional): Modules across streams by the stage after which they act,
-            ``{name: (N, C_i, H, W)}`` to the same keys and shapes; what they return enters the next stage. Built with ``channels={name: C_i}``.
+            ``{name: (N, C_i, H, W)}`` to the same keys and shapes; what they return enters the next stage. Built with
+            ``channels={name: C_i}``.
         fusion (dict, optional): A module ``(stage, {name: map}) -> map``, built with ``channels={name: (C_0, C_1, ...)}``.
             It sees the maps after the interactions and does not feed back. Defaults to None.
         out_indices (Sequence[int]): Stages that are returned. Defaults to all four.

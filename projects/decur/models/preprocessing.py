@@ -16,7 +16,8 @@ class MultimodalDataPreprocessor(BaseDataPreprocessor):
     """Normalise ``{name: tensors}`` with each modality's mean and standard deviation.
 
     Args:
-        modalities (dict[str, dict]): Entries; ``mean`` and ``std`` are in the units of the data that the pipeline leaves (0 and 1 if absent).
+        modalities (dict[str, dict]): Entries; ``mean`` and ``std`` are in the units of the data that the pipeline leaves (0 and 1 if
+            absent).
     """
 
     def __init__(self, modalities: Mapping, non_blocking: bool = True):
@@ -75,7 +76,8 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
 
     Args:
         modalities (dict[str, dict]): Entries; ``mean``, ``std`` per modality.
-        **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is applied after
+        **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is
+        applied after
             normalisation, so ``pad_val=0`` is each channel's mean.
     """
 
@@ -96,5 +98,6 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
         for x in data['inputs']:
             if x.shape[0] != len(self.mean):
                 sizes = {name: entry['channels'] for name, entry in self.modalities.items()}
-                raise DataError(f'an input of shape {tuple(x.shape)} does not have the {len(self.mean)} channels of the modalities {sizes}.')
+                raise DataError(f'an input of shape {tuple(x.shape)} does not have the {len(self.mean)} channels of the modalities '
+                                f'{sizes}.')
         return super().forward(data, training)

@@ -15,8 +15,9 @@ _INTERPOLATION = dict(nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicu
 class ConcatModalities(BoundTransform):
     """Concatenate the images along channels, in the order of the entries.
 
-    Needs ``images``; adds ``img`` ``(H, W, sum C)``, ``img_shape`` and ``ori_shape``. An image of another size than the reference (the label map, or
-    else the first modality) is resized to it with the ``interpolation`` of its entry (``'bilinear'``; ``'nearest'`` for depth with holes).
+    Needs ``images``; adds ``img`` ``(H, W, sum C)``, ``img_shape`` and ``ori_shape``. An image of another size than the reference (the
+    label map, or else the first modality) is resized to it with the ``interpolation`` of its entry (``'bilinear'``; ``'nearest'`` for
+    depth with holes).
 
     Args:
         resize (bool): Allow different sizes. With False they are an error. Defaults to True.

@@ -52,8 +52,8 @@ class LoadModalities(BoundTransform):
                 continue
             image = self.readers[name](source)
             if image.ndim != 3 or image.shape[2] != entry['channels']:
-                raise DataError(f'{source}: modality {name!r} has {entry["channels"]} channels, the file has shape {image.shape} (H, W, C). '
-                                'Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
+                raise DataError(f'{source}: modality {name!r} has {entry["channels"]} channels, the file has shape {image.shape} '
+                                '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
             for step in self.radiometry[name]:
                 image = step(image)
             results['images'][name] = image
@@ -93,8 +93,8 @@ class LoadLabelMap(BoundTransform):
             raise DataError(f'sample {results.get("sample_id")!r} has no label: give the dataset label=dict(folder=..., suffix=...).')
         label = self.reader(source)
         if label.shape[2] != 1 or label.dtype.kind not in 'iu':
-            raise DataError(f'{source}: a label must be one integer band, got {label.shape[2]} of {label.dtype}. A colour-coded PNG must be '
-                            'converted to class ids first (a palette PNG is fine).')
+            raise DataError(f'{source}: a label must be one integer band, got {label.shape[2]} of {label.dtype}. A colour-coded PNG '
+                            'must be converted to class ids first (a palette PNG is fine).')
         label = label[..., 0].astype(np.int64)
         ignore = label == self.ignore_index
         if self.reduce_zero_label:
@@ -105,8 +105,9 @@ class LoadLabelMap(BoundTransform):
             if wrong.any():
                 ids = np.unique(label[wrong] + int(self.reduce_zero_label))
                 allowed = f'{int(self.reduce_zero_label)}..{self.num_classes - 1 + int(self.reduce_zero_label)}'
+                void = ', 0 = no label' if self.reduce_zero_label else ''
                 raise DataError(f'{source}: label id(s) {ids[:8].tolist()} are outside the {self.num_classes} classes ({allowed}, ignore '
-                                f'{self.ignore_index}{", 0 = no label" if self.reduce_zero_label else ""}). Correct the classes or the file.')
+                                f'{self.ignore_index}{void}). Correct the classes or the file.')
         if self.label_map is not None:
             table = np.full(self.num_classes, self.ignore_index, np.int64)
             for old, new in self.label_map.items():

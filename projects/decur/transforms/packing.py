@@ -18,8 +18,8 @@ def to_tensor(image: np.ndarray) -> torch.Tensor:
 class PackModalities(BoundTransform):
     """Pack ``views`` (or, without views, ``images``) by modality.
 
-    Returns ``dict(inputs={name: [view, ...] or image}, data_samples=DataSample)``, tensors ``(C, h, w)``. A modality that is absent is packed as
-    zeros and marked in ``data_sample.present`` (``{name: bool}``), so a batch can always be stacked.
+    Returns ``dict(inputs={name: [view, ...] or image}, data_samples=DataSample)``, tensors ``(C, h, w)``. A modality that is absent is
+    packed as zeros and marked in ``data_sample.present`` (``{name: bool}``), so a batch can always be stacked.
 
     Args:
         meta_keys (Sequence[str]): What of the results goes into the data sample. Defaults to ``('sample_id', )``.

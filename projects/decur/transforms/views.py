@@ -15,8 +15,8 @@ class MakeViews(BoundTransform):
     Needs ``images``; adds ``views`` (``{name: [array (h, w, C), ...]}``; None for an absent modality).
 
     Args:
-        aligned (bool): One crop box and flip per view for all modalities, so that view v of every modality shows the same ground. As published,
-            every modality draws its own. Defaults to False.
+        aligned (bool): One crop box and flip per view for all modalities, so that view v of every modality shows the same ground. As
+            published, every modality draws its own. Defaults to False.
         num_views (int): Views per modality. Defaults to 2.
     """
 
@@ -28,7 +28,8 @@ class MakeViews(BoundTransform):
         super().bind(modalities, dataset)
         missing = [name for name, entry in modalities.items() if not entry.get('augmentation')]
         if missing:
-            raise ConfigError(f'modality {missing} has no augmentation: add augmentation=dict(type="ViewAugmentation", size=...) to its entry.')
+            raise ConfigError(f'modality {missing} has no augmentation: add augmentation=dict(type="ViewAugmentation", size=...) to '
+                              'its entry.')
         self.augmentations = {
             name: TRANSFORMS.build(dict(entry['augmentation'], type=entry['augmentation'].get('type', 'ViewAugmentation')))
             for name, entry in modalities.items()

@@ -76,7 +76,8 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         if problems:
             shown = '\n  '.join(problems[:12])
             raise WeightsError(f'{path}: the encoder of modality {source_name or name!r} does not fit the model, nothing was loaded '
-                               f'({len(problems)} of {len(target)} keys):\n  {shown}\nGive the modality the same encoder and channels as in pretraining.')
+                               f'({len(problems)} of {len(target)} keys):\n  {shown}\n'
+                               'Give the modality the same encoder and channels as in pretraining.')
         states[name] = state
     for name, state in states.items():
         backbone.streams[name].load_state_dict(state, strict=True)

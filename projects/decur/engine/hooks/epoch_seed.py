@@ -9,8 +9,8 @@ from mmengine.registry import HOOKS
 class EpochSeedHook(Hook):
     """Seed torch's generators at the start of every epoch, or of every ``interval`` iterations of an iteration-based run.
 
-    MMEngine seeds once, at the start of the process, so a resumed run would draw the first epoch's numbers again. Data are seeded per sample by
-    the samplers of :mod:`decur.engine.samplers` and do not depend on this hook.
+    MMEngine seeds once, at the start of the process, so a resumed run would draw the first epoch's numbers again. Data are seeded per
+    sample by the samplers of :mod:`decur.engine.samplers` and do not depend on this hook.
 
     Args:
         interval (int): For iteration-based loops: reseed every so many iterations. Checkpoint intervals should be multiples

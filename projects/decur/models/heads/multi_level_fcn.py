@@ -12,9 +12,9 @@ from torch.nn import functional as F
 class MultiLevelFCNHead(BaseDecodeHead):
     """Score maps from several stages, added.
 
-    B.2 concatenates the modalities' maps (:class:`ConcatFusion` does), upsamples them to the input size and applies a 1x1 convolution to each. A 1x1
-    convolution and bilinear interpolation commute, so the convolution comes first here: the same numbers for a fraction of the memory. Score
-    maps are summed at the size of the largest; mmseg upsamples the sum to the image.
+    B.2 concatenates the modalities' maps (:class:`ConcatFusion` does), upsamples them to the input size and applies a 1x1 convolution to
+    each. A 1x1 convolution and bilinear interpolation commute, so the convolution comes first here: the same numbers for a fraction of
+    the memory. Score maps are summed at the size of the largest; mmseg upsamples the sum to the image.
 
     Args:
         in_channels (Sequence[int]): Channels of the maps (sums over the modalities).

@@ -1,5 +1,7 @@
 """Stages of mmpretrain's ResNets: stem, then ``layer1`` .. ``layer4``."""
+from mmengine.registry import MODELS
 from mmpretrain.models.backbones import ResNet, ResNet_CIFAR
+from mmpretrain.models.backbones.resnet import BasicBlock
 from torch import Tensor
 
 from .stream import Stepper, register_stepper
@@ -40,3 +42,16 @@ class SmallResNetStepper(ResNetStepper):
         """3x3 convolution, norm and ReLU at full resolution."""
         net = self.backbone
         return net.relu(net.norm1(net.conv1(x)))
+
+
+@MODELS.register_module()
+class SmallResNet(ResNet_CIFAR):
+    """A residual network of one basic block per stage, for images of 32 to 96 pixels and machines without a GPU.
+
+    As mmpretrain's ``ResNet_CIFAR`` (3x3 stem, no pooling) with ``depth=10``; strides and widths are options as there.
+    """
+
+    arch_settings = {**ResNet_CIFAR.arch_settings, 10: (BasicBlock, (1, 1, 1, 1))}
+
+    def __init__(self, depth: int = 10, **kwargs):
+        super().__init__(depth, **kwargs)

@@ -1,8 +1,8 @@
 """A stream: one modality's encoder, stepped stage by stage, with attention after any stage.
 
 The encoder itself stays the library's (mmpretrain ``ResNet``, mmseg ``MixVisionTransformer``, ...). How it is cut into stages is told by a
-:class:`Stepper` that is registered for its class, so a stream adds no parameters of its own and a checkpoint keeps the library's key names below
-``streams.<name>.encoder``.
+:class:`Stepper` that is registered for its class, so a stream adds no parameters of its own and a checkpoint keeps the library's key
+names below ``streams.<name>.encoder``.
 """
 import copy
 from collections.abc import Mapping
