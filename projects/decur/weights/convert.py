@@ -10,6 +10,7 @@ every key that does not fit and the reason. A component is taken whole or not at
 
 Attention inside a stream is never left out, because the encoder was trained with it.
 """
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -295,7 +296,8 @@ def assign(parsed: Parsed, names: Sequence[str], channels: Mapping, modality: st
                            f'{ {name: channels[name] for name in names} }. Say which modality it is for: --modality NAME.')
     if all(isinstance(key, int) for key in keys):
         if len(names) != len(keys) and modality is None:
-            raise WeightsError(f'{parsed.path} has {len(keys)} encoders, the config the modalities {list(names)}; cannot tell which is which.')
+            raise WeightsError(f'{parsed.path} has {len(keys)} encoders, the config the modalities {list(names)}; cannot tell which is '
+                               'which.')
         pairs = dict(zip(names, keys))
     else:
         pairs = {name: name for name in names if name in parsed.encoders}
@@ -409,10 +411,9 @@ def fit(parsed: Parsed, model: nn.Module, modality: str | None = None, attention
             problems.append(f'{prefix}.*: the config has no such modality')
         else:
             report.left_out[prefix] = f'{len(state)} tensors; the model has no such part'
-    grouped = {}
-    for key, why in parsed.dropped.items():
-        grouped.setdefault(why, []).append(key)
-    report.left_out.update({f'{keys[0]}{f" and {len(keys) - 1} more" if len(keys) > 1 else ""}': why for why, keys in grouped.items()})
+    for why in dict.fromkeys(parsed.dropped.values()):
+        keys = [key for key, reason in parsed.dropped.items() if reason == why]
+        report.left_out[keys[0] + (f' and {len(keys) - 1} more' if len(keys) > 1 else '')] = why
     if problems:
         shown = '\n  '.join(problems[:40] + ([f'... and {len(problems) - 40} more'] if len(problems) > 40 else []))
         raise WeightsError(f'{parsed.path} ({parsed.kind}) does not fit the model of the config; nothing was written. '
@@ -452,14 +453,19 @@ def build_model(cfg, seed: int = 0) -> nn.Module:
     model_cfg = dict(cfg.model)
     if model_cfg.get('backbone'):
         model_cfg['backbone'] = dict(model_cfg['backbone'], pretrained=None)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        model = MODELS.build(model_cfg)
-        for module in model.modules():
-            cfg_init = getattr(module, 'init_cfg', None)
-            if isinstance(cfg_init, Mapping) and cfg_init.get('type') == 'Pretrained':
-                module.init_cfg = None
-        model.init_weights()
+    quiet = logging.root.manager.disable
+    logging.disable(logging.INFO)  # MMEngine logs every tensor that it initialises
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            model = MODELS.build(model_cfg)
+            for module in model.modules():
+                init_cfg = getattr(module, 'init_cfg', None)
+                if isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained':
+                    module.init_cfg = None
+            model.init_weights()
+    finally:
+        logging.disable(quiet)
     return model
 
 
