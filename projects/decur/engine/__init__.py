@@ -1,0 +1,8 @@
+"""What drives training: launching, samplers, optimisers, hooks."""
+from . import hooks  # noqa: F401
+from .amp import CpuBf16OptimWrapper
+from .distributed import GlooDistributedDataParallel
+from .launch import load_config, prepare
+from .samplers import EpochInfiniteSampler, EpochSampler
+
+__all__ = ['CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'GlooDistributedDataParallel', 'load_config', 'prepare']

@@ -1,0 +1,1 @@
+"""Set-wide metrics and scores."""

@@ -1,0 +1,10 @@
+"""Encoders in streams, what acts between them, projectors, objectives and heads."""
+from . import heads, interactions, objectives, streams  # noqa: F401
+from .backbone import MultimodalBackbone
+from .preprocessing import MultimodalDataPreprocessor, MultimodalSegDataPreprocessor
+from .pretraining import MultimodalPretraining
+from .projector import MultimodalProjector
+
+__all__ = [
+    'MultimodalBackbone', 'MultimodalDataPreprocessor', 'MultimodalPretraining', 'MultimodalProjector', 'MultimodalSegDataPreprocessor'
+]

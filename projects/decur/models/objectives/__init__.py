@@ -1,0 +1,1 @@
+"""Pretraining objectives: each a pure function of named embeddings and a thin registered module."""

@@ -1,0 +1,20 @@
+# What every run shares: the package, logging, checkpoints, seeds.
+custom_imports = dict(imports=['decur'], allow_failed_imports=False)
+default_hooks = dict(
+    runtime_info=dict(type='RuntimeInfoHook'),
+    timer=dict(type='IterTimerHook'),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # Two are kept, so that one is whole even if the run is killed while the other is written.
+    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_last=True))
+custom_hooks = [dict(type='EpochSeedHook')]
+env_cfg = dict(
+    cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
+# TensorBoard: --cfg-options visualizer.vis_backends.1.type=TensorboardVisBackend, or a list in a child config.
+visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
+log_processor = dict(type='LogProcessor', window_size=10)
+log_level = 'INFO'
+randomness = dict(seed=0)
+load_from = None
+resume = False

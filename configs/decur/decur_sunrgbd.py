@@ -1,0 +1,1 @@
+_base_ = './decur_resnet50_sunrgbd.py'

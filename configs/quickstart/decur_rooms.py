@@ -1,0 +1,21 @@
+# DeCUR on generated rooms of 64x64 pixels with a small ResNet, for two CPU cores.
+_base_ = '../decur/decur_resnet50_sunrgbd.py'
+encoder = dict(_delete_=True, type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2))
+model = dict(
+    backbone=dict(modalities=dict(rgb=dict(encoder=encoder), hha=dict(encoder=encoder))),
+    neck=dict(hid_channels=1024, out_channels=1024),
+    head=dict(common_dim=768))
+views = dict(size=48, scale=(0.4, 1.0))
+train_dataloader = dict(
+    batch_size=64,
+    num_workers=1,
+    dataset=dict(
+        data_root='data/rooms',
+        modalities=dict(rgb=dict(augmentation=views), hha=dict(augmentation=views)),
+        # One crop for both modalities: better on these scenes than a crop of its own for each.
+        pipeline=[dict(type='LoadModalities'), dict(type='MakeViews', aligned=True), dict(type='PackModalities')]))
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.01), paramwise_cfg=dict(_delete_=True))
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=20, by_epoch=True, convert_to_iter_based=True)]
+train_cfg = dict(max_epochs=20)
+default_hooks = dict(logger=dict(interval=10))

@@ -1,0 +1,25 @@
+"""Mixed precision on a CPU, where MMEngine's ``AmpOptimWrapper`` refuses to run."""
+from contextlib import contextmanager
+
+import torch
+from mmengine.optim import OptimWrapper
+from mmengine.registry import OPTIM_WRAPPERS
+
+
+@OPTIM_WRAPPERS.register_module()
+class CpuBf16OptimWrapper(OptimWrapper):
+    """Forward in bfloat16 autocast; no loss scale is needed, since bfloat16 has float32's range.
+
+    Args:
+        dtype (str): Kept for configs written for ``AmpOptimWrapper``; anything but ``'bfloat16'`` is ignored. Defaults to ``'bfloat16'``.
+        **kwargs: As MMEngine's ``OptimWrapper``.
+    """
+
+    def __init__(self, dtype: str = 'bfloat16', **kwargs):
+        super().__init__(**kwargs)
+
+    @contextmanager
+    def optim_context(self, model):
+        """Autocast the forward pass."""
+        with super().optim_context(model), torch.autocast('cpu', dtype=torch.bfloat16):
+            yield

@@ -1,0 +1,106 @@
+"""Start a run: one process or many, on GPUs or on a CPU-only machine, from one config.
+
+``tools/train.py`` and ``tools/test.py`` call :func:`load_config` and :func:`prepare`, then MMEngine's Runner.
+"""
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.dist import is_distributed
+
+from decur.errors import ConfigError
+
+
+def load_config(path: str, options: Mapping | None = None, work_dir: str | None = None) -> Config:
+    """Read a config, apply ``--cfg-options`` and settle the work directory.
+
+    Args:
+        path (str): The config file.
+        options (dict, optional): Overrides by dotted key.
+        work_dir (str, optional): Where logs and checkpoints go. Defaults to the config's, or ``work_dirs/<config name>``.
+
+    Returns:
+        Config: Ready for :func:`prepare`.
+
+    Raises:
+        ConfigError: If the file does not exist.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f'config {path!r} does not exist.')
+    cfg = Config.fromfile(path)
+    if options:
+        cfg.merge_from_dict(dict(options))
+    if work_dir is not None:
+        cfg.work_dir = work_dir
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = os.path.join('work_dirs', Path(path).stem)
+    return cfg
+
+
+def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
+    """Fit a config to the machine and start the process group where MMEngine cannot.
+
+    MMEngine sets a CUDA device before it starts a group, so on a CPU-only machine the (gloo) group is started here, and the model
+    wrapper gets no device. ``amp`` chooses bfloat16 autocast on a CPU and the config's (or float16) on a GPU.
+
+    Args:
+        cfg (Config): As from :func:`load_config`.
+        launcher (str): ``'none'``, ``'pytorch'``, ``'slurm'`` or ``'mpi'``.
+        amp (bool): Train in mixed precision.
+
+    Returns:
+        Config: The same, changed in place.
+    """
+    cfg.launcher = launcher
+    on_cpu = not torch.cuda.is_available()
+    if launcher != 'none' and on_cpu:
+        start_cpu_group(launcher)
+    if is_distributed() and on_cpu:
+        wrapper = dict(cfg.get('model_wrapper_cfg') or {}, type='GlooDistributedDataParallel')
+        # torch's SyncBatchNorm is for GPUs; the wrapper's computes the same with gloo.
+        wrapper['sync_bn'] = cfg.pop('sync_bn', None) is not None
+        cfg.model_wrapper_cfg = wrapper
+    if amp:
+        wrapper = cfg.optim_wrapper
+        wrapper.type = 'CpuBf16OptimWrapper' if on_cpu else 'AmpOptimWrapper'
+        if not on_cpu:
+            wrapper.setdefault('loss_scale', 'dynamic')
+    elif on_cpu and cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper':
+        cfg.optim_wrapper.type = 'CpuBf16OptimWrapper'
+        cfg.optim_wrapper.pop('loss_scale', None)
+    return cfg
+
+
+def start_cpu_group(launcher: str) -> None:
+    """Start a gloo process group from the launcher's environment.
+
+    Raises:
+        ConfigError: If the launcher set no rank.
+    """
+    if is_distributed():
+        return
+    if launcher == 'slurm' and 'SLURM_PROCID' in os.environ:
+        os.environ.setdefault('RANK', os.environ['SLURM_PROCID'])
+        os.environ.setdefault('WORLD_SIZE', os.environ['SLURM_NTASKS'])
+        os.environ.setdefault('LOCAL_RANK', os.environ.get('SLURM_LOCALID', '0'))
+        os.environ.setdefault('MASTER_PORT', '29500')
+        nodes = os.environ.get('SLURM_JOB_NODELIST', os.environ.get('SLURM_NODELIST', '127.0.0.1'))
+        os.environ.setdefault('MASTER_ADDR', _first_host(nodes))
+    if launcher == 'mpi' and 'OMPI_COMM_WORLD_RANK' in os.environ:
+        os.environ.setdefault('RANK', os.environ['OMPI_COMM_WORLD_RANK'])
+        os.environ.setdefault('WORLD_SIZE', os.environ['OMPI_COMM_WORLD_SIZE'])
+        os.environ.setdefault('LOCAL_RANK', os.environ['OMPI_COMM_WORLD_LOCAL_RANK'])
+    missing = [key for key in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT') if key not in os.environ]
+    if missing:
+        raise ConfigError(f'launcher {launcher!r} set no {missing}: start with tools/dist_train.sh, tools/slurm_train.sh or torchrun.')
+    torch.distributed.init_process_group('gloo')
+
+
+def _first_host(nodes: str) -> str:
+    """First host of a Slurm node list such as ``node[01-04,07]``."""
+    head, bracket, rest = nodes.partition('[')
+    if not bracket or ',' in head:
+        return nodes.split(',')[0]
+    return head + rest.split(']')[0].split(',')[0].split('-')[0]

@@ -1,0 +1,132 @@
+"""What a modality is: the one vocabulary that datasets, transforms and models share.
+
+A modality is a named entry of a config, a plain dict (docs/architecture.md lists its keys). Every consumer takes the same mapping
+``{name: entry}`` and reads only the keys it knows. This file checks such a mapping and holds the only place where the two forms of a
+multimodal input meet: a dict of tensors and one tensor whose channels are concatenated in the order of the mapping.
+"""
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+
+from .errors import ConfigError
+
+#: The keys an entry may have. A key outside this list is a typing error and stops the build.
+ENTRY_KEYS = frozenset({
+    'channels', 'bands', 'files', 'reader', 'radiometry', 'mean', 'std', 'channel_order', 'interpolation', 'augmentation', 'encoder',
+    'attention', 'feature_channels', 'meta',
+})
+
+
+def check_modalities(modalities: Mapping) -> dict:
+    """Check a mapping of modality entries and return it as a plain dict.
+
+    Args:
+        modalities (Mapping[str, dict]): Entries by name. An entry that is None was removed by a child config and is left out.
+
+    Returns:
+        dict[str, dict]: The entries in their order.
+
+    Raises:
+        ConfigError: If there is no modality, a name cannot name a parameter, an entry has no channel count, has a key nobody reads, or
+            has bands or statistics of another length than its channels.
+    """
+    if not isinstance(modalities, Mapping):
+        raise ConfigError(f'modalities must be a dict of entries by name, got {type(modalities).__name__}. '
+                          'Write modalities=dict(rgb=dict(channels=3, ...), ...).')
+    entries = {name: dict(entry) for name, entry in modalities.items() if entry is not None}
+    if not entries:
+        raise ConfigError('modalities is empty: name at least one, for example dict(rgb=dict(channels=3)).')
+    for name, entry in entries.items():
+        if not name.isidentifier():
+            raise ConfigError(f'{name!r} cannot name a modality: use letters, digits and underscores.')
+        unknown = sorted(set(entry) - ENTRY_KEYS)
+        if unknown:
+            raise ConfigError(f'modality {name!r}: unknown key(s) {unknown}. Known: {sorted(ENTRY_KEYS)}.')
+        channels = entry.get('channels')
+        if not isinstance(channels, int) or channels < 1:
+            raise ConfigError(f'modality {name!r}: channels must be a positive integer, got {channels!r}.')
+        for key in ('bands', 'mean', 'std'):
+            value = entry.get(key)
+            allowed = {channels} if key == 'bands' else {1, channels}
+            if isinstance(value, Sequence) and not isinstance(value, str) and len(value) not in allowed:
+                raise ConfigError(f'modality {name!r}: {key} has {len(value)} values for {channels} channels.')
+    return entries
+
+
+def select(modalities: Mapping, names: Sequence[str]) -> dict:
+    """Return the entries of ``names`` in that order.
+
+    Raises:
+        ConfigError: If a name is not among the modalities.
+    """
+    entries = check_modalities(modalities)
+    unknown = [name for name in names if name not in entries]
+    if unknown:
+        raise ConfigError(f'unknown modality {unknown}: this config has {list(entries)}.')
+    return {name: entries[name] for name in names}
+
+
+def band_names(name: str, entry: Mapping) -> tuple:
+    """Names of an entry's channels: its ``bands``, or ``<name>_1`` .. ``<name>_C``."""
+    return tuple(entry.get('bands') or (f'{name}_{i + 1}' for i in range(entry['channels'])))
+
+
+def statistics(entry: Mapping) -> tuple:
+    """Mean and standard deviation of an entry as float32 tensors of shape ``(C, 1, 1)``; 0 and 1 where the entry has none."""
+    channels = entry['channels']
+
+    def expand(value, default):
+        tensor = torch.as_tensor(default if value is None else value, dtype=torch.float32).reshape(-1, 1, 1)
+        return tensor.expand(channels, 1, 1).clone()
+
+    return expand(entry.get('mean'), 0.), expand(entry.get('std'), 1.)
+
+
+def concat(inputs: Mapping, modalities: Mapping, axis: int = 1):
+    """Concatenate arrays or tensors by modality along the channel axis, in the order of ``modalities``.
+
+    Args:
+        inputs (Mapping[str, Tensor | ndarray]): For example ``(N, C, H, W)`` tensors, or ``(H, W, C)`` arrays with ``axis=-1``.
+        modalities (Mapping[str, dict]): The entries; all must be in ``inputs``.
+        axis (int): The channel axis. Defaults to 1.
+
+    Returns:
+        Tensor | ndarray: With the sum of the channels along ``axis``.
+
+    Raises:
+        DataError: If a modality is missing.
+    """
+    from .errors import DataError
+    missing = [name for name in modalities if inputs.get(name) is None]
+    if missing:
+        raise DataError(f'modality {missing} is missing; got {[k for k, v in inputs.items() if v is not None]}.')
+    parts = [inputs[name] for name in modalities]
+    if isinstance(parts[0], np.ndarray):
+        dtype = np.result_type(*parts)
+        return np.concatenate([part.astype(dtype, copy=False) for part in parts], axis=axis)
+    return torch.cat(parts, dim=axis)
+
+
+def split(x, modalities: Mapping, axis: int = 1) -> dict:
+    """The inverse of :func:`concat`.
+
+    Args:
+        x (Tensor | ndarray): Channels concatenated in the order of ``modalities``.
+        modalities (Mapping[str, dict]): The entries.
+        axis (int): The channel axis. Defaults to 1.
+
+    Returns:
+        dict[str, Tensor | ndarray]: Views into ``x`` by modality.
+
+    Raises:
+        ConfigError: If ``x`` has another number of channels than the entries together.
+    """
+    sizes = {name: entry['channels'] for name, entry in modalities.items()}
+    if x.shape[axis] != sum(sizes.values()):
+        raise ConfigError(f'an input of shape {tuple(x.shape)} has {x.shape[axis]} channels along axis {axis}, '
+                          f'but the modalities have {sizes} = {sum(sizes.values())}. Concatenate them in this order.')
+    if isinstance(x, np.ndarray):
+        bounds = np.cumsum(list(sizes.values()))[:-1]
+        return dict(zip(sizes, np.split(x, bounds, axis=axis)))
+    return dict(zip(sizes, torch.split(x, list(sizes.values()), dim=axis)))

@@ -1,0 +1,103 @@
+"""Normalisation by modality on the device, for pretraining and classification (dicts) and for segmentation (one tensor)."""
+from collections.abc import Mapping
+
+import torch
+from mmengine.model import BaseDataPreprocessor
+from mmengine.registry import MODELS
+from mmseg.models import SegDataPreProcessor
+from torch import Tensor
+
+from decur.errors import ConfigError, DataError
+from decur.modalities import check_modalities, statistics
+
+
+@MODELS.register_module()
+class MultimodalDataPreprocessor(BaseDataPreprocessor):
+    """Normalise ``{name: tensors}`` with each modality's mean and standard deviation.
+
+    Args:
+        modalities (dict[str, dict]): Entries; ``mean`` and ``std`` are in the units of the data that the pipeline leaves (0 and 1 if
+            absent).
+    """
+
+    def __init__(self, modalities: Mapping, non_blocking: bool = True):
+        super().__init__(non_blocking=non_blocking)
+        self.modalities = check_modalities(modalities)
+        for name, entry in self.modalities.items():
+            mean, std = statistics(entry)
+            self.register_buffer(f'mean_{name}', mean, persistent=False)
+            self.register_buffer(f'std_{name}', std, persistent=False)
+
+    def normalize(self, name: str, x: Tensor) -> Tensor:
+        """``(x - mean) / std`` of one modality.
+
+        Args:
+            name (str): The modality.
+            x (Tensor): ``(N, C, H, W)`` of any dtype.
+
+        Returns:
+            Tensor: float32, channels-last in memory (the faster layout for convolutions on CPU and GPU).
+
+        Raises:
+            DataError: If the batch has another number of channels than the modality.
+        """
+        mean = getattr(self, f'mean_{name}')
+        if x.ndim != 4 or x.shape[1] != len(mean):
+            raise DataError(f'modality {name!r} has {len(mean)} channels, but its batch has shape {tuple(x.shape)}, '
+                            f'expected (N, {len(mean)}, H, W). Check channels in its entry against the files.')
+        x = x.to(dtype=torch.float32, memory_format=torch.channels_last)
+        return (x - mean) / getattr(self, f'std_{name}')
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Move a collated batch to the device and normalise it.
+
+        Args:
+            data (dict): ``inputs``: ``{name: (N, C, H, W)}`` or ``{name: [view, ...]}``; ``data_samples``: list, handed on.
+
+        Returns:
+            dict: The same structure, normalised.
+        """
+        inputs = self.cast_data(data['inputs'])
+        if not isinstance(inputs, Mapping):
+            raise ConfigError(f'inputs must be a dict by modality {list(self.modalities)}, got {type(inputs).__name__}: '
+                              'end the pipeline with PackModalities.')
+        unknown = [name for name in inputs if name not in self.modalities]
+        if unknown:
+            raise ConfigError(f'the data have modality {unknown}, the model only {list(self.modalities)}.')
+        out = {}
+        for name, value in inputs.items():
+            out[name] = self.normalize(name, value) if isinstance(value, Tensor) else [self.normalize(name, x) for x in value]
+        return dict(inputs=out, data_samples=data.get('data_samples'))
+
+
+@MODELS.register_module()
+class MultimodalSegDataPreprocessor(SegDataPreProcessor):
+    """mmseg's preprocessor with the statistics of several modalities, channels concatenated in their order.
+
+    Args:
+        modalities (dict[str, dict]): Entries; ``mean``, ``std`` per modality.
+        **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is
+        applied after
+            normalisation, so ``pad_val=0`` is each channel's mean.
+    """
+
+    def __init__(self, modalities: Mapping, **kwargs):
+        super().__init__(mean=None, std=None, **kwargs)
+        self.modalities = check_modalities(modalities)
+        pairs = [statistics(entry) for entry in self.modalities.values()]
+        self.register_buffer('mean', torch.cat([mean for mean, _ in pairs]), persistent=False)
+        self.register_buffer('std', torch.cat([std for _, std in pairs]), persistent=False)
+        self._enable_normalize = True
+
+    def forward(self, data: dict, training: bool = False) -> dict:
+        """Check the channels, then normalise, pad and stack as mmseg does.
+
+        Raises:
+            DataError: If an input has another number of channels than the modalities together.
+        """
+        for x in data['inputs']:
+            if x.shape[0] != len(self.mean):
+                sizes = {name: entry['channels'] for name, entry in self.modalities.items()}
+                raise DataError(f'an input of shape {tuple(x.shape)} does not have the {len(self.mean)} channels of the modalities '
+                                f'{sizes}.')
+        return super().forward(data, training)

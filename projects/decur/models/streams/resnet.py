@@ -1,0 +1,57 @@
+"""Stages of mmpretrain's ResNets: stem, then ``layer1`` .. ``layer4``."""
+from mmengine.registry import MODELS
+from mmpretrain.models.backbones import ResNet, ResNet_CIFAR
+from mmpretrain.models.backbones.resnet import BasicBlock
+from torch import Tensor
+
+from .stream import Stepper, register_stepper
+
+
+@register_stepper(ResNet)
+class ResNetStepper(Stepper):
+    """Cuts any mmpretrain ResNet (any depth, ``deep_stem`` included) at its residual layers."""
+
+    @property
+    def stage_channels(self) -> tuple:
+        """Output channels of the residual layers: 256, 512, 1024, 2048 for ResNet50."""
+        channels = []
+        for name in self.backbone.res_layers:
+            block = getattr(self.backbone, name)[-1]
+            channels.append(block.out_channels)
+        return tuple(channels)
+
+    def stem(self, x: Tensor) -> Tensor:
+        """7x7 convolution, norm, ReLU and max pooling: ``(N, C, H, W)`` to ``(N, 64, H/4, W/4)``."""
+        net = self.backbone
+        if net.deep_stem:
+            x = net.stem(x)
+        else:
+            x = net.relu(net.norm1(net.conv1(x)))
+        return net.maxpool(x)
+
+    def stage(self, index: int, x: Tensor) -> Tensor:
+        """Run one residual layer."""
+        return getattr(self.backbone, self.backbone.res_layers[index])(x)
+
+
+@register_stepper(ResNet_CIFAR)
+class SmallResNetStepper(ResNetStepper):
+    """The same for ``ResNet_CIFAR``, whose stem neither strides nor pools (small images)."""
+
+    def stem(self, x: Tensor) -> Tensor:
+        """3x3 convolution, norm and ReLU at full resolution."""
+        net = self.backbone
+        return net.relu(net.norm1(net.conv1(x)))
+
+
+@MODELS.register_module()
+class SmallResNet(ResNet_CIFAR):
+    """A residual network of one basic block per stage, for images of 32 to 96 pixels and machines without a GPU.
+
+    As mmpretrain's ``ResNet_CIFAR`` (3x3 stem, no pooling) with ``depth=10``; strides and widths are options as there.
+    """
+
+    arch_settings = {**ResNet_CIFAR.arch_settings, 10: (BasicBlock, (1, 1, 1, 1))}
+
+    def __init__(self, depth: int = 10, **kwargs):
+        super().__init__(depth, **kwargs)

@@ -1,0 +1,94 @@
+"""Writing generated data sets: files that appear whole or not at all, parallel jobs with progress, and a record of what was asked for."""
+import json
+import multiprocessing
+import os
+from pathlib import Path
+
+import cv2
+from mmengine.utils import ProgressBar
+
+from decur.errors import ConfigError, DataError
+
+RECORD = 'generated.json'
+
+
+def write_bytes(path, data):
+    """Write ``data`` to ``path`` at once: a reader, or a run after a kill, sees the whole file or none."""
+    path = Path(path)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    temporary.write_bytes(data)
+    os.replace(temporary, path)
+
+
+def write_png(path, image, compression=3):
+    """Write ``image`` ((H, W) or (H, W, 3) in RGB order, uint8 or uint16) as PNG, at once."""
+    image = image[..., ::-1] if image.ndim == 3 else image
+    ok, data = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
+    if not ok:
+        raise DataError(f'{path}: cannot encode an image of shape {image.shape} and type {image.dtype} as PNG')
+    write_bytes(path, data.tobytes())
+
+
+def write_json(path, value):
+    """Write ``value`` as JSON, at once."""
+    write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
+
+
+def start_record(out, record):
+    """Note in ``out`` (made if need be) what is generated there, and refuse to mix two data sets in a folder.
+
+    Args:
+        out (Path): The folder.
+        record (dict): What every file depends on: world, version of its generator, seed, size, ... (JSON values).
+
+    Raises:
+        ConfigError: ``out`` is a file, or holds a data set that was generated with another ``record``, or other files.
+    """
+    path = out / RECORD
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f'{out} is a file; give a folder to write to')
+    if path.exists():
+        found = json.loads(path.read_text())
+        if found != record:
+            different = {key: (found.get(key), record.get(key)) for key in {*found, *record} if found.get(key) != record.get(key)}
+            raise ConfigError(f'{out} holds a data set that was generated with other settings (there, asked for now): {different}; '
+                              'choose another folder or delete this one')
+        # What a killed run was in the middle of.
+        for leftover in out.rglob('.*.tmp'):
+            leftover.unlink()
+    else:
+        if out.is_dir() and any(out.iterdir()):
+            raise ConfigError(f'{out} is not empty and holds no {RECORD}; choose an empty or a new folder')
+        out.mkdir(parents=True, exist_ok=True)
+        write_json(path, record)
+
+
+def _one_thread():
+    cv2.setNumThreads(1)
+
+
+def run_jobs(function, jobs, workers=1, title=''):
+    """``[function(job) for job in jobs]`` in ``workers`` processes, with a progress bar that shows the time left.
+
+    ``function`` must be importable (module level, or a :func:`functools.partial` of such). With one worker it runs here.
+    """
+    jobs = list(jobs)
+    if title:
+        print(f'{title}: {len(jobs)} to do', flush=True)
+    if not jobs:
+        return []
+    bar, results = ProgressBar(len(jobs)), []
+
+    def collect(stream):
+        for result in stream:
+            results.append(result)
+            bar.update()
+
+    if workers <= 1:
+        collect(map(function, jobs))
+    else:
+        # Forked, since nothing here has started a thread yet and importing everything again takes longer than a small data set.
+        with multiprocessing.get_context('fork').Pool(workers, initializer=_one_thread) as pool:
+            collect(pool.imap(function, jobs, chunksize=max(1, min(8, len(jobs) // (4 * workers)))))
+    print(flush=True)
+    return results

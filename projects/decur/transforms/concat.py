@@ -1,0 +1,54 @@
+"""One image of all modalities, the form in which mmseg's transforms and models take them."""
+import cv2
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from decur.errors import DataError
+from decur.modalities import concat
+
+from .loading import BoundTransform
+
+_INTERPOLATION = dict(nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA)
+
+
+@TRANSFORMS.register_module()
+class ConcatModalities(BoundTransform):
+    """Concatenate the images along channels, in the order of the entries.
+
+    Needs ``images``; adds ``img`` ``(H, W, sum C)``, ``img_shape`` and ``ori_shape``. An image of another size than the reference (the
+    label map, or else the first modality) is resized to it with the ``interpolation`` of its entry (``'bilinear'``; ``'nearest'`` for
+    depth with holes).
+
+    Args:
+        resize (bool): Allow different sizes. With False they are an error. Defaults to True.
+    """
+
+    def __init__(self, resize: bool = True):
+        self.resize = resize
+
+    def transform(self, results: dict) -> dict:
+        """Concatenate.
+
+        Raises:
+            DataError: If a modality is absent, or the sizes differ and must not.
+        """
+        images = dict(results['images'])
+        first = next((image for image in images.values() if image is not None), None)
+        if first is None:
+            raise DataError(f'sample {results.get("sample_id")!r} has no modality at all.')
+        size = results['gt_seg_map'].shape if 'gt_seg_map' in results else first.shape[:2]
+        for name, image in images.items():
+            if image is None or image.shape[:2] == size:
+                continue
+            if not self.resize:
+                raise DataError(f'sample {results.get("sample_id")!r}: modality {name!r} is {image.shape[:2]}, expected {tuple(size)}.')
+            flag = _INTERPOLATION[self.modalities[name].get('interpolation', 'bilinear')]
+            resized = cv2.resize(image, (size[1], size[0]), interpolation=flag)
+            images[name] = resized[..., None] if resized.ndim == 2 else resized
+        try:
+            results['img'] = np.ascontiguousarray(concat(images, self.modalities, axis=-1))
+        except DataError as error:
+            raise DataError(f'sample {results.get("sample_id")!r}: {error}') from error
+        results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
+        results['img_path'] = str(results.get('sample_id', ''))
+        return results

@@ -1,0 +1,256 @@
+"""Read and write checkpoint files, without ever running code that a file holds.
+
+A ``.pth`` file is a pickle, and a pickle can run anything. :func:`load_file` reads one with ``torch.load(weights_only=True)`` and a
+short list of the further types that an MMEngine checkpoint holds (log buffers, NumPy scalars, the data set's meta information).
+Nothing falls back to the unsafe reader: importing :mod:`decur` puts :func:`load_file` behind MMEngine's ``load_from``, ``resume``,
+``init_cfg`` and ``load_checkpoint`` too, for local files and for http(s) addresses.
+"""
+import argparse
+import hashlib
+import os
+import pickle
+import re
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlparse
+
+import numpy as np
+import torch
+from mmengine.config import ConfigDict
+from mmengine.dist import barrier, is_main_process
+from mmengine.logging import HistoryBuffer
+from mmengine.runner import CheckpointLoader
+
+from ..errors import WeightsError
+
+#: Keys under which training programs put the weights, in the order in which they are looked for.
+WRAPPERS = ('state_dict', 'model', 'module')
+
+# The statistics that a HistoryBuffer pickles by name. Protocol 2 writes them as getattr(HistoryBuffer, name); giving the file the real
+# ``getattr`` would let it reach any attribute of any allowed type.
+_STATISTICS = ('min', 'max', 'mean', 'current')
+
+
+def _statistic(owner, name):
+    """Stand for ``getattr`` while a file is read: only the four statistics of a log buffer."""
+    if owner is not HistoryBuffer or name not in _STATISTICS:
+        raise pickle.UnpicklingError(f'Unsupported global: GLOBAL getattr({owner!r}, {name!r})')
+    return getattr(owner, name)
+
+
+def _allowed() -> list:
+    """The types beside tensors and plain containers that a checkpoint may hold; none of them runs code of the file's choice."""
+    multiarray = np._core.multiarray
+    allowed = [slice, np.ndarray, np.dtype, HistoryBuffer, ConfigDict, argparse.Namespace, (_statistic, 'builtins.getattr')]
+    for name in ('_reconstruct', 'scalar'):
+        # Files written under numpy 1 name the old module.
+        allowed += [(getattr(multiarray, name), f'{package}.multiarray.{name}') for package in ('numpy._core', 'numpy.core')]
+    allowed += [dtype for dtype in vars(np.dtypes).values() if isinstance(dtype, type) and issubclass(dtype, np.dtype)]
+    return allowed
+
+
+def load_file(path, map_location='cpu') -> dict:
+    """Read a checkpoint file as it is, running no code from it.
+
+    Args:
+        path (str or Path): A ``.pth``/``.pt`` file of ``torch.save`` (new or old format) or a ``.safetensors`` file.
+        map_location: Where the tensors go, as in :func:`torch.load`; a device or its name for safetensors.
+
+    Returns:
+        dict: What the file holds. A safetensors file gives ``{name: tensor}``.
+
+    Raises:
+        WeightsError: If the file is missing, is no checkpoint, is damaged or truncated, or holds anything but weights and plain data.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise WeightsError(f'{path}: no such checkpoint file.')
+    with open(path, 'rb') as file:
+        head = file.read(16)
+    if not head:
+        raise WeightsError(f'{path}: the file is empty. Copy or download it again.')
+    if path.suffix == '.safetensors':
+        return _load_safetensors(path, map_location)
+    # 'PK' opens a zip archive (torch >= 1.6), 0x80 a pickle (older torch).
+    if head[:2] != b'PK' and head[0] != 0x80:
+        hint = ''
+        if head.startswith(b'version https:/'):
+            hint = ' It is a Git LFS pointer: fetch the file itself with `git lfs pull`.'
+        elif head.lstrip().startswith(b'<'):
+            hint = ' It looks like a web page: the download went wrong.'
+        raise WeightsError(f'{path}: not a checkpoint (it starts with {head!r}); expected a file of torch.save or a .safetensors file.'
+                           f'{hint}')
+    try:
+        with torch.serialization.safe_globals(_allowed()):
+            content = torch.load(path, map_location=map_location, weights_only=True)
+    except Exception as error:  # damaged files raise anything: EOFError, KeyError, RuntimeError, UnicodeDecodeError, ...
+        raise _explain(path, error) from error
+    if not isinstance(content, Mapping):
+        raise WeightsError(f'{path}: not a checkpoint; it holds a {type(content).__name__}, expected a dict of tensors or a dict that '
+                           f'has one under {", ".join(WRAPPERS)}.')
+    return content
+
+
+def _explain(path, error) -> WeightsError:
+    text = str(error)
+    if isinstance(error, pickle.UnpicklingError):
+        found = re.search(r'GLOBAL (.+?) (?:was not|whose module)', text) or re.search(r'GLOBAL (\S.*)', text)
+        if found or 'unrecognized function' in text or 'Can only' in text:
+            what = found.group(1).strip() if found else text.splitlines()[-1]
+            return WeightsError(f'{path}: refused, because the file holds {what}, which is not weights; reading it could run code. '
+                                'If you trust where it comes from, save its tensors alone: torch.save(model.state_dict(), ...) or a '
+                                '.safetensors file.')
+    if 'TorchScript' in text:
+        return WeightsError(f'{path}: a TorchScript archive, which holds code. Save the state_dict of the model instead.')
+    if zipfile.is_zipfile(path) and 'data.pkl' in text:
+        return WeightsError(f'{path}: a zip archive, but not one of torch.save ({text.splitlines()[0]}).')
+    reason = f'{type(error).__name__}: {text.splitlines()[0][:200]}' if text else type(error).__name__
+    return WeightsError(f'{path}: the file is truncated or damaged ({reason}). Copy or download it again.')
+
+
+def _load_safetensors(path, map_location) -> dict:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file as load_safetensors
+    try:
+        content = load_safetensors(path)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f'{path}: not a safetensors file, or truncated ({error}). Copy or download it again.') from error
+    if map_location is None or str(map_location) == 'cpu':
+        return content
+    if callable(map_location):
+        raise WeightsError(f'{path}: a .safetensors file needs a device as map_location, not a function.')
+    return {name: tensor.to(map_location) for name, tensor in content.items()}
+
+
+def unwrap(checkpoint, path='checkpoint') -> dict:
+    """Take the weights out of what a training program saved.
+
+    Looks under ``state_dict``, ``model`` and ``module``, one inside another if need be, and drops a ``module.`` prefix that every key has
+    (``DistributedDataParallel``).
+
+    Args:
+        checkpoint (dict): What :func:`load_file` returned.
+        path (str or Path): Named in errors.
+
+    Returns:
+        dict: ``{name: tensor}``, in the file's order.
+
+    Raises:
+        WeightsError: If there are no weights, or something that is not a tensor stands among them.
+    """
+    weights = checkpoint
+    while True:
+        inner = next((weights[key] for key in WRAPPERS if isinstance(weights.get(key), Mapping)), None)
+        if inner is None:
+            break
+        weights = inner
+    wrong = [str(key) for key, value in weights.items() if not isinstance(value, torch.Tensor)]
+    if not weights or len(wrong) == len(weights):
+        raise WeightsError(f'{path}: found no weights; its keys are {_some(weights)}. Expected tensors, or a dict of tensors under '
+                           f'{", ".join(WRAPPERS)}.')
+    if wrong:
+        raise WeightsError(f'{path}: not tensors: {_some(wrong)}. Expected nothing but tensors among the weights.')
+    if all(key.startswith('module.') for key in weights):
+        weights = {key[len('module.'):]: value for key, value in weights.items()}
+    return dict(weights)
+
+
+def _some(names, limit=8) -> str:
+    """Name the first few, and say how many more there are."""
+    names = [str(name) for name in names]
+    more = f' and {len(names) - limit} more' if len(names) > limit else ''
+    return ', '.join(names[:limit]) + more
+
+
+def save_file(content, path, metadata=None) -> Path:
+    """Write a checkpoint so that a stop half-way leaves no half file.
+
+    Args:
+        content (dict): For ``.safetensors`` ``{name: tensor}``; otherwise anything :func:`torch.save` takes.
+        path (str or Path): Where to. The suffix chooses the format. Folders are made.
+        metadata (dict[str, str], optional): Stored in the head of a safetensors file.
+
+    Returns:
+        Path: ``path``.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # In the same folder, so that the rename is atomic.
+    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    os.close(handle)
+    try:
+        if path.suffix == '.safetensors':
+            from safetensors.torch import save_file as save_safetensors
+            # safetensors refuses views that share memory and wants contiguous tensors.
+            save_safetensors({name: tensor.detach().contiguous().clone() for name, tensor in content.items()}, temporary,
+                             metadata={str(k): str(v) for k, v in (metadata or {}).items()} or None)
+        else:
+            torch.save(content, temporary)
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it readable by its owner only
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return path
+
+
+# MMEngine prints the loaders' names without their first ten letters: 'Loads checkpoint by local backend'.
+def load_from_local(filename, map_location=None):
+    """MMEngine's loader of local checkpoints, through :func:`load_file`."""
+    return load_file(filename, map_location=map_location)
+
+
+def load_from_http(filename, map_location=None):
+    """MMEngine's loader of checkpoints at an http(s) address: fetched once into torch's hub folder, then read by :func:`load_file`."""
+    return load_file(download(filename), map_location=map_location)
+
+
+def download(url, sha256=None) -> Path:
+    """Fetch a checkpoint into ``$TORCH_HOME/hub/checkpoints`` unless it is there.
+
+    In a distributed run the first process fetches and the others wait.
+
+    Args:
+        url (str): http(s) address.
+        sha256 (str, optional): The digest (or its first letters) that the file must have.
+
+    Returns:
+        Path: The local file.
+
+    Raises:
+        WeightsError: If it cannot be fetched or has another digest.
+    """
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    path = folder / Path(urlparse(url).path).name
+    failure = None
+    if is_main_process() and not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            # Writes to a temporary file, checks the digest, then renames.
+            torch.hub.download_url_to_file(url, str(path), sha256, progress=os.isatty(2))
+        except (OSError, RuntimeError) as error:
+            failure = error
+    barrier()
+    if path.is_file() and sha256:
+        check_sha256(path, sha256)
+    if not path.is_file():
+        raise WeightsError(f'{url}: could not be fetched ({failure or "see the first process"}). Fetch it by hand to {path}.') from failure
+    return path
+
+
+def check_sha256(path, expected) -> None:
+    """Raise :class:`WeightsError` unless the file's SHA-256 digest starts with ``expected`` (hexadecimal)."""
+    with open(path, 'rb') as file:
+        found = hashlib.file_digest(file, 'sha256').hexdigest()
+    if not found.startswith(expected.lower()):
+        raise WeightsError(f'{path}: its SHA-256 is {found}, expected {expected}. Delete it and fetch it again, or correct the digest.')
+
+
+def register() -> None:
+    """Put :func:`load_file` behind everything in MMEngine that reads a checkpoint."""
+    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
+    CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=load_from_http, force=True)

@@ -1,0 +1,85 @@
+"""Take the encoders of a pretraining checkpoint into another model, strictly."""
+from collections.abc import Mapping
+
+from mmengine.logging import print_log
+from torch import nn
+
+from decur.errors import WeightsError
+
+from .io import load_file
+
+#: Where a stream lives in our checkpoints: a pretraining model, a segmentor, or a bare backbone.
+_PREFIXES = ('backbone.streams.', 'streams.')
+
+
+def stream_state(checkpoint: Mapping, name: str, source: str) -> dict:
+    """Weights of one modality's stream.
+
+    Args:
+        checkpoint (Mapping): A checkpoint or a state dict in this project's key names.
+        name (str): The modality.
+        source (str): Where the checkpoint is from, for messages.
+
+    Returns:
+        dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``).
+
+    Raises:
+        WeightsError: If the checkpoint has no stream of that name.
+    """
+    state = checkpoint.get('state_dict', checkpoint)
+    for prefix in _PREFIXES:
+        full = f'{prefix}{name}.'
+        found = {key[len(full):]: value for key, value in state.items() if key.startswith(full)}
+        if found:
+            return found
+    names = sorted({key.split('streams.', 1)[1].split('.')[0] for key in state if 'streams.' in key})
+    if names:
+        raise WeightsError(f'{source} has no encoder for modality {name!r}; it has {names}.')
+    raise WeightsError(f'{source} holds no streams of this project (first keys: {list(state)[:3]}). '
+                       'Convert it first: python tools/convert_checkpoint.py SRC DST --config CONFIG.')
+
+
+def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
+    """Load the encoders of ``backbone.streams`` and report what was loaded.
+
+    Args:
+        backbone (MultimodalBackbone): The model that takes the weights.
+        pretrained (str | dict[str, str]): One checkpoint that has all modalities of the backbone, or a file per modality (modalities that
+            are not named keep their initialisation). ``'file.pth::sar'`` takes the stream ``sar`` whatever the modality is called here.
+
+    Returns:
+        dict[str, int]: Number of tensors loaded by modality.
+
+    Raises:
+        WeightsError: If a key is missing, surplus or of another shape. The model is left untouched.
+    """
+    files = {name: pretrained for name in backbone.streams} if isinstance(pretrained, str) else dict(pretrained)
+    unknown = [name for name in files if name not in backbone.streams]
+    if unknown:
+        raise WeightsError(f'pretrained names modality {unknown}, the model has {list(backbone.streams)}.')
+    cache, states = {}, {}
+    for name, spec in files.items():
+        path, _, source_name = spec.partition('::')
+        if path not in cache:
+            cache[path] = load_file(path)
+        state = stream_state(cache[path], source_name or name, path)
+        target = dict(backbone.streams[name].state_dict())
+        if not any(key.startswith('head.') for key in target):
+            # The feature head belongs to pretraining; a segmentation stream has none.
+            state = {key: value for key, value in state.items() if not key.startswith('head.')}
+        problems = [f'missing {key}' for key in target if key not in state]
+        problems += [f'surplus {key}' for key in state if key not in target]
+        problems += [
+            f'{key} is {tuple(state[key].shape)}, the model has {tuple(target[key].shape)}' for key in target
+            if key in state and state[key].shape != target[key].shape
+        ]
+        if problems:
+            shown = '\n  '.join(problems[:12])
+            raise WeightsError(f'{path}: the encoder of modality {source_name or name!r} does not fit the model, nothing was loaded '
+                               f'({len(problems)} of {len(target)} keys):\n  {shown}\n'
+                               'Give the modality the same encoder and channels as in pretraining.')
+        states[name] = state
+    for name, state in states.items():
+        backbone.streams[name].load_state_dict(state, strict=True)
+        print_log(f'loaded the encoder of {name!r} from {files[name]}: all {len(state)} tensors', logger='current')
+    return {name: len(state) for name, state in states.items()}

@@ -1,0 +1,219 @@
+"""Reading files that may be anything, and MMEngine's own loading through the same door."""
+import argparse
+import os
+import pickle
+import zipfile
+from collections import OrderedDict
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.logging import HistoryBuffer
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmengine.runner.checkpoint import _load_checkpoint
+from torch.utils.data import DataLoader
+
+import decur  # noqa: F401  registers the loader
+from decur.errors import WeightsError
+from decur.weights import io, load_file, save_file, unwrap
+
+
+class Bomb:
+    """Pickles to a call of os.system."""
+
+    def __init__(self, marker):
+        self.marker = marker
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.marker}',)
+
+
+@pytest.fixture
+def weights():
+    return {'a.weight': torch.randn(3, 4), 'a.bias': torch.randn(3), 'steps': torch.tensor(7)}
+
+
+def equal(a, b):
+    return list(a) == list(b) and all(torch.equal(a[k], b[k]) and a[k].dtype == b[k].dtype for k in a)
+
+
+@pytest.mark.parametrize('name', ['w.pth', 'w.safetensors', 'deep/er/w.pt'])
+def test_round_trip(tmp_path, weights, name):
+    path = save_file(weights, tmp_path / name)
+    assert equal(dict(sorted(load_file(path).items())), dict(sorted(weights.items())))
+    assert os.listdir(path.parent) == [path.name], 'a temporary file stayed behind'
+
+
+def test_old_format(tmp_path, weights):
+    torch.save(weights, tmp_path / 'w.pth', _use_new_zipfile_serialization=False)
+    assert equal(load_file(tmp_path / 'w.pth'), weights)
+
+
+def test_failed_write_leaves_the_old_file(tmp_path, weights):
+    path = save_file(weights, tmp_path / 'w.pth')
+    with pytest.raises((pickle.PicklingError, AttributeError)):
+        save_file({'f': lambda: 0}, path)
+    assert equal(load_file(path), weights)
+    assert os.listdir(tmp_path) == ['w.pth']
+
+
+def test_what_mmengine_stores(tmp_path):
+    buffer = HistoryBuffer()
+    for value in range(5):
+        buffer.update(float(value))
+    content = dict(
+        state_dict=OrderedDict(w=torch.ones(2)),
+        meta=dict(epoch=3, seed=np.int64(5), best=np.float32(.5), flag=np.bool_(True), palette=np.zeros((2, 3), np.uint8),
+                  window=slice(1, 2), dataset_meta=ConfigDict(classes=('a', 'b'), palette=[[1, 2, 3]], name=np.array(['x'])),
+                  args=argparse.Namespace(lr=.1)),
+        message_hub=dict(log_scalars=OrderedDict({'train/loss': buffer})))
+    torch.save(content, tmp_path / 'e.pth')
+    back = load_file(tmp_path / 'e.pth')
+    assert back['message_hub']['log_scalars']['train/loss'].mean() == 2
+    assert back['message_hub']['log_scalars']['train/loss'].statistics('max') == 4
+    assert back['meta']['dataset_meta'].classes == ('a', 'b') and back['meta']['args'].lr == .1
+    assert back['meta']['palette'].dtype == np.uint8 and back['meta']['seed'] == 5
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+def test_code_is_refused_and_not_run(tmp_path, legacy):
+    marker = tmp_path / 'ran'
+    torch.save(dict(state_dict=dict(w=torch.ones(1)), extra=Bomb(marker)), tmp_path / 'bad.pth', _use_new_zipfile_serialization=not legacy)
+    for read in (load_file, _load_checkpoint):
+        with pytest.raises(WeightsError, match=r'bad\.pth.*posix\.system.*not weights'):
+            read(str(tmp_path / 'bad.pth'))
+    assert not marker.exists()
+
+
+def test_a_plain_pickle_is_refused(tmp_path):
+    (tmp_path / 'p.pth').write_bytes(pickle.dumps(Bomb(tmp_path / 'ran'), protocol=2))
+    with pytest.raises(WeightsError, match='p.pth'):
+        load_file(tmp_path / 'p.pth')
+    assert not (tmp_path / 'ran').exists()
+
+
+class Attribute:
+    """Pickles to getattr(HistoryBuffer, name)."""
+
+    def __init__(self, name):
+        self.name = name
+
+    def __reduce__(self):
+        return getattr, (HistoryBuffer, self.name)
+
+
+def test_getattr_reaches_only_statistics(tmp_path):
+    torch.save(dict(w=torch.ones(1), f=Attribute('mean')), tmp_path / 'good.pth')
+    assert load_file(tmp_path / 'good.pth')['f'] is HistoryBuffer.mean
+    torch.save(dict(w=torch.ones(1), f=Attribute('__init__')), tmp_path / 'bad.pth')
+    with pytest.raises(WeightsError, match='bad.pth.*__init__'):
+        load_file(tmp_path / 'bad.pth')
+
+
+@pytest.mark.parametrize('legacy', [False, True])
+@pytest.mark.parametrize('share', [.03, .5, .97])
+def test_truncated(tmp_path, weights, legacy, share):
+    torch.save(weights, tmp_path / 'w.pth', _use_new_zipfile_serialization=not legacy)
+    data = (tmp_path / 'w.pth').read_bytes()
+    (tmp_path / 'w.pth').write_bytes(data[:int(len(data) * share)])
+    with pytest.raises(WeightsError, match=r'w\.pth.*(truncated|damaged)'):
+        load_file(tmp_path / 'w.pth')
+
+
+def test_truncated_safetensors(tmp_path, weights):
+    path = save_file(weights, tmp_path / 'w.safetensors')
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(WeightsError, match='w.safetensors.*truncated'):
+        load_file(path)
+
+
+@pytest.mark.parametrize('content, match', [
+    (b'', 'empty'), (b'<!DOCTYPE html><html>', 'web page'), (b'version https://git-lfs.github.com/spec/v1\noid', 'git lfs pull'),
+    (b'\x89PNG\r\n', 'not a checkpoint'), (b'PK\x03\x04nonsense', 'truncated or damaged')])
+def test_not_a_checkpoint(tmp_path, content, match):
+    (tmp_path / 'w.pth').write_bytes(content)
+    with pytest.raises(WeightsError, match=match):
+        load_file(tmp_path / 'w.pth')
+
+
+def test_missing_and_other_content(tmp_path):
+    with pytest.raises(WeightsError, match='nothing.pth: no such'):
+        load_file(tmp_path / 'nothing.pth')
+    torch.save(torch.ones(2), tmp_path / 't.pth')
+    with pytest.raises(WeightsError, match='holds a Tensor'):
+        load_file(tmp_path / 't.pth')
+
+
+@pytest.mark.filterwarnings('ignore')  # torch.jit is deprecated, the files are still about
+def test_torchscript(tmp_path):
+    torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1), torch.ones(1, 1)), tmp_path / 's.pt')
+    with pytest.raises(WeightsError, match='TorchScript'):
+        load_file(tmp_path / 's.pt')
+
+
+def test_another_zip(tmp_path):
+    with zipfile.ZipFile(tmp_path / 'z.pth', 'w') as archive:
+        archive.writestr('a.txt', 'hello')
+    with pytest.raises(WeightsError, match='z.pth'):
+        load_file(tmp_path / 'z.pth')
+
+
+def test_unwrap(weights):
+    prefixed = {f'module.{k}': v for k, v in weights.items()}
+    for wrapped in (weights, dict(state_dict=weights, epoch=1), dict(model=prefixed, optimizer={}), dict(module=dict(state_dict=weights)),
+                    prefixed):
+        assert equal(unwrap(wrapped), weights)
+    with pytest.raises(WeightsError, match='f.pth: found no weights.*epoch'):
+        unwrap(dict(epoch=1), 'f.pth')
+    with pytest.raises(WeightsError, match='not tensors: b'):
+        unwrap(dict(a=torch.ones(1), b=3))
+    with pytest.raises(WeightsError, match='found no weights'):
+        unwrap({})
+
+
+def test_sha256(tmp_path, monkeypatch):
+    path = tmp_path / 'hub' / 'checkpoints' / 'w.pth'
+    monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
+    save_file(dict(w=torch.ones(1)), path)
+    assert io.download('https://example.org/some/w.pth?download=1') == path
+    with pytest.raises(WeightsError, match='SHA-256'):
+        io.download('https://example.org/w.pth', sha256='0' * 64)
+
+
+class Toy(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(2, 1)
+
+    def forward(self, inputs, mode='tensor'):
+        out = self.layer(inputs)
+        return dict(loss=out.mean()) if mode == 'loss' else out
+
+
+DATA = [dict(inputs=torch.randn(2)) for _ in range(4)]
+
+
+def runner(work_dir, epochs, **kwargs):
+    return Runner(model=Toy(), work_dir=str(work_dir), train_dataloader=DataLoader(DATA, batch_size=2),
+                  train_cfg=dict(by_epoch=True, max_epochs=epochs), optim_wrapper=dict(optimizer=dict(type='AdamW', lr=.1)),
+                  param_scheduler=[dict(type='PolyLR', end=3)], default_hooks=dict(checkpoint=dict(type='CheckpointHook', interval=1)),
+                  experiment_name=f'{work_dir.name}{epochs}{len(kwargs)}', default_scope='mmengine', **kwargs)
+
+
+def test_runner_resumes_through_it_without_the_unsafe_reader(tmp_path, monkeypatch):
+    first = runner(tmp_path, 1)
+    first.train()
+    real, calls = torch.load, []
+
+    def spy(*args, **kwargs):
+        calls.append(kwargs.get('weights_only'))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(torch, 'load', spy)
+    second = runner(tmp_path, 2, load_from=str(tmp_path / 'epoch_1.pth'), resume=True)
+    second.train()
+    assert calls == [True]
+    assert second.iter == 4
+    assert second.optim_wrapper.optimizer.state_dict()['state'][0]['step'] == 4
