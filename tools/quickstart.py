@@ -1,6 +1,7 @@
 """The main job on two CPU cores: generate rooms, pretrain DeCUR, transfer with few labels, compare with random initialisation.
 
-Every step is a command of the other tools, printed before it runs; a step that is done is not repeated, so the run can be stopped and started again.
+Every step is a command of the other tools, printed before it runs; a step that is done is not repeated, so the run can be stopped and
+started again.
 """
 import argparse
 import json
@@ -98,14 +99,16 @@ def main() -> None:
     start = time.time()
     pretraining = load_config(str(CONFIGS / 'decur_rooms.py'))
     data = Path(pretraining.train_dataloader.dataset.data_root)
-    run(TOOLS / 'generate_dataset.py', 'rooms', data, '--num-train', args.num_train, '--num-test', args.num_test, '--size', 64, 64, '--seed', 0,
-        done=data / 'test.txt')
+    run(TOOLS / 'generate_dataset.py', 'rooms', data, '--num-train', args.num_train, '--num-test', args.num_test, '--size', 64,
+        64, '--seed', 0, done=data / 'test.txt')
     checkpoint = out / 'decur' / f'epoch_{pretraining.train_cfg.max_epochs}.pth'
     run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', done=checkpoint)
     table = {}
     for title, config in TRANSFERS.items():
         stem = Path(config).stem
-        table[title] = [transfer(config, out / f'{name}_{stem}', weights, args.seed) for name, weights in (('random', None), ('decur', checkpoint))]
+        table[title] = [
+            transfer(config, out / f'{name}_{stem}', weights, args.seed) for name, weights in (('random', None), ('decur', checkpoint))
+        ]
     picture(out / 'quickstart.png', out)
     print(f'\nmIoU in percent, {len(pretraining.get("classes", []) or range(7))} classes, 32 labelled scenes, seed {args.seed}')
     print(f'{"":24}{"random":>8}{"DeCUR":>8}{"gain":>8}')

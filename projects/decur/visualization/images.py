@@ -15,8 +15,8 @@ _RGB_BANDS = (('R', 'G', 'B'), ('B4', 'B3', 'B2'), ('B04', 'B03', 'B02'))
 def modality_picture(image: np.ndarray, name: str, entry: dict) -> np.ndarray:
     """An RGB picture of one modality.
 
-    Three channels of 8 bit are shown as they are. Otherwise the red, green and blue bands (by name), or the first one or three, are stretched from
-    their 2nd to their 98th percentile; two channels (VV, VH) are shown as red and green with their mean as blue.
+    Three channels of 8 bit are shown as they are. Otherwise the red, green and blue bands (by name), or the first one or three, are
+    stretched from their 2nd to their 98th percentile; two channels (VV, VH) are shown as red and green with their mean as blue.
 
     Args:
         image (ndarray): ``(H, W, C)``.
