@@ -82,7 +82,9 @@ class MultimodalCLIPHead(BaseModule):
 
     def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
         """``loss``, and for the log the terms ``cross_<a>_<b>``, the ``temperature`` and the statistics."""
-        temperature = torch.exp(-self.logit_scale.clamp(max=math.log(100)))
+        with torch.no_grad():
+            self.logit_scale.clamp_(max=math.log(100))
+        temperature = torch.exp(-self.logit_scale)
         out, embeddings, present = _clip_loss(embeddings, temperature, self.grad_reduce, present)
         logged = {name.removeprefix('loss_'): value.detach() for name, value in out.items() if name != 'loss'}
         logged['temperature'] = temperature.detach()

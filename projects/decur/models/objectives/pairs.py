@@ -3,7 +3,6 @@ from collections.abc import Callable, Mapping
 from itertools import combinations
 
 import torch
-from torch import Tensor
 
 from .gather import check_embeddings, gather_embeddings
 
@@ -37,8 +36,9 @@ def over_pairs(embeddings: Mapping, present: Mapping | None, function: Callable)
         with torch.autocast(za.device.type, enabled=False):
             terms = function(za, zb)
         if few:
-            nothing: Tensor = embeddings[a][0][:0].sum()
-            terms = dict.fromkeys(terms, nothing)
+            # 0 with a graph through everything that a term depends on, so that no parameter seems unused to DistributedDataParallel.
+            nothing = embeddings[a][0][:0].sum()
+            terms = {name: nothing + 0 * value for name, value in terms.items()}
         out[f'{a}_{b}'] = terms
     return out
 
