@@ -6,7 +6,7 @@ through ``scaled_dot_product_attention``, the MLP keeps tokens as tokens, and th
 from collections.abc import Sequence
 
 import torch
-from mmengine.model import ModuleList, trunc_normal_init
+from mmengine.model import trunc_normal_init
 from mmengine.registry import MODELS
 from mmseg.models.backbones import MixVisionTransformer
 from mmseg.models.backbones.mit import EfficientMultiheadAttention, MixFFN, TransformerEncoderLayer
@@ -19,7 +19,8 @@ from .stream import Stepper, register_stepper
 
 #: Width of the first stage and blocks per stage (SegFormer, arXiv 2105.15203, Table 6).
 ARCHS = dict(
-    b0=(32, (2, 2, 2, 2)), b1=(64, (2, 2, 2, 2)), b2=(64, (3, 4, 6, 3)), b3=(64, (3, 4, 18, 3)), b4=(64, (3, 8, 27, 3)), b5=(64, (3, 6, 40, 3)))
+    b0=(32, (2, 2, 2, 2)), b1=(64, (2, 2, 2, 2)), b2=(64, (3, 4, 6, 3)), b3=(64, (3, 4, 18, 3)), b4=(64, (3, 8, 27, 3)),
+    b5=(64, (3, 6, 40, 3)))
 
 
 def to_map(tokens: Tensor, size: tuple) -> Tensor:
@@ -71,8 +72,8 @@ class MiT(MixVisionTransformer):
         arch (str): ``'b0'`` .. ``'b5'``. Defaults to ``'b2'``.
         in_channels (int): Defaults to 3.
         drop_path_rate (float): Stochastic depth of the last block; it grows linearly from 0 at the first. Defaults to 0.1.
-        stage_drop_path (dict[int, float], optional): A constant rate for all blocks of a stage instead. The published CMX has one in its second
-            stage (index 1) by mistake; see its configs. Defaults to None.
+        stage_drop_path (dict[int, float], optional): A constant rate for all blocks of a stage instead. The published CMX has one in its
+            second stage (index 1) by mistake; see its configs. Defaults to None.
         **kwargs: As mmseg's ``MixVisionTransformer`` (``drop_rate``, ``attn_drop_rate``, ``with_cp``, ``init_cfg``, and the sizes, which
             ``arch`` sets, for other networks).
 
