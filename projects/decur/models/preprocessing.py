@@ -85,6 +85,8 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
     """
 
     def __init__(self, modalities: Mapping, **kwargs):
+        if kwargs.get('size') is None:
+            kwargs.setdefault('size_divisor', 1)  # mmseg wants one of the two: pad a batch to its largest image
         super().__init__(mean=None, std=None, **kwargs)
         self.modalities = check_modalities(modalities)
         pairs = [statistics(entry) for entry in self.modalities.values()]

@@ -1,0 +1,286 @@
+"""Does a model put shared information into its common dimensions and private information into its unique ones?
+
+The main score is the *share of variance* that a factor explains, dimension by dimension: eta squared for a categorical factor, R^2 for a
+continuous or periodic one, corrected for chance. Whether a probe can read a factor saturates instead: from 64 dimensions that carry a
+trace of it a probe reads it perfectly. Probes are reported beside it, since they tell what an encoder has kept at all.
+
+Everything here takes and returns NumPy arrays and plain rows (lists of dicts), so that it can be used on the embeddings of any model.
+"""
+import warnings
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from decur.errors import DataError
+
+#: The kinds of factors: classes, numbers (a scalar or a vector a sample), angles in radians (period 2 pi).
+KINDS = ('categorical', 'continuous', 'periodic')
+
+
+# ------------------------------------------------------------------------------------------------ share of variance explained
+def design_matrix(values: np.ndarray, kind: str, degree: int = 3) -> np.ndarray:
+    """Orthonormal, centred columns that span the functions of a factor.
+
+    Args:
+        values: (N,) or (N, D) values of the factor; D > 1 only for continuous factors.
+        kind: one of :data:`KINDS`.
+        degree: highest power of a continuous factor, highest harmonic of a periodic one. 1 asks for a linear relation only.
+
+    Returns:
+        np.ndarray: (N, p) float64, ``p`` the degrees of freedom: classes - 1, D x degree, or 2 x degree.
+    """
+    values = np.asarray(values)
+    if kind == 'categorical':
+        if values.ndim != 1:
+            raise DataError(f'a categorical factor has one class a sample, got shape {values.shape}')
+        columns = (values[:, None] == np.unique(values)[None]).astype(np.float64)
+    else:
+        columns = values.reshape(len(values), -1).astype(np.float64)
+        if not np.isfinite(columns).all():
+            raise DataError('a factor holds values that are not finite')
+        if kind == 'periodic':
+            columns = np.concatenate([f(k * columns) for k in range(1, degree + 1) for f in (np.cos, np.sin)], axis=1)
+        elif kind == 'continuous':
+            columns = (columns - columns.mean(0)) / np.maximum(columns.std(0), 1e-12)
+            columns = np.concatenate([columns ** k for k in range(1, degree + 1)], axis=1)
+        else:
+            raise DataError(f'kind of a factor must be one of {KINDS}, got {kind!r}')
+    columns = columns - columns.mean(0)
+    u, s, _ = np.linalg.svd(columns, full_matrices=False)
+    return u[:, s > 1e-8 * max(s.max(initial=0.0), 1e-12)]
+
+
+def variance_explained(z: np.ndarray, values: np.ndarray, kind: str, degree: int = 3, corrected: bool = True) -> np.ndarray:
+    r"""Share of the variance of each dimension that a factor explains.
+
+    Eta squared for a categorical factor (between-class over total sum of squares), R^2 of the regression on powers or harmonics
+    for a continuous or periodic one. Both are ``R2 = |Q^T z|^2 / |z|^2`` with Q of :func:`design_matrix`. The plain share of a factor
+    that means nothing is ``p / (N - 1)`` on average; the corrected one, ``1 - (1 - R2) (N - 1) / (N - 1 - p)`` (for categorical
+    factors Kelley's epsilon squared), has mean 0 there, and can be slightly negative.
+
+    Args:
+        z: (N, K) embeddings or features.
+        values: (N,) or (N, D) values of the factor.
+        kind: one of :data:`KINDS`.
+        degree: see :func:`design_matrix`.
+        corrected: subtract what chance gives.
+
+    Returns:
+        np.ndarray: (K,) float64. A constant dimension carries nothing and scores 0.
+
+    Raises:
+        DataError: with fewer samples than the factor has degrees of freedom plus two.
+    """
+    z = np.asarray(z, dtype=np.float64)
+    if z.ndim != 2 or len(z) != len(values):
+        raise DataError(f'embeddings must be (N, K) with N = {len(values)} as the factor, got {z.shape}')
+    q = design_matrix(values, kind, degree)
+    n, p = q.shape
+    if n < p + 2:
+        raise DataError(f'{n} samples are too few for a factor with {p} degrees of freedom: use at least {p + 2}, better {20 * (p + 1)}')
+    z, alive = _centred(z)
+    total = (z ** 2).sum(0)
+    r2 = np.where(alive, ((q.T @ z) ** 2).sum(0) / np.where(alive, total, 1.0), 0.0)
+    if corrected:
+        r2 = np.where(alive, 1 - (1 - r2) * (n - 1) / (n - 1 - p), 0.0)
+    return r2
+
+
+# ------------------------------------------------------------------------------------------------ probes
+def chance_level(values: np.ndarray, kind: str) -> float:
+    """What a probe reaches without looking: the share of the most frequent class, or R^2 = 0."""
+    if kind != 'categorical':
+        return 0.0
+    return float(np.unique(values, return_counts=True)[1].max() / len(values))
+
+
+def probe(features: np.ndarray, values: np.ndarray, kind: str, test_share: float = 0.5, seed: int = 0, max_iter: int = 200) -> float:
+    """How well a linear model reads a factor from features that it has not been fitted on.
+
+    scikit-learn's logistic regression (accuracy) for categorical factors, ridge regression with the strength chosen by
+    leave-one-out (R^2, averaged over outputs) for continuous ones, and for the cosine and sine of periodic ones.
+    Features are standardised with the statistics of the training part.
+
+    Args:
+        features: (N, F).
+        values: (N,) or (N, D) values of the factor.
+        kind: one of :data:`KINDS`.
+        test_share: share of the N samples that the probe is tested on.
+        seed: of the split.
+        max_iter: steps of the logistic regression.
+
+    Returns:
+        float: accuracy in [0, 1], or R^2, at most 1.
+    """
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression, RidgeCV
+    from sklearn.model_selection import train_test_split
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    features, values = np.asarray(features, dtype=np.float64), np.asarray(values)
+    if features.ndim != 2 or len(features) != len(values):
+        raise DataError(f'features must be (N, F) with N = {len(values)} as the factor, got {features.shape}')
+    if kind == 'categorical':
+        classes, counts = np.unique(values, return_counts=True)
+        if len(classes) < 2 or counts.min() < 2:
+            raise DataError('a probe of a categorical factor needs at least two classes with two samples each: use more samples')
+        target, model = values, LogisticRegression(C=1.0, max_iter=max_iter, tol=1e-3)
+    else:
+        values = values.reshape(len(values), -1).astype(np.float64)
+        target = np.concatenate([np.cos(values), np.sin(values)], axis=1) if kind == 'periodic' else values
+        model = RidgeCV(alphas=np.logspace(-3, 3, 7))
+    parts = train_test_split(features, target, test_size=test_share, random_state=seed, stratify=values if kind == 'categorical' else None)
+    x_train, x_test, y_train, y_test = parts
+    pipeline = make_pipeline(StandardScaler(), model)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', ConvergenceWarning)  # a fixed budget, the same for every method
+        pipeline.fit(x_train, y_train)
+    return float(pipeline.score(x_test, y_test))
+
+
+# ------------------------------------------------------------------------------------------------ relations of blocks
+def mean_diagonal(za: np.ndarray, zb: np.ndarray) -> float:
+    """Mean of the diagonal of the cross-correlation matrix C of two blocks with the same dimensions (N, K).
+
+    1 for dimensions that agree, 0 for dimensions that have nothing to do with each other. A constant dimension counts as 0.
+    """
+    za, zb = _standardised(za), _standardised(zb)
+    if za.shape != zb.shape:
+        raise DataError(f'the diagonal of C needs equal shapes, got {za.shape} and {zb.shape}')
+    return float((za * zb).mean())
+
+
+def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
+    """Linear centred kernel alignment of two sets of dimensions on the same N samples, without the bias of few samples.
+
+    Kornblith et al., "Similarity of Neural Network Representations Revisited" (ICML 2019), with the unbiased HSIC estimator of Song et
+    al. (JMLR 2012): the plain estimate of two unrelated blocks is far above 0 when they have about as many dimensions as there
+    are samples. Costs an N x N matrix for each of the two.
+
+    Args:
+        x: (N, K).
+        y: (N, L).
+
+    Returns:
+        float: 1 for equal geometries, about 0 (either sign) for unrelated ones, 0 for a block without variance.
+    """
+    x, y = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+    if len(x) != len(y):
+        raise DataError(f'CKA compares the same samples, got {len(x)} and {len(y)}')
+    if len(x) < 4:
+        raise DataError(f'the unbiased CKA needs at least 4 samples, got {len(x)}')
+    # Centring changes nothing in exact arithmetic and keeps large means from eating the digits.
+    kx, ky = ((v - v.mean(0)) @ (v - v.mean(0)).T for v in (x, y))
+    xy, xx, yy = _unbiased_hsic(kx, ky), _unbiased_hsic(kx, kx), _unbiased_hsic(ky, ky)
+    return float(xy / np.sqrt(xx * yy)) if xx > 0 and yy > 0 else 0.0
+
+
+def _unbiased_hsic(k: np.ndarray, m: np.ndarray) -> float:
+    """Song et al. 2012, equation 5 (kernels with their diagonals removed)."""
+    n = len(k)
+    k, m = k - np.diag(np.diag(k)), m - np.diag(np.diag(m))
+    trace = (k * m).sum()
+    return (trace + k.sum() * m.sum() / ((n - 1) * (n - 2)) - 2 / (n - 2) * (k.sum(0) @ m.sum(0))) / (n * (n - 3))
+
+
+def effective_rank(x: np.ndarray) -> float:
+    """Exponential of the entropy of the normalised singular values (Roy and Vetterli, EUSIPCO 2007) of centred (N, K).
+
+    Between 1 and ``min(N - 1, K)``; 0 for a block without variance.
+    """
+    x = np.asarray(x, dtype=np.float64)
+    s = np.linalg.svd(x - x.mean(0), compute_uv=False)
+    s = s[s > 1e-10 * max(s.max(initial=0.0), 1e-12)]
+    if not len(s):
+        return 0.0
+    s = s / s.sum()
+    return float(np.exp(-(s * np.log(s)).sum()))
+
+
+def _centred(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Columns without their means, and which of them (K,) vary by more than rounding."""
+    z = np.asarray(z, dtype=np.float64)
+    centred = z - z.mean(0)
+    return centred, centred.std(0) > 1e-12 * np.abs(z).max(0, initial=0.0)
+
+
+def _standardised(z: np.ndarray) -> np.ndarray:
+    centred, alive = _centred(z)
+    return centred / np.where(alive, centred.std(0), np.inf)
+
+
+# ------------------------------------------------------------------------------------------------ everything together
+def blocks(dims: int, common_dim: int | None) -> dict[str, slice]:
+    """The named blocks of K dimensions: ``common`` and ``unique``, or ``all`` where the objective knows no such split.
+
+    An empty block is left out.
+    """
+    if common_dim is None:
+        return dict(all=slice(0, dims))
+    if not 0 <= common_dim <= dims:
+        raise DataError(f'{common_dim} common dimensions do not fit into {dims}')
+    return {name: part for name, part in (('common', slice(0, common_dim)), ('unique', slice(common_dim, dims)))
+            if part.stop > part.start}
+
+
+def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray], kinds: Mapping[str, str],
+                      common_dim: int | None, features: Mapping[str, np.ndarray] | None = None,
+                      seen: Mapping[str, Sequence[str]] | None = None, degree: int = 3, seed: int = 0) -> dict[str, list[dict]]:
+    """All decoupling scores of one model on one data set with known factors.
+
+    Args:
+        embeddings: {modality: (N, K)} after the projector.
+        factors: {factor: (N,) or (N, D)} values, of every sample.
+        kinds: {factor: one of :data:`KINDS`}.
+        common_dim: number of common dimensions K_c (the first ones); None for an objective without common and unique dimensions.
+        features: {modality: (N, F)} of the encoder; its probes are left out without.
+        seen: {factor: modalities that show it}. Probes are run only where a modality shows the factor; without it, everywhere.
+        degree: see :func:`design_matrix`.
+        seed: of the probes' split.
+
+    Returns:
+        dict of tables (lists of rows):
+
+        - ``explained``: modality, block, factor, ``score``: share of variance, corrected for chance, averaged over the dimensions;
+        - ``probes``: modality, representation (encoder, embedding or a block), factor, ``score``, ``chance``, metric;
+        - ``alignment``: the two modalities, block, ``score``: mean diagonal of C;
+        - ``cka``: the two modalities and blocks, ``score``;
+        - ``rank``: modality, representation, dimensions, ``score``: effective rank.
+    """
+    features = features or {}
+    lengths = {len(v) for group in (embeddings, factors, features) for v in group.values()}
+    if len(lengths) != 1:
+        raise DataError(f'embeddings, features and factors must have the same number of samples, got {sorted(lengths)}')
+    missing = [name for name in factors if name not in kinds]
+    if missing:
+        raise DataError(f'no kind given for factor(s) {missing}: kinds must map each to one of {KINDS}')
+    parts = {m: {name: z[:, part] for name, part in blocks(z.shape[1], common_dim).items()} for m, z in embeddings.items()}
+    tables = dict(explained=[], probes=[], alignment=[], cka=[], rank=[])
+
+    for modality, z in embeddings.items():
+        representations = dict(encoder=features[modality]) if modality in features else {}
+        representations['embedding'] = z
+        if common_dim is not None:
+            representations.update(parts[modality])
+        for name, x in representations.items():
+            tables['rank'].append(dict(modality=modality, representation=name, dims=x.shape[1], score=effective_rank(x)))
+        for factor, values in factors.items():
+            kind = kinds[factor]
+            for block, x in parts[modality].items():
+                score = variance_explained(x, values, kind, degree).mean()
+                tables['explained'].append(dict(modality=modality, block=block, factor=factor, score=float(score)))
+            if seen is not None and modality not in seen[factor]:
+                continue
+            for name, x in representations.items():
+                tables['probes'].append(dict(
+                    modality=modality, representation=name, factor=factor, score=probe(x, values, kind, seed=seed),
+                    chance=chance_level(values, kind), metric='accuracy' if kind == 'categorical' else 'R2'))
+
+    flat = [(m, block, x) for m, named in parts.items() for block, x in named.items()]
+    for i, (ma, block_a, xa) in enumerate(flat):
+        for mb, block_b, xb in flat[i + 1:]:
+            if ma != mb and block_a == block_b and xa.shape == xb.shape:
+                tables['alignment'].append(dict(modality_a=ma, modality_b=mb, block=block_a, score=mean_diagonal(xa, xb)))
+            tables['cka'].append(dict(modality_a=ma, block_a=block_a, modality_b=mb, block_b=block_b, score=linear_cka(xa, xb)))
+    return tables

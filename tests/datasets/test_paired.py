@@ -1,0 +1,185 @@
+import numpy as np
+import pytest
+import torch
+from helpers import entries, write_pairs
+from mmengine.registry import DATASETS, init_default_scope
+from torch.utils.data import DataLoader
+
+import decur  # noqa: F401
+from decur.datasets import PairedRasterDataset, multimodal_collate, tile_windows
+from decur.engine import EpochInfiniteSampler, EpochSampler
+from decur.errors import ConfigError, DataError
+
+VIEWS = [dict(type='LoadModalities'), dict(type='MakeViews'), dict(type='PackModalities')]
+PLAIN = [dict(type='LoadModalities'), dict(type='PackModalities')]
+
+
+@pytest.fixture
+def root(tmp_path):
+    return write_pairs(tmp_path)
+
+
+def build(root, **kwargs):
+    return PairedRasterDataset(**dict(dict(modalities=entries(False), data_root=str(root), pipeline=PLAIN), **kwargs))
+
+
+def test_pairs_by_name_whatever_the_order_of_listing(root):
+    dataset = build(root)
+    assert [dataset.get_data_info(i)['sample_id'] for i in range(4)] == ['a', 'b', 'c', 'd']
+    item = dataset[1]
+    assert item['inputs']['sar'].shape == (2, 32, 40) and item['inputs']['optical'].shape == (13, 32, 40)
+    assert item['data_samples'].sample_id == 'b'
+
+
+def test_split_file_and_folder_prefix(root, tmp_path):
+    (root / 'val.txt').write_text('c\n# comment\n\na\n')
+    assert [s['sample_id'] for s in build(root, split='val.txt').load_data_list()] == ['c', 'a']
+    for folder in ('s1', 's2'):
+        (root / 'train' / folder).mkdir(parents=True)
+        (root / folder / 'b.tif').rename(root / 'train' / folder / 'b.tif')
+    assert [s['sample_id'] for s in build(root, folder_prefix='train/').load_data_list()] == ['b']
+    (root / 'twice.txt').write_text('a\na\n')
+    with pytest.raises(DataError, match='names 1 id.s. twice'):
+        build(root, split='twice.txt')
+
+
+def test_a_missing_file_is_an_error_a_skip_or_an_absent_modality(root):
+    (root / 's2' / 'c.tif').unlink()
+    with pytest.raises(DataError, match="'c'.*'optical'.*c.tif"):
+        build(root)
+    skipped = build(root, missing='skip')
+    assert len(skipped) == 3 and list(skipped.skipped) == ['c']
+    kept = build(root, missing='keep', pipeline=VIEWS)
+    assert len(kept) == 4
+    batch = multimodal_collate([kept[i] for i in range(4)])
+    assert batch['inputs']['optical'][0].shape == (4, 13, 24, 24) and batch['inputs']['optical'][0].dtype != torch.float64
+    assert batch['data_samples'][2].present == dict(sar=True, optical=False)
+    assert batch['inputs']['optical'][1][2].eq(0).all() and not batch['inputs']['sar'][1][2].eq(0).all()
+
+
+def test_errors_name_the_root_the_folder_and_the_modality(root):
+    with pytest.raises(DataError, match='nowhere'):
+        build(root / 'nowhere')
+    with pytest.raises(ConfigError, match="'thermal' says not where"):
+        build(root, modalities=dict(thermal=dict(channels=1)))
+    with pytest.raises(DataError, match='s9'):
+        build(root, modalities=dict(sar=dict(channels=2, files=dict(folder='s9', suffix='.tif'))))
+    (root / 'empty').mkdir()
+    with pytest.raises(DataError, match='found no samples'):
+        build(root, modalities=dict(sar=dict(channels=2, files=dict(folder='empty', suffix='.tif'))))
+
+
+def test_wrong_band_count_names_file_and_shape(root):
+    wrong = entries(False)
+    wrong['optical']['channels'] = 12
+    wrong['optical'].pop('mean')
+    with pytest.raises(DataError, match=r"a\.tif: modality 'optical' has 12 channels, the file has shape \(32, 40, 13\)"):
+        build(root, modalities=wrong)[0]
+
+
+def test_subsets_are_drawn_without_replacement_and_seeded(root):
+    ids = lambda d: [d.get_data_info(i)['sample_id'] for i in range(len(d))]  # noqa: E731
+    assert len(set(ids(build(root, num_samples=3)))) == 3
+    assert ids(build(root, num_samples=2, subset_seed=5)) == ids(build(root, num_samples=2, subset_seed=5))
+    assert len({tuple(ids(build(root, num_samples=2, subset_seed=s))) for s in range(20)}) > 2
+    assert len(build(root, fraction=0.5)) == 2
+    with pytest.raises(ConfigError, match='num_samples=9.*only 4'):
+        build(root, num_samples=9)
+
+
+def test_tiles_cover_the_image_once_and_blocks_do_not_overlap():
+    count = np.zeros((64, 96), int)
+    for row, column, height, width in tile_windows((64, 96), tile_size=(32, 32)):
+        count[row:row + height, column:column + width] += 1
+    assert (count == 1).all()
+    seen = {}
+    for block in ('train', 'test'):
+        mask = np.zeros((224, 224), bool)
+        for row, column, height, width in tile_windows((224, 224), tile_size=(56, 56), stride=(28, 28), blocks=block):
+            mask[row:row + height, column:column + width] = True
+        seen[block] = mask
+    assert not (seen['train'] & seen['test']).any() and seen['train'].any() and seen['test'].any()
+    with pytest.raises(ConfigError, match='no tile of 100x100'):
+        tile_windows((64, 64), tile_size=(100, 100))
+
+
+def test_tiled_samples_equal_cuts_of_the_whole(root):
+    whole, tiled = build(root), build(root, tile=dict(tile_size=(16, 20)))
+    assert len(tiled) == 16
+    assert torch.equal(tiled[3]['inputs']['optical'], whole[0]['inputs']['optical'][:, 16:32, 20:40])
+
+
+def loader(dataset, sampler, workers):
+    return DataLoader(dataset, batch_size=2, sampler=sampler, num_workers=workers, collate_fn=multimodal_collate)
+
+
+def test_views_depend_on_seed_epoch_and_sample_only(root):
+    """The same epoch is the same with 0 and 2 workers, another epoch or seed is not, and the caller's generators are left alone."""
+
+    def epoch(number, workers, seed=3):
+        dataset = build(root, pipeline=VIEWS)
+        sampler = EpochSampler(dataset, seed=seed)
+        sampler.set_epoch(number)
+        return torch.cat([b['inputs']['sar'][0] for b in loader(dataset, sampler, workers)])
+
+    state = np.random.get_state()[1].copy()
+    first = epoch(0, 0)
+    assert np.array_equal(state, np.random.get_state()[1])
+    assert torch.equal(first, epoch(0, 2))
+    assert not torch.equal(first, epoch(1, 0)) and not torch.equal(first, epoch(0, 0, seed=4))
+
+
+def test_infinite_sampler_resumes_by_skipping(root):
+    dataset = build(root)
+    draws = lambda s, n: [x for x, _ in zip(s, range(n))]  # noqa: E731
+    whole = draws(EpochInfiniteSampler(dataset, seed=1), 30)
+    assert sorted(x % 4 for x in whole[:4]) == [0, 1, 2, 3] and [x // 4 for x in whole[:12]] == [0] * 4 + [1] * 4 + [2] * 4
+    late = EpochInfiniteSampler(dataset, seed=1)
+    late.skip(13)
+    assert draws(late, 17) == whole[13:]
+
+
+def test_processes_share_the_epoch_without_overlap(root, monkeypatch):
+    dataset = build(root)
+    seen = []
+    for rank in range(3):
+        monkeypatch.setattr('decur.engine.samplers.get_dist_info', lambda rank=rank: (rank, 3))
+        seen.append([x % 4 for x in EpochSampler(dataset, seed=0)])
+    assert [len(s) for s in seen] == [2, 2, 2] and {x for s in seen for x in s} == {0, 1, 2, 3}
+
+
+def test_segmentation_pipeline_concatenates_and_maps_labels(root):
+    init_default_scope('mmseg')
+    pipeline = [dict(type='LoadModalities'), dict(type='LoadLabelMap'), dict(type='ConcatModalities'), dict(type='PackSegInputs')]
+    cfg = dict(
+        type='PairedRasterDataset', modalities=entries(False), data_root=str(root), label=dict(folder='label', suffix='.png'),
+        metainfo=dict(classes=('w', 'x', 'y', 'z')), pipeline=pipeline)
+    item = DATASETS.build(cfg)[0]
+    assert item['inputs'].shape == (15, 32, 40)
+    label = item['data_samples'].gt_sem_seg.data
+    assert label.shape == (1, 32, 40) and set(label.unique().tolist()) == {0, 1, 2, 3}
+    shifted = DATASETS.build(dict(cfg, reduce_zero_label=True, metainfo=dict(classes=('x', 'y', 'z'))))[0]['data_samples'].gt_sem_seg.data
+    assert torch.equal(shifted, torch.where(label == 0, 255, label - 1))
+    with pytest.raises(DataError, match=r"label id\(s\) \[3\] are outside the 3 classes \(0..2"):
+        DATASETS.build(dict(cfg, metainfo=dict(classes=('w', 'x', 'y'))))[0]
+
+
+def test_label_of_several_bands_is_refused(root):
+    init_default_scope('mmseg')
+    dataset = build(root, label=dict(folder='rgb', suffix='.png'), metainfo=dict(classes=('a', )),
+                    pipeline=[dict(type='LoadModalities'), dict(type='LoadLabelMap')])
+    with pytest.raises(DataError, match='one integer band, got 3'):
+        dataset[0]
+
+
+def test_modalities_of_other_sizes_are_resized_or_refused(tmp_path):
+    from helpers import write_tif
+    write_tif(tmp_path / 'a' / 'x.tif', np.zeros((20, 30, 1), np.float32))
+    write_tif(tmp_path / 'b' / 'x.tif', np.arange(150, dtype=np.float32).reshape(10, 15))
+    both = {n: dict(channels=1, files=dict(folder=n, suffix='.tif')) for n in 'ab'}
+    both['b']['interpolation'] = 'nearest'
+    run = lambda **kw: build(tmp_path, modalities=both, pipeline=[dict(type='LoadModalities'), dict(type='ConcatModalities', **kw)])[0]  # noqa: E731
+    image = run()['img']
+    assert image.shape == (20, 30, 2) and set(np.unique(image[..., 1])) == set(range(150))
+    with pytest.raises(DataError, match="modality 'b' is"):
+        run(resize=False)
