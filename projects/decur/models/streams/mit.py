@@ -104,7 +104,7 @@ class MiT(MixVisionTransformer):
         for i, (patch_embed, blocks, _) in enumerate(self.layers):
             c = width * num_heads[i]
             patch_embed.norm.eps = self.eps_inner
-            constant = (stage_drop_path or {}).get(i)
+            constant = {int(stage): rate for stage, rate in (stage_drop_path or {}).items()}.get(i)
             for rate in rates[i].tolist():
                 blocks.append(_block(c, num_heads[i], kwargs.get('mlp_ratio', 4), rate if constant is None else constant,
                                      self.sr_ratios[i], kwargs.get('norm_cfg', dict(type='LN', eps=1e-6)), self.eps_inner, **block))
