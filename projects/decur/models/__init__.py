@@ -1,10 +1,12 @@
 """Encoders in streams, what acts between them, projectors, objectives and heads."""
 from . import heads, interactions, objectives, streams  # noqa: F401
 from .backbone import MultimodalBackbone
+from .objectives import decur_loss
 from .preprocessing import MultimodalDataPreprocessor, MultimodalSegDataPreprocessor
 from .pretraining import MultimodalPretraining
 from .projector import MultimodalProjector
 
 __all__ = [
-    'MultimodalBackbone', 'MultimodalDataPreprocessor', 'MultimodalPretraining', 'MultimodalProjector', 'MultimodalSegDataPreprocessor'
+    'MultimodalBackbone', 'MultimodalDataPreprocessor', 'MultimodalPretraining', 'MultimodalProjector', 'MultimodalSegDataPreprocessor',
+    'decur_loss'
 ]
