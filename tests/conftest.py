@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import decur  # noqa: F401  before any mm* package: see decur.compat
+
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # helpers.py

@@ -55,7 +55,8 @@ def run_tool(*args, check=True, timeout=600, **env):
     command = [str(a) for a in args]
     if command[0].endswith('.py'):
         command = [sys.executable, *command]
-    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', **{k: str(v) for k, v in env.items()})
+    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore',
+                       **{k: str(v) for k, v in env.items()})
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
     if check and done.returncode:
         raise AssertionError(f'{" ".join(command)} exited {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}')

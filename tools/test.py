@@ -1,5 +1,7 @@
 """Test a checkpoint: mIoU for segmentation, mAP for classification, whatever the config's test_evaluator says."""
 import argparse
+import json
+from pathlib import Path
 
 from mmengine.config import DictAction
 from mmengine.runner import Runner
@@ -14,7 +16,8 @@ def parse_args():
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--work-dir', help='where logs go; default work_dirs/<config name>')
-    parser.add_argument('--show-dir', help='write pictures of input, label and prediction to this folder')
+    parser.add_argument('--out', help='write the metrics to this JSON file')
+    parser.add_argument('--show-dir', help='write predicted label maps and pictures of input, label and prediction to this folder')
     parser.add_argument('--tta', action='store_true', help='multi-scale and flip, as the config\'s tta_pipeline says')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
                         help='override settings of the config')
@@ -41,7 +44,11 @@ def main():
             raise ConfigError(f'{args.config} has no tta_pipeline.')
         cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
         cfg.model = dict(cfg.get('tta_model') or dict(type='SegTTAModel'), module=cfg.model)
-    Runner.from_cfg(cfg).test()
+    runner = Runner.from_cfg(cfg)
+    metrics = runner.test()
+    if args.out and runner.rank == 0:
+        Path(args.out).parent.mkdir(parents=True, exist_ok=True)
+        Path(args.out).write_text(json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -4,7 +4,7 @@ Importing the package registers its models, datasets, transforms, hooks and metr
 ``custom_imports = dict(imports=['decur'])``.
 """
 from . import compat  # noqa: F401, I001  must run before anything imports torchvision
-from . import datasets, engine, evaluation, models, transforms, weights  # noqa: F401
+from . import datasets, engine, evaluation, models, transforms, visualization, weights  # noqa: F401
 from .version import __version__
 
 __all__ = ['__version__']

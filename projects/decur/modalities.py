@@ -83,6 +83,21 @@ def statistics(entry: Mapping) -> tuple:
     return expand(entry.get('mean'), 0.), expand(entry.get('std'), 1.)
 
 
+def encoder_order(entry: Mapping) -> list:
+    """The channels in the order in which the encoder sees them, as indices into what the reader gives.
+
+    ``channel_order='bgr'`` reverses an image's three channels, for weights that were trained on images as OpenCV reads them (the
+    published CMX and SUN-RGBD models); ``mean`` and ``std`` are then in that order too. Without the key the order is the reader's.
+
+    Raises:
+        ConfigError: If the entry's ``channel_order`` is unknown, or is ``'bgr'`` without three channels.
+    """
+    order, channels = entry.get('channel_order') or 'rgb', entry['channels']
+    if order not in ('rgb', 'bgr') or (order == 'bgr' and channels != 3):
+        raise ConfigError(f"channel_order must be 'rgb' or, with 3 channels, 'bgr'; got {order!r} with {channels} channels.")
+    return list(range(channels)) if order == 'rgb' else [2, 1, 0]
+
+
 def concat(inputs: Mapping, modalities: Mapping, axis: int = 1):
     """Concatenate arrays or tensors by modality along the channel axis, in the order of ``modalities``.
 

@@ -8,7 +8,7 @@ from mmseg.models import SegDataPreProcessor
 from torch import Tensor
 
 from decur.errors import ConfigError, DataError
-from decur.modalities import check_modalities, statistics
+from decur.modalities import check_modalities, encoder_order, statistics
 
 
 @MODELS.register_module()
@@ -27,6 +27,7 @@ class MultimodalDataPreprocessor(BaseDataPreprocessor):
             mean, std = statistics(entry)
             self.register_buffer(f'mean_{name}', mean, persistent=False)
             self.register_buffer(f'std_{name}', std, persistent=False)
+        self.orders = {name: encoder_order(entry) for name, entry in self.modalities.items()}
 
     def normalize(self, name: str, x: Tensor) -> Tensor:
         """``(x - mean) / std`` of one modality.
@@ -45,6 +46,8 @@ class MultimodalDataPreprocessor(BaseDataPreprocessor):
         if x.ndim != 4 or x.shape[1] != len(mean):
             raise DataError(f'modality {name!r} has {len(mean)} channels, but its batch has shape {tuple(x.shape)}, '
                             f'expected (N, {len(mean)}, H, W). Check channels in its entry against the files.')
+        if self.orders[name] != sorted(self.orders[name]):
+            x = x[:, self.orders[name]]
         x = x.to(dtype=torch.float32, memory_format=torch.channels_last)
         return (x - mean) / getattr(self, f'std_{name}')
 
@@ -82,12 +85,18 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
     """
 
     def __init__(self, modalities: Mapping, **kwargs):
+        if kwargs.get('size') is None:
+            kwargs.setdefault('size_divisor', 1)  # mmseg wants one of the two: pad a batch to its largest image
         super().__init__(mean=None, std=None, **kwargs)
         self.modalities = check_modalities(modalities)
         pairs = [statistics(entry) for entry in self.modalities.values()]
         self.register_buffer('mean', torch.cat([mean for mean, _ in pairs]), persistent=False)
         self.register_buffer('std', torch.cat([std for _, std in pairs]), persistent=False)
         self._enable_normalize = True
+        self.order = []
+        for entry in self.modalities.values():
+            start = len(self.order)
+            self.order += [start + i for i in encoder_order(entry)]
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Check the channels, then normalise, pad and stack as mmseg does.
@@ -100,4 +109,6 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
                 sizes = {name: entry['channels'] for name, entry in self.modalities.items()}
                 raise DataError(f'an input of shape {tuple(x.shape)} does not have the {len(self.mean)} channels of the modalities '
                                 f'{sizes}.')
+        if self.order != sorted(self.order):
+            data = dict(data, inputs=[x[self.order] for x in data['inputs']])
         return super().forward(data, training)

@@ -1,4 +1,5 @@
 """What acts between the stages of the streams, and what fuses their maps."""
+from .cmx import CMXFusion, CMXRectification
 from .concat import ConcatFusion
 
-__all__ = ['ConcatFusion']
+__all__ = ['CMXFusion', 'CMXRectification', 'ConcatFusion']

@@ -1,0 +1,35 @@
+# `make quickstart` and `make test` do all their set-up themselves. Needs Python 3.11 (PYTHON=... to name it) and nothing else.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV ?= .venv
+BIN := $(VENV)/bin
+SEED ?= 0
+
+.PHONY: help install quickstart test lint clean
+
+help:
+	@echo 'make quickstart [SEED=0]  install, pretrain DeCUR on generated rooms, transfer, compare with random initialisation'
+	@echo 'make test                 install, run every test'
+	@echo 'make lint                 install, check the style'
+	@echo 'make install              install into $(VENV)'
+
+install: $(VENV)/.installed
+
+# Reinstalled when what is required changes.
+$(VENV)/.installed: setup.py requirements/constraints.txt tools/fix_opencv.sh
+	$(PYTHON) -c 'import sys; assert sys.version_info[:2] >= (3, 10), "Python 3.10 or newer is needed, this is " + sys.version'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[all]'
+	bash tools/fix_opencv.sh $(BIN)/python
+	touch $@
+
+quickstart: install
+	$(BIN)/python tools/quickstart.py --seed $(SEED)
+
+test: install
+	$(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+
+clean:
+	rm -rf build dist projects/*.egg-info

@@ -1,0 +1,48 @@
+"""Pictures of what a segmentor predicts, written while it is tested."""
+from pathlib import Path
+
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+
+from decur.modalities import split
+
+from .images import label_picture, modality_picture, save_label_map, sheet
+
+
+@HOOKS.register_module()
+class PredictionPictureHook(Hook):
+    """Write, for every tested sample, the predicted label map and a picture of inputs, label and prediction side by side.
+
+    ``OUT/predictions/<sample>.png`` is a palette PNG of class indices; ``OUT/pictures/<sample>.png`` the picture.
+
+    Args:
+        out_dir (str): The folder.
+        max_pictures (int): Pictures of at most this many samples; predictions are written for all. Defaults to 100.
+    """
+
+    def __init__(self, out_dir: str, max_pictures: int = 100):
+        self.out_dir, self.max_pictures = Path(out_dir), max_pictures
+        self.count = 0
+
+    def after_test_iter(self, runner, batch_idx: int, data_batch=None, outputs=None) -> None:
+        """Write the pictures of a batch."""
+        meta = runner.test_loop.dataloader.dataset.metainfo
+        modalities = runner.test_loop.dataloader.dataset.modalities
+        palette, classes = meta['palette'], meta['classes']
+        for x, sample in zip(data_batch['inputs'], outputs):
+            name = Path(sample.img_path).stem if '@' not in sample.img_path else sample.img_path.replace('/', '_')
+            prediction = sample.pred_sem_seg.data[0].cpu().numpy()
+            save_label_map(prediction, palette, self.out_dir / 'predictions' / f'{name}.png')
+            if self.count >= self.max_pictures:
+                continue
+            self.count += 1
+            images = split(x.permute(1, 2, 0).cpu().numpy(), modalities, axis=-1)
+            pictures = [modality_picture(image, key, modalities[key]) for key, image in images.items()]
+            titles = list(images)
+            if 'gt_sem_seg' in sample:
+                pictures.append(label_picture(sample.gt_sem_seg.data[0].cpu().numpy(), palette))
+                titles.append('label')
+            pictures.append(label_picture(prediction, palette))
+            path = self.out_dir / 'pictures' / f'{name}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            sheet([pictures], [*titles, 'prediction'], legend=dict(zip(classes, palette))).save(path)

@@ -1,0 +1,97 @@
+"""Arrays to pictures: what a modality looks like, what a label map looks like, several side by side."""
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from decur.modalities import band_names
+
+#: Band names that mean red, green, blue in what data sets call them.
+_RGB_BANDS = (('R', 'G', 'B'), ('B4', 'B3', 'B2'), ('B04', 'B03', 'B02'))
+
+
+def modality_picture(image: np.ndarray, name: str, entry: dict) -> np.ndarray:
+    """An RGB picture of one modality.
+
+    Three channels of 8 bit are shown as they are. Otherwise the red, green and blue bands (by name), or the first one or three, are
+    stretched from their 2nd to their 98th percentile; two channels (VV, VH) are shown as red and green with their mean as blue.
+
+    Args:
+        image (ndarray): ``(H, W, C)``.
+        name (str): The modality.
+        entry (dict): Its entry.
+
+    Returns:
+        ndarray: ``(H, W, 3)`` uint8.
+    """
+    if image.shape[2] == 3 and image.dtype == np.uint8:
+        return image
+    bands = band_names(name, entry)
+    chosen = next(([bands.index(b) for b in names] for names in _RGB_BANDS if all(b in bands for b in names)), None)
+    if chosen is None:
+        chosen = [0, 1, 2] if image.shape[2] >= 3 else list(range(image.shape[2]))
+    picture = image[..., chosen].astype(np.float32)
+    low, high = (np.nanpercentile(picture, q, axis=(0, 1)) for q in (2, 98))
+    picture = np.nan_to_num((picture - low) / np.maximum(high - low, 1e-6)).clip(0, 1) * 255
+    if picture.shape[2] == 1:
+        picture = picture.repeat(3, axis=2)
+    elif picture.shape[2] == 2:
+        picture = np.concatenate([picture, picture.mean(axis=2, keepdims=True)], axis=2)
+    return picture.astype(np.uint8)
+
+
+def label_picture(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.ndarray:
+    """An RGB picture ``(H, W, 3)`` of class indices ``(H, W)``; the ignore index is black."""
+    table = np.zeros((256, 3), np.uint8)
+    table[:len(palette)] = np.asarray(palette, np.uint8)
+    table[ignore_index] = 0
+    return table[np.asarray(label, np.uint8)]
+
+
+def save_label_map(label: np.ndarray, palette: Sequence, path) -> None:
+    """Write class indices as a palette PNG: opened as a picture it is coloured, read as an array it is the indices."""
+    image = Image.fromarray(np.asarray(label, np.uint8), mode='P')
+    flat = np.zeros((256, 3), np.uint8)
+    flat[:len(palette)] = np.asarray(palette, np.uint8)
+    image.putpalette(flat.ravel().tolist())
+    Path(path).parent.mkdir(parents=True, exist_ok=True)
+    image.save(path)
+
+
+def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: dict | None = None, cell: int = 192) -> Image.Image:
+    """Rows of pictures under column titles, with an optional legend.
+
+    Args:
+        rows (Sequence[Sequence[ndarray]]): Pictures ``(H, W, 3)`` uint8; every row has as many as there are titles.
+        titles (Sequence[str]): One per column.
+        legend (dict[str, Sequence[int]], optional): Colour by name, drawn below.
+        cell (int): Width of a picture in the sheet, pixels.
+
+    Returns:
+        Image: The sheet.
+    """
+    gap, line = 6, 24
+    font = ImageFont.load_default(size=15)
+    heights = [round(row[0].shape[0] * cell / row[0].shape[1]) for row in rows]
+    width = len(titles) * (cell + gap) + gap
+    per_line = max(1, width // 130)
+    bottom = (-(-len(legend) // per_line) * line + gap) if legend else 0
+    canvas = Image.new('RGB', (width, line + sum(h + gap for h in heights) + bottom), 'white')
+    draw = ImageDraw.Draw(canvas)
+    for column, title in enumerate(titles):
+        draw.text((gap + column * (cell + gap) + cell / 2, line / 2), title, fill='black', font=font, anchor='mm')
+    top = line
+    for row, height in zip(rows, heights):
+        for column, picture in enumerate(row):
+            # Nearest where it grows: pixels stay pixels, and label colours stay label colours.
+            flag = cv2.INTER_NEAREST if picture.shape[1] <= cell else cv2.INTER_AREA
+            picture = cv2.resize(picture, (cell, height), interpolation=flag)
+            canvas.paste(Image.fromarray(picture), (gap + column * (cell + gap), top))
+        top += height + gap
+    for i, (name, colour) in enumerate((legend or {}).items()):
+        x, y = gap + (i % per_line) * 130, top + (i // per_line) * line
+        draw.rectangle((x, y + 4, x + 16, y + 18), fill=tuple(int(c) for c in colour), outline='black')
+        draw.text((x + 22, y + line / 2), name, fill='black', font=font, anchor='lm')
+    return canvas

@@ -1,0 +1,69 @@
+import pytest
+import torch
+from helpers import entries, tiny_encoder
+
+from decur.errors import WeightsError
+from decur.models import MultimodalBackbone, MultimodalPretraining
+
+
+@pytest.fixture
+def checkpoint(tmp_path):
+    """A pretraining checkpoint as the runner writes it, and its model."""
+    torch.manual_seed(0)
+    net = MultimodalPretraining(
+        backbone=dict(type='MultimodalBackbone', modalities=entries()),
+        neck=dict(type='MultimodalProjector', hid_channels=8, out_channels=8))
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(meta=dict(epoch=1), state_dict=net.state_dict()), path)
+    return str(path), net
+
+
+def equal(a, b):
+    a, b = a.state_dict(), b.state_dict()
+    return set(a) == set(b) and all(torch.equal(a[k], b[k]) for k in a)
+
+
+def test_one_line_takes_every_stream(checkpoint):
+    path, net = checkpoint
+    backbone = MultimodalBackbone(entries(), fusion=dict(type='ConcatFusion'), pretrained=path)
+    assert not equal(backbone.streams['sar'], net.backbone.streams['sar'])
+    backbone.init_weights()
+    assert equal(backbone.streams, net.backbone.streams)
+
+
+def test_one_modality_alone_or_under_another_name(checkpoint):
+    path, net = checkpoint
+    one = MultimodalBackbone(dict(optical=entries()['optical']), pretrained=path)
+    one.init_weights()
+    assert equal(one.streams['optical'], net.backbone.streams['optical'])
+    renamed = MultimodalBackbone(dict(s1=entries()['sar'], s2=entries()['optical']), pretrained=dict(s1=f'{path}::sar'))
+    renamed.init_weights()
+    assert equal(renamed.streams['s1'], net.backbone.streams['sar'])
+    assert not equal(renamed.streams['s2'], net.backbone.streams['optical'])
+
+
+def test_what_does_not_fit_is_listed_and_nothing_is_loaded(checkpoint):
+    path, _ = checkpoint
+    other = entries()
+    other['optical'] = dict(other['optical'], encoder=dict(tiny_encoder(), base_channels=16))
+    backbone = MultimodalBackbone(other, pretrained=path)
+    before = {k: v.clone() for k, v in backbone.streams['sar'].state_dict().items()}
+    with pytest.raises(WeightsError, match=r"'optical' does not fit.*nothing was loaded(.|\n)*layer1.0.conv1.weight is \(8, 8, 3, 3\), the model has"):
+        backbone.init_weights()
+    assert not any(torch.equal(v, torch.zeros_like(v)) for k, v in before.items() if 'conv1' in k)
+    deeper = dict(sar=dict(entries()['sar'], encoder=tiny_encoder(depth=18)))
+    with pytest.raises(WeightsError, match='missing encoder.layer1.1.conv1.weight'):
+        MultimodalBackbone(deeper, pretrained=path).init_weights()
+
+
+def test_absent_modality_and_foreign_files_are_explained(checkpoint, tmp_path):
+    path, _ = checkpoint
+    with pytest.raises(WeightsError, match=r"no encoder for modality 'dem'; it has \['optical', 'sar'\]"):
+        MultimodalBackbone(dict(dem=dict(channels=1, encoder=tiny_encoder())), pretrained=path).init_weights()
+    torch.save({'conv1.weight': torch.zeros(1)}, tmp_path / 'foreign.pth')
+    with pytest.raises(WeightsError, match='convert_checkpoint.py'):
+        MultimodalBackbone(entries(), pretrained=str(tmp_path / 'foreign.pth')).init_weights()
+    with pytest.raises(WeightsError, match='no such checkpoint'):
+        MultimodalBackbone(entries(), pretrained=str(tmp_path / 'nowhere.pth')).init_weights()
+    with pytest.raises(WeightsError, match="names modality .'dem'."):
+        MultimodalBackbone(entries(), pretrained=dict(dem=path)).init_weights()

@@ -1,0 +1,55 @@
+"""Convert a checkpoint of another project (or another config) so that CONFIG's model loads it with strict=True, or export one encoder.
+
+    python tools/convert_checkpoint.py SRC DST --config CONFIG [--modality NAME]
+    python tools/convert_checkpoint.py SRC DST.safetensors --config CONFIG --export torchvision|timm|mit --modality NAME
+
+What SRC is is found out: published DeCUR (both encoders or one), CMX, SegFormer's MiT, torchvision ResNet, timm ViT, OpenMMLab backbones,
+or a checkpoint of this project. What was taken, initialised and left out is printed; nothing is written if a key does not fit.
+"""
+import argparse
+import sys
+
+from mmengine.config import DictAction
+
+from decur.engine import load_config
+from decur.errors import ConfigError, WeightsError
+from decur.weights import save_file
+from decur.weights.convert import convert
+
+
+def parse_args():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors)')
+    parser.add_argument('dst', metavar='DST', help='file to write (.pth, or .safetensors for the weights alone)')
+    parser.add_argument('--config', required=True, help='the config whose model takes the weights')
+    parser.add_argument('--modality', metavar='NAME', help='the modality a single encoder is for; with --export the one to write')
+    parser.add_argument('--export', choices=['torchvision', 'timm', 'mit'], help='write one encoder in this library\'s names')
+    parser.add_argument('--attention', choices=['own', 'first'], default='own',
+                        help='published joint ResNet-RDA: each modality its own attention, or both the first one\'s, which is what the '
+                        'published code trained (default: own)')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='override the config')
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Convert, report, write."""
+    args = parse_args()
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        checkpoint, report = convert(args.src, cfg, args.modality, args.attention)
+        print(f'{args.src}: {report}')
+        if args.export:
+            from decur.weights.export import export_encoder
+            content = export_encoder(checkpoint['state_dict'], args.modality, args.export)
+        else:
+            content = checkpoint['state_dict'] if args.dst.endswith('.safetensors') else checkpoint
+        print(f'wrote {save_file(content, args.dst)}')
+    except (ConfigError, WeightsError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())

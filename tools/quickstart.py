@@ -1,0 +1,123 @@
+"""The main job on two CPU cores: generate rooms, pretrain DeCUR, transfer with few labels, compare with random initialisation.
+
+Every step is a command of the other tools, printed before it runs; a step that is done is not repeated, so the run can be stopped and
+started again.
+"""
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from decur.engine import load_config
+from decur.visualization import label_picture, sheet
+
+TOOLS = Path(__file__).parent
+CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
+#: Row of the table, transfer config.
+TRANSFERS = {
+    'RGB, frozen encoder': 'fcn_rooms_rgb_frozen.py',
+    'RGB, fine-tuned': 'fcn_rooms_rgb_finetune.py',
+}
+
+
+def run(*command: object, done: Path) -> None:
+    """Run a tool unless ``done`` exists; its log goes beside ``done``."""
+    command = [str(part) for part in command]
+    print('$ python ' + ' '.join(os.path.relpath(part) if Path(part).is_absolute() else part for part in command), flush=True)
+    if done.exists():
+        print(f'  done before: {os.path.relpath(done)}')
+        return
+    start = time.time()
+    log = done.with_suffix('.log')
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with open(log, 'w', encoding='utf-8') as file:
+        process = subprocess.Popen(
+            [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
+            env=dict(os.environ, PYTHONWARNINGS='ignore'))
+        shown = 0.0
+        for line in process.stdout:
+            file.write(line)
+            # MMEngine's lines carry the ETA; one every ten seconds is enough to see that it moves.
+            if 'eta:' in line and time.time() - shown > 10:
+                print('  ' + line.split(' - INFO - ')[-1].strip()[:130], flush=True)
+                shown = time.time()
+        if process.wait():
+            sys.exit(f'failed; the end of {log}:\n' + log.read_text(encoding='utf-8', errors='replace')[-2500:])
+    if not done.exists():
+        sys.exit(f'{command[0]} ended without writing {done}; see {log}')
+    print(f'  {time.time() - start:.0f} s', flush=True)
+
+
+def transfer(config: str, work_dir: Path, pretrained: Path | None, seed: int) -> float:
+    """Train and test one transfer config; returns mIoU in percent."""
+    options = ['--cfg-options', f'model.backbone.pretrained={pretrained}'] if pretrained else []
+    iterations = load_config(str(CONFIGS / config)).train_cfg.max_iters
+    checkpoint = work_dir / f'iter_{iterations}.pth'
+    run(TOOLS / 'train.py', CONFIGS / config, '--work-dir', work_dir, '--seed', seed, *options, done=checkpoint)
+    metrics = work_dir / 'metrics.json'
+    run(TOOLS / 'test.py', CONFIGS / config, checkpoint, '--work-dir', work_dir, '--show-dir', work_dir / 'show', '--out', metrics,
+        done=metrics)
+    return json.loads(metrics.read_text(encoding='utf-8'))['mIoU']
+
+
+def picture(path: Path, out: Path, count: int = 6) -> None:
+    """Inputs, label and the predictions of the frozen encoders side by side."""
+    cfg = load_config(str(CONFIGS / 'fcn_rooms_rgb_frozen.py'))
+    root, palette = Path(cfg.data_root), cfg.palette
+    names = (root / 'test.txt').read_text(encoding='utf-8').split()
+    # Scenes with many classes show most.
+    labels = {name: np.asarray(Image.open(root / 'label' / f'{name}.png')) for name in names}
+    names = sorted(names, key=lambda name: -len(np.unique(labels[name])))[:count]
+    rows = []
+    for name in names:
+        row = [np.asarray(Image.open(root / folder / f'{name}.png').convert('RGB')) for folder in ('rgb', 'hha')]
+        # Void pixels wrap around to 255, which is drawn black.
+        row.append(label_picture(labels[name].astype(np.uint8) - np.uint8(1), palette))
+        for start in ('random', 'decur'):
+            predicted = np.asarray(Image.open(out / f'{start}_fcn_rooms_rgb_frozen' / 'show' / 'predictions' / f'{name}.png'))
+            row.append(label_picture(predicted, palette))
+        rows.append(row)
+    titles = ['RGB', 'HHA (depth)', 'label', 'random encoder', 'DeCUR encoder']
+    sheet(rows, titles, legend=dict(zip(cfg.classes, palette))).save(path)
+
+
+def main() -> None:
+    """Run all steps and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--seed', type=int, default=0, help='seed of the pretraining and of the transfers')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'), help='where everything but the scenes goes')
+    parser.add_argument('--num-train', type=int, default=2000, help='scenes for pretraining')
+    parser.add_argument('--num-test', type=int, default=200, help='scenes for testing')
+    args = parser.parse_args()
+    out = args.out / f'seed{args.seed}'
+    start = time.time()
+    pretraining = load_config(str(CONFIGS / 'decur_rooms.py'))
+    data = Path(pretraining.train_dataloader.dataset.data_root)
+    run(TOOLS / 'generate_dataset.py', 'rooms', data, '--num-train', args.num_train, '--num-test', args.num_test, '--size', 64,
+        64, '--seed', 0, done=data / 'test.txt')
+    checkpoint = out / 'decur' / f'epoch_{pretraining.train_cfg.max_epochs}.pth'
+    run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', done=checkpoint)
+    table = {}
+    for title, config in TRANSFERS.items():
+        stem = Path(config).stem
+        table[title] = [
+            transfer(config, out / f'{name}_{stem}', weights, args.seed) for name, weights in (('random', None), ('decur', checkpoint))
+        ]
+    picture(out / 'quickstart.png', out)
+    print(f'\nmIoU in percent, {len(pretraining.get("classes", []) or range(7))} classes, 32 labelled scenes, seed {args.seed}')
+    print(f'{"":24}{"random":>8}{"DeCUR":>8}{"gain":>8}')
+    for title, (random, decur) in table.items():
+        print(f'{title:24}{random:8.2f}{decur:8.2f}{decur - random:+8.2f}')
+    print(f'picture: {out / "quickstart.png"} ({time.time() - start:.0f} s in all)')
+    random, decur = table['RGB, frozen encoder']
+    print(f'quickstart: mIoU random={random:.2f} decur={decur:.2f}')
+
+
+if __name__ == '__main__':
+    main()
