@@ -2,10 +2,11 @@
 from .concat import ConcatModalities
 from .hha import DepthToHHA, depth_to_hha
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
+from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
 from .views import MakeViews
 
 __all__ = [
-    'BoundTransform', 'ConcatModalities', 'DepthToHHA', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'PackModalities', 'depth_to_hha',
-    'to_tensor'
+    'BoundTransform', 'ConcatModalities', 'DepthToHHA', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation',
+    'PackModalities', 'depth_to_hha', 'to_tensor'
 ]
