@@ -103,8 +103,8 @@ def test_segmentation_from_a_checkpoint_prints_miou_and_writes_pictures(rooms, t
     before, after = (load_file(path)['state_dict'] for path in (pretrained, tmp_path / 'fcn' / 'iter_2.pth'))
     streams = [key for key in before if key.startswith('backbone.streams.')]
     assert streams and all(torch.equal(before[key], after[key]) for key in streams)
-    done = run_tool('tools/test.py', config, tmp_path / 'fcn' / 'iter_2.pth', '--work-dir', tmp_path / 'fcn', '--out', tmp_path / 'metrics.json',
-                    '--show-dir', tmp_path / 'show', '--cfg-options', 'test_dataloader.num_workers=0',
+    done = run_tool('tools/test.py', config, tmp_path / 'fcn' / 'iter_2.pth', '--work-dir', tmp_path / 'fcn',
+                    '--out', tmp_path / 'metrics.json', '--show-dir', tmp_path / 'show', '--cfg-options', 'test_dataloader.num_workers=0',
                     'test_dataloader.persistent_workers=False', 'test_dataloader.batch_size=3', *data)
     printed = float(re.search(r'mIoU: ([\d.]+)', done.stdout + done.stderr)[1])
     assert json.loads((tmp_path / 'metrics.json').read_text())['mIoU'] == pytest.approx(printed, abs=0.01)
