@@ -1,7 +1,12 @@
 """Sources to arrays to model inputs."""
 from .concat import ConcatModalities
+from .hha import DepthToHHA, depth_to_hha
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
+from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
 from .views import MakeViews
 
-__all__ = ['BoundTransform', 'ConcatModalities', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'PackModalities', 'to_tensor']
+__all__ = [
+    'BoundTransform', 'ConcatModalities', 'DepthToHHA', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation',
+    'PackModalities', 'depth_to_hha', 'to_tensor'
+]

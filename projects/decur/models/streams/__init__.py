@@ -1,5 +1,5 @@
 """Encoders cut into stages: one stream per modality."""
-from . import resnet  # noqa: F401  registers its stepper
+from . import mit, resnet  # noqa: F401  register their steppers
 from .stream import Stepper, Stream, register_stepper
 
 __all__ = ['Stepper', 'Stream', 'register_stepper']
