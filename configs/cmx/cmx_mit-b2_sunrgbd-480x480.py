@@ -21,5 +21,8 @@ data = dict(type='SUNRGBDDataset', data_root='data/sunrgbd')
 train_dataloader = dict(batch_size=4, dataset=dict(pipeline=train_pipeline, **data))
 val_dataloader = dict(dataset=data)
 test_dataloader = dict(dataset=data)
-param_scheduler = [{{_base_.warmup}}, dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=200, by_epoch=True, convert_to_iter_based=True)]
+param_scheduler = [
+    {{_base_.warmup}},
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=200, by_epoch=True, convert_to_iter_based=True)
+]
 train_cfg = dict(max_epochs=200, val_begin=100)

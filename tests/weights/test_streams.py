@@ -62,7 +62,7 @@ def test_absent_modality_and_foreign_files_are_explained(checkpoint, tmp_path):
     with pytest.raises(WeightsError, match=r"no encoder for modality 'dem'; it has \['optical', 'sar'\]"):
         MultimodalBackbone(dict(dem=dict(channels=1, encoder=tiny_encoder())), pretrained=path).init_weights()
     torch.save({'conv1.weight': torch.zeros(1)}, tmp_path / 'foreign.pth')
-    with pytest.raises(WeightsError, match='convert_checkpoint.py'):
+    with pytest.raises(WeightsError, match='Known: published DeCUR'):
         MultimodalBackbone(entries(), pretrained=str(tmp_path / 'foreign.pth')).init_weights()
     with pytest.raises(WeightsError, match='no such checkpoint'):
         MultimodalBackbone(entries(), pretrained=str(tmp_path / 'nowhere.pth')).init_weights()

@@ -1,4 +1,4 @@
-# CMX's way of reading RGB-D images: flip, one of six scales, crop; no photometric changes. Windows and labels are padded by the preprocessor.
+# CMX's way of reading RGB-D images: flip, one of six scales, crop; no photometric changes. The preprocessor pads images and labels.
 # The leaf config gives the data set class, modalities, data_root and crop_size.
 default_scope = 'mmseg'
 train_pipeline = [

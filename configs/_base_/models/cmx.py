@@ -9,7 +9,6 @@ model = dict(
         type='MultimodalBackbone',
         interactions={'0': rectification, '1': rectification, '2': rectification, '3': rectification},
         fusion=dict(type='CMXFusion', num_heads=(1, 2, 5, 8)),
-        pretrained=None,
         frozen=False),
     decode_head=dict(
         type='CMXHead',

@@ -3,7 +3,7 @@
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(type='MultimodalSegDataPreprocessor', pad_val=0, seg_pad_val=255),
-    backbone=dict(type='MultimodalBackbone', fusion=dict(type='ConcatFusion'), pretrained=None, frozen=False),
+    backbone=dict(type='MultimodalBackbone', fusion=dict(type='ConcatFusion'), frozen=False),
     decode_head=dict(
         type='FCNHead',
         in_channels=2048,

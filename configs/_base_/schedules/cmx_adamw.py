@@ -1,4 +1,4 @@
-# CMX's schedule: AdamW with decay on weights only; warm-up over 10 epochs times a polynomial that starts at iteration 0, both per iteration.
+# CMX's schedule: AdamW with decay on weights only; warm-up over 10 epochs times a polynomial from iteration 0, both per iteration.
 # The leaf config sets the number of epochs in train_cfg and in the polynomial's end.
 optim_wrapper = dict(
     type='OptimWrapper',
