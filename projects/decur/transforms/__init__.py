@@ -1,4 +1,5 @@
 """Sources to arrays to model inputs."""
+from .center import CenterView
 from .concat import ConcatModalities
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
 from .noise import NoiseAugmentation
@@ -6,5 +7,6 @@ from .packing import PackModalities, to_tensor
 from .views import MakeViews
 
 __all__ = [
-    'BoundTransform', 'ConcatModalities', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'to_tensor'
+    'BoundTransform', 'CenterView', 'ConcatModalities', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation',
+    'PackModalities', 'to_tensor'
 ]
