@@ -65,7 +65,7 @@ class MultimodalDataset(BaseDataset):
         for transform in transforms:
             if hasattr(transform, 'bind'):
                 transform.bind(self.modalities, self)
-            inner = getattr(transform, 'transforms', None)
+            inner = getattr(transform, 'transforms', None) or getattr(transform, 'subroutines', None)  # RandomChoice, TestTimeAug
             if isinstance(inner, list | tuple):
                 for part in inner:
                     self.bind_transforms(part if isinstance(part, list | tuple) else getattr(part, 'transforms', None) or [part])

@@ -1,5 +1,5 @@
 """Encoders in streams, what acts between them, projectors, objectives and heads."""
-from . import heads, interactions, objectives, streams  # noqa: F401
+from . import heads, interactions, layers, objectives, streams  # noqa: F401
 from .backbone import MultimodalBackbone
 from .objectives import decur_loss
 from .preprocessing import MultimodalDataPreprocessor, MultimodalSegDataPreprocessor

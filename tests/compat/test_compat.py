@@ -1,0 +1,29 @@
+import subprocess
+import sys
+
+
+def python(code):
+    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
+
+
+def test_torchvision_imports_after_decur():
+    done = python('import decur, torchvision; from torchvision.transforms import v2; print(torchvision.__version__)')
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_workaround_does_nothing_where_torchvision_is_sound():
+    code = '''
+import sys, types
+sys.modules['torchvision'] = types.ModuleType('torchvision')
+import importlib.util
+spec = importlib.util.spec_from_file_location('shim', 'projects/decur/compat/torchvision_cpu.py')
+shim = importlib.util.module_from_spec(spec); spec.loader.exec_module(shim)
+print(shim.ensure_importable(), shim._library)
+'''
+    assert python(code).stdout.strip() == 'False None'
+
+
+def test_mmseg_configs_are_found_as_a_base(tmp_path):
+    (tmp_path / 'child.py').write_text("_base_ = 'mmseg::_base_/models/fcn_r50-d8.py'\n")
+    code = f"import decur; from mmengine.config import Config; print(Config.fromfile({str(tmp_path / 'child.py')!r}).model.type)"
+    assert python(code).stdout.strip().endswith('EncoderDecoder')

@@ -1,0 +1,33 @@
+import pytest
+from mmengine.config import Config
+
+from decur.engine.launch import _first_host, load_config, prepare, start_cpu_group
+from decur.errors import ConfigError
+
+
+@pytest.mark.parametrize('nodes, first', [('node01', 'node01'), ('node[01-04,07]', 'node01'), ('a1,b2', 'a1'), ('gpu-a[3,5]', 'gpu-a3')])
+def test_first_host_of_a_slurm_list(nodes, first):
+    assert _first_host(nodes) == first
+
+
+def test_amp_picks_what_the_machine_can(monkeypatch):
+    cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))))
+    monkeypatch.setattr('torch.cuda.is_available', lambda: False)
+    assert prepare(cfg.copy(), amp=True).optim_wrapper.type == 'CpuBf16OptimWrapper'
+    amp = Config(dict(optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(type='SGD', lr=0.1))))
+    assert 'loss_scale' not in prepare(amp.copy()).optim_wrapper
+    monkeypatch.setattr('torch.cuda.is_available', lambda: True)
+    assert prepare(cfg.copy(), amp=True).optim_wrapper.type == 'AmpOptimWrapper'
+
+
+def test_a_launcher_without_ranks_is_explained(monkeypatch):
+    for key in ('RANK', 'WORLD_SIZE', 'MASTER_ADDR', 'MASTER_PORT'):
+        monkeypatch.delenv(key, raising=False)
+    with pytest.raises(ConfigError, match='dist_train.sh'):
+        start_cpu_group('pytorch')
+
+
+def test_work_dir_and_options(tmp_path):
+    cfg = load_config('configs/quickstart/decur_rooms.py', {'train_cfg.max_epochs': 3})
+    assert cfg.work_dir.endswith('work_dirs/decur_rooms') and cfg.train_cfg.max_epochs == 3
+    assert load_config('configs/quickstart/decur_rooms.py', work_dir=str(tmp_path)).work_dir == str(tmp_path)

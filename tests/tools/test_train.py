@@ -1,0 +1,125 @@
+"""The command lines of training and testing, as a user types them."""
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from helpers import ROOT, run_tool
+from train_options import OPTIONS, port
+
+CONFIG = 'configs/decur/decur_resnet50_sunrgbd.py'
+
+
+@pytest.fixture(scope='module')
+def rooms(tmp_path_factory):
+    root = tmp_path_factory.mktemp('rooms')
+    run_tool('tools/generate_dataset.py', 'rooms', root, '--num-train', 48, '--num-test', 6, '--size', 48, 48, '--workers', 1)
+    return root
+
+
+def losses(work_dir) -> dict:
+    """Loss by step, the last one logged where a step was repeated."""
+    found = {}
+    for path in sorted(work_dir.glob('*/vis_data/*.json')):
+        if path.name == 'config.json':
+            continue
+        for line in path.read_text().splitlines():
+            record = json.loads(line)
+            if 'loss' in record:
+                found[record['step']] = record['loss']
+    return found
+
+
+@pytest.mark.slow
+def test_two_processes_killed_half_way_resume_to_the_same_losses(rooms, tmp_path):
+    options = ['--cfg-options', f'train_dataloader.dataset.data_root={rooms}', *OPTIONS]
+    whole, broken = tmp_path / 'whole', tmp_path / 'broken'
+    run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', whole, *options, PORT=port())
+    expected = losses(whole)
+    assert len(expected) == 12  # 48 scenes, 2 processes of batch 8, 4 epochs
+
+    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT=str(port()))
+    process = subprocess.Popen(['tools/dist_train.sh', CONFIG, '2', '--work-dir', str(broken), *options], cwd=ROOT, env=environment,
+                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+    deadline = time.time() + 240
+    while not (broken / 'last_checkpoint').exists() or 'epoch_2' not in (broken / 'last_checkpoint').read_text():
+        assert process.poll() is None, 'ended before it could be killed'
+        assert time.time() < deadline
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (broken / 'epoch_4.pth').exists()
+
+    run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', broken, '--resume', *options, PORT=port())
+    assert losses(broken) == expected
+
+
+def test_one_process_and_bfloat16_train_the_same_config(rooms, tmp_path):
+    options = ['--cfg-options', f'train_dataloader.dataset.data_root={rooms}', *OPTIONS, 'train_cfg.max_epochs=1',
+               "visualizer.vis_backends=[dict(type='LocalVisBackend'),dict(type='TensorboardVisBackend')]"]
+    for name, flags in (('float32', []), ('bfloat16', ['--amp'])):
+        run_tool('tools/train.py', CONFIG, '--work-dir', tmp_path / name, *flags, *options)
+    single, half = losses(tmp_path / 'float32'), losses(tmp_path / 'bfloat16')
+    assert len(single) == len(half) == 6
+    assert single != half and all(abs(a - b) < 0.05 * a for a, b in zip(single.values(), half.values()))
+    assert list((tmp_path / 'float32').glob('*/vis_data/events.out.tfevents*'))
+
+
+def test_segmentation_from_a_checkpoint_prints_miou_and_writes_pictures(rooms, tmp_path):
+    """Pretrain, take the encoder by one config line, train frozen, test; the frozen encoder is the pretrained one."""
+    import torch
+
+    from decur.weights import load_file
+    scale = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
+    run_tool('tools/train.py', 'configs/quickstart/decur_rooms.py', '--work-dir', tmp_path / 'decur', '--cfg-options',
+             f'train_dataloader.dataset.data_root={rooms}', 'train_dataloader.batch_size=24', 'train_cfg.max_epochs=1', *scale)
+    pretrained = tmp_path / 'decur' / 'epoch_1.pth'
+    config = 'configs/quickstart/fcn_rooms_rgb-hha_frozen.py'
+    data = [f'{loader}_dataloader.dataset.data_root={rooms}' for loader in ('train', 'test')]
+    run_tool('tools/train.py', config, '--work-dir', tmp_path / 'fcn', '--cfg-options', f'model.backbone.pretrained={pretrained}',
+             'train_cfg.max_iters=2', 'default_hooks.checkpoint.interval=2', 'train_dataloader.dataset.num_samples=4',
+             'train_dataloader.batch_size=4', *scale, *data)
+    before, after = (load_file(path)['state_dict'] for path in (pretrained, tmp_path / 'fcn' / 'iter_2.pth'))
+    streams = [key for key in before if key.startswith('backbone.streams.')]
+    assert streams and all(torch.equal(before[key], after[key]) for key in streams)
+    done = run_tool('tools/test.py', config, tmp_path / 'fcn' / 'iter_2.pth', '--work-dir', tmp_path / 'fcn',
+                    '--out', tmp_path / 'metrics.json', '--show-dir', tmp_path / 'show', '--cfg-options', 'test_dataloader.num_workers=0',
+                    'test_dataloader.persistent_workers=False', 'test_dataloader.batch_size=3', *data)
+    printed = float(re.search(r'mIoU: ([\d.]+)', done.stdout + done.stderr)[1])
+    assert json.loads((tmp_path / 'metrics.json').read_text())['mIoU'] == pytest.approx(printed, abs=0.01)
+    assert len(list((tmp_path / 'show' / 'predictions').glob('*.png'))) == len(list((tmp_path / 'show' / 'pictures').glob('*.png'))) == 6
+
+
+@pytest.mark.parametrize('command, message', [
+    (['tools/train.py', 'configs/no_such.py'], "config 'configs/no_such.py' does not exist"),
+    (['tools/test.py', CONFIG, 'x.pth'], 'has no test_dataloader'),
+    (['tools/train.py', CONFIG, '--cfg-options', 'train_dataloader.dataset.data_root=/nowhere'], "'/nowhere' is not a folder"),
+    (['tools/test.py', 'configs/quickstart/fcn_rooms_rgb_frozen.py', 'no_such.pth', '--cfg-options',
+      'test_dataloader.dataset.data_root={rooms}'], 'no_such.pth: no such checkpoint file'),
+])
+def test_what_is_wrong_is_said_in_the_last_line(rooms, tmp_path, command, message):
+    done = run_tool(*(part.format(rooms=rooms) for part in command), '--work-dir', tmp_path, check=False)
+    assert done.returncode != 0
+    assert message in done.stderr.strip().splitlines()[-1]
+
+
+def test_shell_tools_say_how_they_are_used():
+    for tool in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'):
+        done = run_tool(f'tools/{tool}', check=False)
+        assert done.returncode == 2 and 'usage:' in done.stderr
+
+
+def test_slurm_tools_start_srun_with_openmmlab_s_arguments(tmp_path):
+    """A stand-in for srun prints what it was asked to start."""
+    (tmp_path / 'srun').write_text('#!/bin/sh\necho "$@"\n')
+    (tmp_path / 'srun').chmod(0o755)
+    path = f'{tmp_path}:{os.environ["PATH"]}'
+    out = run_tool('tools/slurm_train.sh', 'gpu', 'job', CONFIG, 'out', '--resume', PATH=path, GPUS=16).stdout
+    assert '-p gpu --job-name=job --gres=gpu:8 --ntasks=16 --ntasks-per-node=8' in out
+    assert out.strip().endswith(f'tools/train.py {CONFIG} --work-dir out --launcher slurm --resume')
+    out = run_tool('tools/slurm_test.sh', 'gpu', 'job', CONFIG, 'x.pth', PATH=path, GPUS=4).stdout
+    assert '--gres=gpu:4 --ntasks=4' in out and out.strip().endswith(f'tools/test.py {CONFIG} x.pth --launcher slurm')

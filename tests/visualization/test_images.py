@@ -1,0 +1,37 @@
+import numpy as np
+from PIL import Image
+
+from decur.visualization import label_picture, modality_picture, save_label_map, sheet
+
+PALETTE = [[10, 20, 30], [40, 50, 60]]
+
+
+def test_label_map_is_indices_as_an_array_and_colours_as_a_picture(tmp_path):
+    label = np.array([[0, 1], [255, 1]], np.uint8)
+    save_label_map(label, PALETTE, tmp_path / 'a' / 'x.png')
+    with Image.open(tmp_path / 'a' / 'x.png') as image:
+        assert np.array_equal(np.asarray(image), label)
+        assert np.array_equal(np.asarray(image.convert('RGB')), label_picture(label, PALETTE))
+    assert label_picture(label, PALETTE)[1, 0].tolist() == [0, 0, 0]
+
+
+def test_pictures_of_any_number_of_channels():
+    rng = np.random.default_rng(0)
+    rgb = rng.integers(0, 256, (8, 9, 3), dtype=np.uint8)
+    assert modality_picture(rgb, 'rgb', dict(channels=3)) is rgb
+    bands = ('B1', 'B2', 'B3', 'B4')
+    optical = np.zeros((8, 9, 4), np.float32)
+    optical[2, 3, 3] = optical[:4, :, 3] = 5000.0
+    picture = modality_picture(optical, 'optical', dict(channels=4, bands=bands))
+    assert picture[2, 3].tolist() == [255, 0, 0]  # B4 is red
+    assert modality_picture(rng.normal(size=(8, 9, 2)), 'sar', dict(channels=2)).shape == (8, 9, 3)
+    flat = modality_picture(np.zeros((8, 9, 1)), 'dem', dict(channels=1))
+    assert flat.dtype == np.uint8 and not flat.any()
+
+
+def test_sheet_keeps_every_picture():
+    red, blue = np.zeros((4, 4, 3), np.uint8), np.zeros((4, 4, 3), np.uint8)
+    red[..., 0], blue[..., 2] = 255, 255
+    image = np.asarray(sheet([[red, blue], [blue, red]], ['a', 'b'], legend=dict(x=(0, 255, 0)), cell=20))
+    assert (image == (255, 0, 0)).all(-1).sum() == 2 * 400 and (image == (0, 0, 255)).all(-1).sum() == 2 * 400
+    assert (image == (0, 255, 0)).all(-1).any()
