@@ -1,7 +1,11 @@
 """Sources to arrays to model inputs."""
+from .augmentation import Geometry, ViewAugmentation
 from .concat import ConcatModalities
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
 from .packing import PackModalities, to_tensor
 from .views import MakeViews
 
-__all__ = ['BoundTransform', 'ConcatModalities', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'PackModalities', 'to_tensor']
+__all__ = [
+    'BoundTransform', 'ConcatModalities', 'Geometry', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'PackModalities', 'ViewAugmentation',
+    'to_tensor'
+]
