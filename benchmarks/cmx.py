@@ -189,7 +189,8 @@ def main():
     print(f'largest difference of the logits: {difference:.1e} (largest logit {logits["plain"].abs().max():.1f})')
     assert difference < 1e-3
 
-    compare('training step', alternate({form: step_of(model, args.size, args.batch) for form, model in models.items()}, args.rounds), 'ours')
+    steps = {form: step_of(model, args.size, args.batch) for form, model in models.items()}
+    compare('training step', alternate(steps, args.rounds), 'ours')
 
     functions = {form: functools.partial(model.eval(), x, mode='tensor') for form, model in models.items()}
     if not args.no_compile:
