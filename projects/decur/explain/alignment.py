@@ -56,18 +56,22 @@ class Moments:
 
     Attributes:
         count (int): Rows seen.
+        m2 (np.ndarray): (K,) sums of squared deviations from the mean.
     """
 
     def __init__(self):
-        self.count, self._mean, self._m2 = 0, 0.0, 0.0
+        self.count, self._mean, self.m2 = 0, 0.0, 0.0
 
     def update(self, z: np.ndarray) -> None:
         """Add a batch (N, K)."""
         z = np.asarray(z, dtype=np.float64)
-        n, mean = len(z), z.mean(0)
-        delta, total = mean - self._mean, self.count + n
-        self._m2 = self._m2 + ((z - mean) ** 2).sum(0) + delta ** 2 * self.count * n / total
-        self._mean = self._mean + delta * n / total
+        self.merge(len(z), z.mean(0), ((z - z.mean(0)) ** 2).sum(0))
+
+    def merge(self, count: int, mean: np.ndarray, m2: np.ndarray) -> None:
+        """Add rows of which only their number, means (K,) and sums of squared deviations (K,) are known."""
+        delta, total = mean - self._mean, self.count + count
+        self.m2 = self.m2 + m2 + delta ** 2 * self.count * count / total
+        self._mean = self._mean + delta * count / total
         self.count = total
 
     @property
@@ -80,4 +84,4 @@ class Moments:
         """(K,) biased standard deviations."""
         if self.count < 2:
             raise DataError(f'a standard deviation needs at least 2 samples, got {self.count}.')
-        return np.sqrt(self._m2 / self.count)
+        return np.sqrt(self.m2 / self.count)

@@ -8,7 +8,8 @@ from decur.errors import ConfigError, DataError
 from decur.models.objectives import barlow_twins_loss, clip_loss, simclr_loss, vicreg_loss
 
 LOSSES = dict(barlow_twins=barlow_twins_loss, vicreg=vicreg_loss, simclr=simclr_loss, clip=clip_loss)
-HEADS = dict(barlow_twins='MultimodalBarlowTwinsHead', vicreg='MultimodalVICRegHead', simclr='MultimodalSimCLRHead', clip='MultimodalCLIPHead')
+HEADS = dict(
+    barlow_twins='MultimodalBarlowTwinsHead', vicreg='MultimodalVICRegHead', simclr='MultimodalSimCLRHead', clip='MultimodalCLIPHead')
 
 
 def doubles(embeddings):
