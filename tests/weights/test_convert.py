@@ -17,7 +17,7 @@ from decur.weights.names import mit_from_nvlabs, mit_to_nvlabs, vit_from_timm, v
 from decur.weights.streams import load_streams
 
 ROOT = Path(__file__).parents[2]
-MIT_B0 = dict(type='MiT', arch='b0')
+MIT_B0 = dict(type='DecurMixVisionTransformer', arch='b0')
 LOSS = dict(type='mmseg.CrossEntropyLoss', avg_non_ignore=True)
 
 
@@ -154,6 +154,69 @@ def test_joint_decur_into_a_segmentor(tmp_path):
     # A conversion repeats, although part of it is drawn.
     again, _ = convert.convert(path, cmx_config())
     assert torch.equal(again['state_dict']['decode_head.conv_seg.weight'], state['decode_head.conv_seg.weight'])
+
+
+def rda_entries():
+    attention = {2: dict(type='RDA', num_heads=8, groups=4, stride=2, kernel_size=5, map_size=14),
+                 3: dict(type='RDA', num_heads=16, groups=8, stride=1, kernel_size=3, map_size=7)}
+    return entries(dict(type='mmpretrain.ResNet', depth=50), (2, 13), ('sar', 'ms'), attention=attention)
+
+
+def deformable(channels, groups, heads, size, kernel):
+    """The published deformable attention's names."""
+    state, c = {}, channels // groups
+    for name, shape in (('conv_offset.0', (c, 1, kernel, kernel)), ('conv_offset.1.norm', (c, )), ('conv_offset.3', (2, c, 1, 1)),
+                        *((f'proj_{x}', (channels, channels, 1, 1)) for x in ('q', 'k', 'v', 'out'))):
+        state[f'{name}.weight'] = torch.randn(shape)
+        if name != 'conv_offset.3':
+            state[f'{name}.bias'] = torch.randn(shape[0])
+    state['rpe_table'] = torch.randn(heads, 2 * size - 1, 2 * size - 1)
+    return state
+
+
+def with_attention(state, number, prefix=''):
+    for stage, args in ((3, (1024, 4, 8, 14, 5)), (4, (2048, 8, 16, 7, 3))):
+        state.update({f'{prefix}da{number}_l{stage}.{key}': value for key, value in deformable(*args).items()})
+    return state
+
+
+def test_joint_rda_and_whose_attention(tmp_path):
+    source = published.decur([published.resnet(channels=2), published.resnet(channels=13)], 2048)
+    for number in (1, 2):
+        with_attention(source['model'], number, 'module.')
+    path, cfg = written(tmp_path, source), pretraining_config(rda_entries())
+    table = 'backbone.streams.ms.attention.3.rpe_table'
+    checkpoint, report = convert.convert(path, cfg)
+    assert 'ResNet-RDA' in report.kind and not report.initialised
+    assert torch.equal(checkpoint['state_dict'][table], source['model']['module.da2_l4.rpe_table'])
+    checkpoint, _ = convert.convert(path, cfg, attention='first')
+    assert torch.equal(checkpoint['state_dict'][table], source['model']['module.da1_l4.rpe_table'])
+    # Without attention in the config the encoder would compute something else.
+    plain = entries(dict(type='mmpretrain.ResNet', depth=50), (2, 13), ('sar', 'ms'))
+    with pytest.raises(WeightsError, match='trained with this attention'):
+        convert.convert(path, pretraining_config(plain))
+
+
+def test_one_rda_encoder(tmp_path):
+    source = with_attention(published.resnet('backbone.', channels=13), 2)
+    checkpoint, report = convert.convert(written(tmp_path, source), pretraining_config(rda_entries()))
+    assert report.kind == 'one encoder of a published DeCUR ResNet-RDA'
+    assert torch.equal(checkpoint['state_dict']['backbone.streams.ms.attention.2.conv_offset.1.norm.bias'],
+                       source['da2_l3.conv_offset.1.norm.bias'])
+    assert 'backbone.streams.sar.attention.2' in report.initialised and 'backbone.streams.ms.encoder' in report.taken
+
+
+def test_timm_vit(tmp_path):
+    encoder = dict(type='mmpretrain.VisionTransformer', arch='deit-small', img_size=224, patch_size=16, out_type='raw')
+    source = published.decur([published.vit(channels=2), published.vit(channels=13)], 384)
+    checkpoint, report = convert.convert(written(tmp_path, source), pretraining_config(entries(encoder, (2, 13), ('sar', 'ms'))))
+    assert not report.initialised
+    assert torch.equal(checkpoint['state_dict']['backbone.streams.ms.encoder.layers.11.ffn.layers.1.bias'],
+                       source['model']['module.backbone_2.blocks.11.mlp.fc2.bias'])
+    alone = published.vit(classes=1000)
+    checkpoint, report = convert.convert(written(tmp_path, alone, 'timm.pth'), pretraining_config(entries(encoder, (3, ), ('rgb', ))))
+    assert torch.equal(checkpoint['state_dict']['backbone.streams.rgb.encoder.ln1.weight'], alone['norm.weight'])
+    assert list(report.initialised) == ['neck.projectors.rgb']
 
 
 def test_imagenet_weights_start_every_stream(tmp_path):

@@ -7,11 +7,11 @@ modalities = dict(
         reader=dict(type='PillowReader', mode='RGB'),
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        encoder=dict(type='MiT', arch='b2', drop_path_rate=0.1)),
+        encoder=dict(type='DecurMixVisionTransformer', arch='b2', drop_path_rate=0.1)),
     hha=dict(
         channels=3,
         bands=('disparity', 'height', 'angle'),
         reader=dict(type='PillowReader', mode='RGB'),
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
-        encoder=dict(type='MiT', arch='b2', drop_path_rate=0.1)))
+        encoder=dict(type='DecurMixVisionTransformer', arch='b2', drop_path_rate=0.1)))

@@ -136,3 +136,7 @@ class MultimodalDataset(BaseDataset):
         if data is None:
             raise DataError(f'sample {self.get_data_info(idx % len(self))["sample_id"]!r}: the pipeline returned nothing.')
         return data
+
+    def __iter__(self):
+        """The samples of one epoch (without this, Python would count indices up for ever)."""
+        return (self[index] for index in range(len(self)))

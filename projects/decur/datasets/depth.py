@@ -9,7 +9,7 @@ from decur.errors import DataError
 from decur.registry import READERS
 from decur.transforms.hha import check_depth, check_intrinsics
 
-from .readers import PillowReader, split_source
+from .readers import NpyReader, PillowReader, split_source
 
 #: fx, fy, cx, cy of the colour camera of NYU-Depth v2 at 640x480 (the data set's toolbox), to which its depth is registered.
 NYU_INTRINSICS = (518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465)
@@ -24,13 +24,12 @@ def unrotate(depth):
         depth (ndarray): (H, W) uint16 as in the file.
 
     Returns:
-        ndarray: (H, W) float32 metres, cut off at 8 m; 0 missing.
+        ndarray: (H, W) float64 metres, cut off at 8 m; 0 missing.
     """
     depth = np.asarray(depth)
     if depth.dtype != np.uint16:
         raise DataError(f'SUN-RGBD depth is uint16, got {depth.dtype}')
-    metres = ((depth >> np.uint16(3)) | (depth << np.uint16(13))).astype(np.float32) / 1000
-    return np.minimum(metres, np.float32(SUNRGBD_MAX_DEPTH))
+    return np.minimum(((depth >> np.uint16(3)) | (depth << np.uint16(13))) / np.float64(1000), SUNRGBD_MAX_DEPTH)
 
 
 @READERS.register_module()
@@ -47,7 +46,7 @@ class DepthReader:
         if not unit > 0:
             raise DataError(f'unit must be positive (file values per metre), got {unit}.')
         self.unit, self.rotated = unit, rotated
-        self._image = PillowReader()
+        self._image, self._npy = PillowReader(), NpyReader()
 
     def __call__(self, source) -> np.ndarray:
         """Read a source.
@@ -55,28 +54,23 @@ class DepthReader:
         Raises:
             DataError: If the file is no single-channel 16-bit image or floating-point ``.npy``, or its median is no depth in metres.
         """
-        path, window = split_source(source)
-        if path.suffix.lower() == '.npy':
-            from .readers import NpyReader
-            depth = NpyReader()(source)
-            if depth.dtype.kind != 'f':
-                depth = self._scale(depth, path)
-        else:
-            depth = self._scale(self._image(source), path)
-        if depth.shape[2] != 1:
-            raise DataError(f'{path}: a depth map has one channel, this file has shape {depth.shape}; a coloured picture of depth cannot '
-                            'be turned back into metres.')
-        # A window of an image need not be typical of it.
-        depth = check_depth(depth[..., 0], str(path)) if window is None else np.nan_to_num(depth[..., 0], posinf=0, neginf=0)
-        return depth.astype(np.float32)[..., None]
+        return self.metres(source).astype(np.float32)[..., None]
 
-    def _scale(self, depth, path):
+    def metres(self, source) -> np.ndarray:
+        """The same as ``(H, W)`` float64: the number that the file means, not the nearest float32 (HHA is rounded from it)."""
+        path, window = split_source(source)
+        array = self._npy(source) if path.suffix.lower() == '.npy' else self._image(source)
+        if array.shape[2] != 1:
+            raise DataError(f'{path}: a depth map has one channel, this file has shape {array.shape}; a coloured picture of depth cannot '
+                            'be turned back into metres.')
+        depth = array[..., 0]
         if depth.dtype.itemsize == 1:
             raise DataError(f'{path} has 8 bits: that is a picture of depth with an unknown scale, not metres. Use the 16-bit depth '
                             'files of the data set.')
-        if self.rotated:
-            return unrotate(depth)
-        return depth.astype(np.float32) / np.float32(self.unit)
+        if depth.dtype.kind != 'f':
+            depth = unrotate(depth) if self.rotated else depth / np.float64(self.unit)
+        # A window of an image need not be typical of it.
+        return check_depth(depth, str(path)) if window is None else np.nan_to_num(depth.astype(np.float64), posinf=0, neginf=0)
 
 
 def read_intrinsics(path):

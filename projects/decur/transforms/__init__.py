@@ -1,4 +1,5 @@
 """Sources to arrays to model inputs."""
+from .augmentation import Geometry, ViewAugmentation
 from .center import CenterView
 from .concat import ConcatModalities
 from .hha import DepthToHHA, depth_to_hha
@@ -8,6 +9,6 @@ from .packing import PackModalities, to_tensor
 from .views import MakeViews
 
 __all__ = [
-    'BoundTransform', 'CenterView', 'ConcatModalities', 'DepthToHHA', 'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation',
-    'PackModalities', 'depth_to_hha', 'to_tensor'
+    'BoundTransform', 'CenterView', 'ConcatModalities', 'DepthToHHA', 'Geometry', 'LoadLabelMap', 'LoadModalities', 'MakeViews',
+    'NoiseAugmentation', 'PackModalities', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
 ]

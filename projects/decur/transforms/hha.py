@@ -222,7 +222,7 @@ class DepthToHHA(BoundTransform):
 
     Args:
         hha (str): Name of the modality. Defaults to ``'hha'``.
-        reader (dict): Reader of the depth, metres. Defaults to ``dict(type='DepthReader')`` (16-bit millimetres).
+        reader (dict): A ``DepthReader`` config. Defaults to ``dict(type='DepthReader')`` (16-bit millimetres).
     """
 
     def __init__(self, hha: str = 'hha', reader: dict | None = None):
@@ -241,13 +241,13 @@ class DepthToHHA(BoundTransform):
             if results.get(key) is None:
                 raise DataError(f'sample {sample_id!r} has no {key}, of which HHA is made; RGBDDataset with files=None in the entry of '
                                 f'{self.hha!r} hands it over.')
-        depth = self.reader(results['depth_source'])[..., 0]
+        depth = self.reader.metres(results['depth_source'])
         for name, image in results.get('images', {}).items():
             if name != self.hha and image is not None and image.shape[:2] != depth.shape:
                 raise DataError(f'sample {sample_id!r}: {name!r} is {image.shape[:2]} and depth {depth.shape} '
                                 f'({results["depth_source"]}); RGB and depth must be of one size, pixel on pixel.')
         raw = results.get('raw_depth_source')
-        raw = None if raw is None else self.reader(raw)[..., 0]
+        raw = None if raw is None else self.reader.metres(raw)
         try:
             results.setdefault('images', {})[self.hha] = depth_to_hha(depth, results['intrinsics'], raw)
         except DataError as error:

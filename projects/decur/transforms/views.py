@@ -39,12 +39,16 @@ class MakeViews(BoundTransform):
         """Draw the views."""
         views = {name: None if image is None else [] for name, image in results['images'].items()}
         for view in range(self.num_views):
-            # The first modality's flips and crop scale hold for all: aligned modalities are usually given the same ones.
-            shared = next(iter(self.augmentations.values())).sample_geometry() if self.aligned else None
+            shared = None
             for name, image in results['images'].items():
                 if image is None:
                     continue
-                augment = self.augmentations[name]
-                views[name].append(augment(image, view, geometry=shared if self.aligned else augment.sample_geometry()))
+                augment, geometry = self.augmentations[name], shared
+                if geometry is None:
+                    geometry = augment.sample_geometry(image.shape[1] / image.shape[0], view)
+                if self.aligned:
+                    # The first modality's flips and crop scale hold for all: aligned modalities are usually given the same ones.
+                    shared = geometry
+                views[name].append(augment(image, view, geometry=geometry))
         results['views'] = views
         return results

@@ -160,16 +160,6 @@ def _parse_own(state: Mapping, path: str) -> Parsed:
     return parsed
 
 
-def _attention(state: Mapping) -> dict:
-    """Deformable attention of the published code in the names of :class:`~decur.models.interactions.RDA`."""
-    return {attention_name(key): value for key, value in state.items()}
-
-
-def attention_name(key: str) -> str:
-    """``conv_offset.1.norm.weight`` to this project's name."""
-    return key
-
-
 def _parse_decur(state: Mapping, path: str) -> Parsed:
     """The published DeCUR model with both encoders."""
     parsed = Parsed('a published DeCUR checkpoint with both encoders', path)
@@ -181,7 +171,7 @@ def _parse_decur(state: Mapping, path: str) -> Parsed:
         parsed.dropped = {}
         for stage in (3, 4):
             if attention := _below(state, f'da{position + 1}_l{stage}.'):
-                encoder.parts[f'attention.{stage - 1}'] = _attention(attention)
+                encoder.parts[f'attention.{stage - 1}'] = attention  # our names are the published ones
         if encoder.family != 'mit' and 'head' in encoder.parts:
             encoder.parts.pop('head')
         parsed.encoders[position] = encoder
@@ -215,7 +205,7 @@ def _parse_prefixed(state: Mapping, path: str) -> Parsed:
     for key, value in state.items():
         if match := re.fullmatch(r'da[12]_l([34])\.(.+)', key):
             parsed.kind = 'one encoder of a published DeCUR ResNet-RDA'
-            encoder.parts.setdefault(f'attention.{int(match[1]) - 1}', {})[attention_name(match[2])] = value
+            encoder.parts.setdefault(f'attention.{int(match[1]) - 1}', {})[match[2]] = value
         elif match := re.match(r'(head|decode_head|auxiliary_head|neck)\.', key):
             parsed.dropped[key] = f'{match[1]} of another model'
         elif not key.startswith('backbone.'):

@@ -70,7 +70,7 @@ def read_mat(path, name):
     except Exception as error:  # SciPy raises whatever its parser stumbles over
         raise DataError(f'{path} cannot be read as a MATLAB file ({error}). It is probably truncated: download it again.') from error
     if name not in content:
-        raise DataError(f'{path} has no variable {name!r}; it has {sorted(entry[0] for entry in scipy.io.whosmat(path))}.')
+        raise DataError(f'{path} has no variable {name!r}. Is it the original file, wholly downloaded?')
     return _from_scipy(content[name])
 
 

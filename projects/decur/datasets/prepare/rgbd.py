@@ -207,12 +207,9 @@ def _hha_of(path, root, out, raw, cameras, unit, rotated):
     camera = cameras.get(path.stem) if isinstance(cameras, dict) else cameras
     if camera is None:
         raise DataError(f'{path} has no entry in the intrinsics file. Add "{path.stem}": [fx, fy, cx, cy].')
-    depth = reader(path)[..., 0]
-    if not rotated and path.suffix == '.png':  # float32 of a file in millimetres is a little off the number that the file means
-        depth = np.rint(depth * np.float64(unit)) / unit
-    filled_from = None if raw is None else reader(raw / path.name)[..., 0]
+    filled_from = None if raw is None else reader.metres(raw / path.name)
     try:
-        write_png(target, depth_to_hha(depth, camera, filled_from))
+        write_png(target, depth_to_hha(reader.metres(path), camera, filled_from))
     except DataError as error:
         raise DataError(f'{path}: {error}') from error
     return True

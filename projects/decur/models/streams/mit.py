@@ -9,6 +9,7 @@ of mmseg's ``MixVisionTransformer``, under the same names; what differs is how t
   patch embedding and after a spatial reduction (mmseg has 1e-6 everywhere).
 """
 import torch
+from mmcv.cnn.bricks.drop import build_dropout
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from mmseg.models.backbones import MixVisionTransformer
@@ -112,13 +113,15 @@ class DecurMixVisionTransformer(MixVisionTransformer):
     Args:
         arch (str): ``'b0'`` to ``'b5'``. Defaults to ``'b2'``.
         drop_path_rate (float): Stochastic depth, rising linearly over the blocks. Defaults to 0.1.
+        stage_drop_path (dict[int, float], optional): One rate for all blocks of a stage (from 0) instead. The published CMX has it in its
+            second stage by mistake; its configs ending in ``_published`` set it. Defaults to None.
         **kwargs: As mmseg's ``MixVisionTransformer``; they override what ``arch`` says (``embed_dims``, ``num_layers``, ...).
 
     Raises:
         ConfigError: If ``arch`` is unknown.
     """
 
-    def __init__(self, arch: str = 'b2', drop_path_rate: float = 0.1, **kwargs):
+    def __init__(self, arch: str = 'b2', drop_path_rate: float = 0.1, stage_drop_path: dict | None = None, **kwargs):
         if arch not in ARCHITECTURES:
             raise ConfigError(f'unknown MiT architecture {arch!r}: use one of {sorted(ARCHITECTURES)}.')
         embed_dims, num_layers = ARCHITECTURES[arch]
@@ -130,6 +133,20 @@ class DecurMixVisionTransformer(MixVisionTransformer):
                 if block.attn.sr_ratio > 1:
                     block.attn.norm.eps = 1e-5
                 blocks[i] = _Block(block)
+        for stage, rate in (stage_drop_path or {}).items():
+            for block in self.layers[int(stage)][1]:
+                for part in (block.attn, block.ffn):
+                    part.dropout_layer = build_dropout(dict(type='DropPath', drop_prob=rate))
+
+    def init_weights(self) -> None:
+        """As SegFormer; mmseg leaves the joint projection of queries, keys and values, a linear layer too, at PyTorch's initialisation."""
+        super().init_weights()
+        if self.init_cfg is None:
+            for module in self.modules():
+                if isinstance(module, nn.MultiheadAttention):
+                    nn.init.trunc_normal_(module.in_proj_weight, std=.02)
+                    if module.in_proj_bias is not None:
+                        nn.init.zeros_(module.in_proj_bias)
 
     def stage(self, index: int, x: Tensor) -> Tensor:
         """Run stage ``index``: a map ``(N, C_(i-1), H, W)`` (the image for stage 0) to ``(N, C_i, H', W')``."""
