@@ -26,7 +26,7 @@ quickstart: install
 	$(BIN)/python tools/quickstart.py --seed $(SEED)
 
 test: install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist loadfile
 
 lint: install
 	$(BIN)/ruff check .

@@ -19,6 +19,8 @@ from decur.visualization import label_picture, sheet
 
 TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
+#: Scenes for pretraining (a few of which are labelled) and for testing.
+NUM_TRAIN, NUM_TEST = 2000, 200
 #: Row of the table, transfer config.
 TRANSFERS = {
     'RGB, frozen encoder': 'fcn_rooms_rgb_frozen.py',
@@ -54,22 +56,26 @@ def run(*command: object, done: Path) -> None:
     print(f'  {time.time() - start:.0f} s', flush=True)
 
 
-def transfer(config: str, work_dir: Path, pretrained: Path | None, seed: int) -> float:
+def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argparse.Namespace) -> float:
     """Train and test one transfer config; returns mIoU in percent."""
-    options = ['--cfg-options', f'model.backbone.pretrained={pretrained}'] if pretrained else []
-    iterations = load_config(str(CONFIGS / config)).train_cfg.max_iters
+    iterations = max(round(load_config(str(CONFIGS / config)).train_cfg.max_iters * args.scale), 2)
+    options = [f'{loader}_dataloader.dataset.data_root={args.data}' for loader in ('train', 'test')]
+    if pretrained:
+        options.append(f'model.backbone.pretrained={pretrained}')
     checkpoint = work_dir / f'iter_{iterations}.pth'
-    run(TOOLS / 'train.py', CONFIGS / config, '--work-dir', work_dir, '--seed', seed, *options, done=checkpoint)
+    run(TOOLS / 'train.py', CONFIGS / config, '--work-dir', work_dir, '--seed', args.seed, '--cfg-options',
+        f'train_cfg.max_iters={iterations}',
+        f'param_scheduler.0.end={iterations}', f'default_hooks.checkpoint.interval={iterations}', *options, done=checkpoint)
     metrics = work_dir / 'metrics.json'
     run(TOOLS / 'test.py', CONFIGS / config, checkpoint, '--work-dir', work_dir, '--show-dir', work_dir / 'show', '--out', metrics,
-        done=metrics)
+        '--cfg-options', options[1], done=metrics)
     return json.loads(metrics.read_text(encoding='utf-8'))['mIoU']
 
 
-def picture(path: Path, out: Path, count: int = 6) -> None:
+def picture(path: Path, out: Path, root: Path, count: int = 6) -> None:
     """Inputs, label and the predictions of the frozen encoders side by side."""
     cfg = load_config(str(CONFIGS / 'fcn_rooms_rgb_frozen.py'))
-    root, palette = Path(cfg.data_root), cfg.palette
+    palette = cfg.palette
     names = (root / 'test.txt').read_text(encoding='utf-8').split()
     # Scenes with many classes show most.
     labels = {name: np.asarray(Image.open(root / 'label' / f'{name}.png')) for name in names}
@@ -92,25 +98,28 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--seed', type=int, default=0, help='seed of the pretraining and of the transfers')
     parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'), help='where everything but the scenes goes')
-    parser.add_argument('--num-train', type=int, default=2000, help='scenes for pretraining')
-    parser.add_argument('--num-test', type=int, default=200, help='scenes for testing')
+    parser.add_argument('--data', type=Path, default=Path('data/rooms'), help='where the scenes go')
+    parser.add_argument('--scale', type=float, default=1.0, help='share of all scenes, epochs and iterations, to try the steps out')
     args = parser.parse_args()
     out = args.out / f'seed{args.seed}'
     start = time.time()
     pretraining = load_config(str(CONFIGS / 'decur_rooms.py'))
-    data = Path(pretraining.train_dataloader.dataset.data_root)
-    run(TOOLS / 'generate_dataset.py', 'rooms', data, '--num-train', args.num_train, '--num-test', args.num_test, '--size', 64,
-        64, '--seed', 0, done=data / 'test.txt')
-    checkpoint = out / 'decur' / f'epoch_{pretraining.train_cfg.max_epochs}.pth'
-    run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', done=checkpoint)
+    labelled = load_config(str(CONFIGS / TRANSFERS['RGB, frozen encoder'])).train_dataloader.dataset.num_samples
+    run(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64), '--num-test',
+        max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt')
+    epochs = max(round(pretraining.train_cfg.max_epochs * args.scale), 1)
+    checkpoint = out / 'decur' / f'epoch_{epochs}.pth'
+    run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', '--cfg-options',
+        f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
+        done=checkpoint)
     table = {}
     for title, config in TRANSFERS.items():
         stem = Path(config).stem
         table[title] = [
-            transfer(config, out / f'{name}_{stem}', weights, args.seed) for name, weights in (('random', None), ('decur', checkpoint))
+            transfer(config, out / f'{name}_{stem}', weights, args) for name, weights in (('random', None), ('decur', checkpoint))
         ]
-    picture(out / 'quickstart.png', out)
-    print(f'\nmIoU in percent, {len(pretraining.get("classes", []) or range(7))} classes, 32 labelled scenes, seed {args.seed}')
+    picture(out / 'quickstart.png', out, args.data)
+    print(f'\nmIoU in percent, {labelled} labelled scenes, seed {args.seed}')
     print(f'{"":24}{"random":>8}{"DeCUR":>8}{"gain":>8}')
     for title, (random, decur) in table.items():
         print(f'{title:24}{random:8.2f}{decur:8.2f}{decur - random:+8.2f}')

@@ -33,7 +33,7 @@ def test_loss_is_algorithm_1_on_the_embeddings_of_both_views():
     batch = views()
     logged = net(batch, mode='loss')
     twin = model()
-    embeddings = {name: (twin.extract_embeddings({name: x[0]})[name], twin.extract_embeddings({name: x[1]})[name]) for name, x in batch.items()}
+    embeddings = {name: tuple(twin.extract_embeddings({name: x})[name] for x in pair) for name, pair in batch.items()}
     expected = decur_loss(embeddings, common_dim=36)
     assert torch.allclose(logged['loss'], expected['loss'], rtol=1e-5)
     # The runner sums every entry named like a loss: there must be one.

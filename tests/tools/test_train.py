@@ -9,18 +9,8 @@ import time
 
 import pytest
 from helpers import ROOT, run_tool
+from train_options import OPTIONS, port
 
-#: The canonical config, scaled down to seconds: the network is the config's own, the data are small.
-SCALE = [
-    'neck.hid_channels=64', 'neck.out_channels=64', 'head.common_dim=48', 'backbone.modalities.rgb.encoder.depth=18',
-    'backbone.modalities.hha.encoder.depth=18'
-]
-OPTIONS = [
-    *(f'model.{option}' for option in SCALE), 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
-    'train_dataloader.pin_memory=False', 'train_dataloader.dataset.modalities.rgb.augmentation.size=32',
-    'train_dataloader.dataset.modalities.hha.augmentation.size=32', 'train_cfg.max_epochs=4', 'param_scheduler.0.T_max=4',
-    'default_hooks.logger.interval=1'
-]
 CONFIG = 'configs/decur/decur_resnet50_sunrgbd.py'
 
 
@@ -42,13 +32,6 @@ def losses(work_dir) -> dict:
             if 'loss' in record:
                 found[record['step']] = record['loss']
     return found
-
-
-def port() -> int:
-    import socket
-    with socket.socket() as sock:
-        sock.bind(('127.0.0.1', 0))
-        return sock.getsockname()[1]
 
 
 @pytest.mark.slow
@@ -103,8 +86,8 @@ def test_segmentation_from_a_checkpoint_prints_miou_and_writes_pictures(rooms, t
     before, after = (load_file(path)['state_dict'] for path in (pretrained, tmp_path / 'fcn' / 'iter_2.pth'))
     streams = [key for key in before if key.startswith('backbone.streams.')]
     assert streams and all(torch.equal(before[key], after[key]) for key in streams)
-    done = run_tool('tools/test.py', config, tmp_path / 'fcn' / 'iter_2.pth', '--work-dir', tmp_path / 'fcn', '--out', tmp_path / 'metrics.json',
-                    '--show-dir', tmp_path / 'show', '--cfg-options', 'test_dataloader.num_workers=0',
+    done = run_tool('tools/test.py', config, tmp_path / 'fcn' / 'iter_2.pth', '--work-dir', tmp_path / 'fcn',
+                    '--out', tmp_path / 'metrics.json', '--show-dir', tmp_path / 'show', '--cfg-options', 'test_dataloader.num_workers=0',
                     'test_dataloader.persistent_workers=False', 'test_dataloader.batch_size=3', *data)
     printed = float(re.search(r'mIoU: ([\d.]+)', done.stdout + done.stderr)[1])
     assert json.loads((tmp_path / 'metrics.json').read_text())['mIoU'] == pytest.approx(printed, abs=0.01)

@@ -48,7 +48,8 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded(checkpoint):
     other['optical'] = dict(other['optical'], encoder=dict(tiny_encoder(), base_channels=16))
     backbone = MultimodalBackbone(other, pretrained=path)
     before = {k: v.clone() for k, v in backbone.streams['sar'].state_dict().items()}
-    with pytest.raises(WeightsError, match=r"'optical' does not fit.*nothing was loaded(.|\n)*layer1.0.conv1.weight is \(8, 8, 3, 3\), the model has"):
+    message = r"'optical' does not fit.*nothing was loaded(.|\n)*layer1.0.conv1.weight is \(8, 8, 3, 3\), the model has"
+    with pytest.raises(WeightsError, match=message):
         backbone.init_weights()
     assert not any(torch.equal(v, torch.zeros_like(v)) for k, v in before.items() if 'conv1' in k)
     deeper = dict(sar=dict(entries()['sar'], encoder=tiny_encoder(depth=18)))
@@ -61,7 +62,7 @@ def test_absent_modality_and_foreign_files_are_explained(checkpoint, tmp_path):
     with pytest.raises(WeightsError, match=r"no encoder for modality 'dem'; it has \['optical', 'sar'\]"):
         MultimodalBackbone(dict(dem=dict(channels=1, encoder=tiny_encoder())), pretrained=path).init_weights()
     torch.save({'conv1.weight': torch.zeros(1)}, tmp_path / 'foreign.pth')
-    with pytest.raises(WeightsError, match='convert_checkpoint.py'):
+    with pytest.raises(WeightsError, match='Known: published DeCUR'):
         MultimodalBackbone(entries(), pretrained=str(tmp_path / 'foreign.pth')).init_weights()
     with pytest.raises(WeightsError, match='no such checkpoint'):
         MultimodalBackbone(entries(), pretrained=str(tmp_path / 'nowhere.pth')).init_weights()

@@ -65,7 +65,7 @@ class MultimodalDataset(BaseDataset):
         for transform in transforms:
             if hasattr(transform, 'bind'):
                 transform.bind(self.modalities, self)
-            inner = getattr(transform, 'transforms', None)
+            inner = getattr(transform, 'transforms', None) or getattr(transform, 'subroutines', None)  # RandomChoice, TestTimeAug
             if isinstance(inner, list | tuple):
                 for part in inner:
                     self.bind_transforms(part if isinstance(part, list | tuple) else getattr(part, 'transforms', None) or [part])
@@ -136,3 +136,7 @@ class MultimodalDataset(BaseDataset):
         if data is None:
             raise DataError(f'sample {self.get_data_info(idx % len(self))["sample_id"]!r}: the pipeline returned nothing.')
         return data
+
+    def __iter__(self):
+        """The samples of one epoch (without this, Python would count indices up for ever)."""
+        return (self[index] for index in range(len(self)))

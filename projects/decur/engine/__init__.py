@@ -2,7 +2,11 @@
 from . import hooks  # noqa: F401
 from .amp import CpuBf16OptimWrapper
 from .distributed import GlooDistributedDataParallel
+from .lars import ForeachLARS, NdimOptimWrapperConstructor
 from .launch import load_config, prepare
 from .samplers import EpochInfiniteSampler, EpochSampler
 
-__all__ = ['CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'GlooDistributedDataParallel', 'load_config', 'prepare']
+__all__ = [
+    'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
+    'NdimOptimWrapperConstructor', 'load_config', 'prepare'
+]

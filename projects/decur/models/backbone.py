@@ -80,6 +80,10 @@ class MultimodalBackbone(BaseModule):
 
     def init_weights(self) -> None:
         """Initialise as MMEngine does, then take the streams of ``pretrained``."""
+        if self.pretrained is not None:
+            for name in (self.streams if isinstance(self.pretrained, str) else self.pretrained):
+                if name in self.streams:
+                    self.streams[name].init_cfg = None  # ImageNet weights that would be overwritten at once
         super().init_weights()
         if self.pretrained is not None:
             load_streams(self, self.pretrained)
@@ -100,25 +104,38 @@ class MultimodalBackbone(BaseModule):
         Returns:
             dict[str, tuple[Tensor]]: Every stage's map ``(N, C_i, H_i, W_i)`` by modality.
         """
+        self._check(inputs)
+        return self._run(inputs)[0]
+
+    def _check(self, inputs: Mapping) -> None:
+        """Raise :class:`ConfigError` for modalities that the model does not have, or lacks."""
         unknown = [name for name in inputs if name not in self.streams]
         if unknown:
             raise ConfigError(f'unknown modality {unknown}: this model has {list(self.streams)}.')
         if len(self.interactions) and len(inputs) < len(self.streams):
             missing = [name for name in self.streams if name not in inputs]
             raise ConfigError(f'modality {missing} is missing: the streams of this model interact, so all must be given.')
-        state = {name: self.streams[name].stem(x) for name, x in inputs.items()}
+
+    def _run(self, inputs: Mapping) -> tuple:
+        """Maps of every stage, and the states after the last one."""
+        states = {name: self.streams[name].stem(x) for name, x in inputs.items()}
         maps = {name: [] for name in inputs}
         for index in range(max(self.streams[name].num_stages for name in inputs)):
-            state = {name: self.streams[name].stage(index, x) for name, x in state.items() if index < self.streams[name].num_stages}
+            for name in inputs:
+                if index < self.streams[name].num_stages:
+                    states[name] = self.streams[name].stage(index, states[name])
             if str(index) in self.interactions:
-                state = self.interactions[str(index)](state)
-            for name, x in state.items():
-                maps[name].append(x)
-        return {name: tuple(x) for name, x in maps.items()}
+                changed = self.interactions[str(index)]({name: self.streams[name].map(state) for name, state in states.items()})
+                states = {name: self.streams[name].replace(states[name], x) for name, x in changed.items()}
+            for name, state in states.items():
+                if index < self.streams[name].num_stages:
+                    maps[name].append(self.streams[name].map(state))
+        return {name: tuple(x) for name, x in maps.items()}, states
 
     def features(self, inputs: Mapping) -> dict:
         """Pooled features ``{name: (N, F)}`` of ``{name: (N, C, H, W)}``."""
-        return {name: self.streams[name].feature(maps) for name, maps in self.step(inputs).items()}
+        self._check(inputs)
+        return {name: self.streams[name].feature(state) for name, state in self._run(inputs)[1].items()}
 
     def forward(self, inputs: Mapping | Tensor):
         """Stage maps of a batch.

@@ -11,9 +11,10 @@ import numpy as np
 
 from decur.errors import ConfigError
 from decur.transforms.hha import depth_to_hha
+from decur.writing import run_jobs, start_record, write_bytes, write_json, write_png
 
+from .rgbd_layouts import LAYOUTS, write_layout
 from .rooms import CLASSES, TEST_OFFSET, generate_room, make_scene
-from .writing import run_jobs, start_record, write_bytes, write_json, write_png
 
 #: Raised when the same seed gives other scenes, so that two versions are not mixed in one folder.
 VERSION = 1
@@ -68,4 +69,13 @@ def add_parser(subparsers):
     parser.add_argument('--size', type=int, nargs=2, default=(128, 128), metavar=('H', 'W'), help='height and width in pixels')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.set_defaults(run=lambda args: write_rooms(args.out, args.num_train, args.num_test, args.size, args.seed, args.workers))
+    parser.add_argument('--layout', choices=('prepared', *LAYOUTS), default='prepared',
+                        help='how a public data set comes instead of what our configs read; made in memory, so for small sets')
+    parser.set_defaults(run=_run)
+
+
+def _run(args):
+    if args.layout == 'prepared':
+        write_rooms(args.out, args.num_train, args.num_test, args.size, args.seed, args.workers)
+    else:
+        write_layout(args.layout, args.out, args.num_train, args.num_test, args.size, args.seed)

@@ -1,12 +1,17 @@
 """Sources to arrays to model inputs."""
 from .augmentation import Geometry, ViewAugmentation
+from .center import CenterView
 from .concat import ConcatModalities
+from .hha import DepthToHHA, depth_to_hha
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
+from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
 from .radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
+from .seasons import DrawSeasons
 from .views import MakeViews
 
 __all__ = [
-    'BoundTransform', 'ConcatModalities', 'CutOutliers', 'Geometry', 'InsertEmptyBand', 'LoadLabelMap', 'LoadModalities', 'MakeViews',
-    'PackModalities', 'PercentilesToEightBit', 'RemoveOffset', 'ToEightBit', 'ViewAugmentation', 'to_tensor'
+    'BoundTransform', 'CenterView', 'ConcatModalities', 'CutOutliers', 'DepthToHHA', 'DrawSeasons', 'Geometry', 'InsertEmptyBand',
+    'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit', 'RemoveOffset',
+    'ToEightBit', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
 ]

@@ -43,6 +43,8 @@ class MakeViews(BoundTransform):
             for name, image in results['images'].items():
                 if image is None:
                     continue
+                if isinstance(image, list):  # an image for each view
+                    image = image[view]
                 augment, geometry = self.augmentations[name], shared
                 if geometry is None:
                     geometry = augment.sample_geometry(image.shape[1] / image.shape[0], view)

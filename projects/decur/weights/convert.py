@@ -160,16 +160,6 @@ def _parse_own(state: Mapping, path: str) -> Parsed:
     return parsed
 
 
-def _attention(state: Mapping) -> dict:
-    """Deformable attention of the published code in the names of :class:`~decur.models.interactions.RDA`."""
-    return {attention_name(key): value for key, value in state.items()}
-
-
-def attention_name(key: str) -> str:
-    """``conv_offset.1.norm.weight`` to this project's name."""
-    return key
-
-
 def _parse_decur(state: Mapping, path: str) -> Parsed:
     """The published DeCUR model with both encoders."""
     parsed = Parsed('a published DeCUR checkpoint with both encoders', path)
@@ -181,7 +171,7 @@ def _parse_decur(state: Mapping, path: str) -> Parsed:
         parsed.dropped = {}
         for stage in (3, 4):
             if attention := _below(state, f'da{position + 1}_l{stage}.'):
-                encoder.parts[f'attention.{stage - 1}'] = _attention(attention)
+                encoder.parts[f'attention.{stage - 1}'] = attention  # our names are the published ones
         if encoder.family != 'mit' and 'head' in encoder.parts:
             encoder.parts.pop('head')
         parsed.encoders[position] = encoder
@@ -215,7 +205,7 @@ def _parse_prefixed(state: Mapping, path: str) -> Parsed:
     for key, value in state.items():
         if match := re.fullmatch(r'da[12]_l([34])\.(.+)', key):
             parsed.kind = 'one encoder of a published DeCUR ResNet-RDA'
-            encoder.parts.setdefault(f'attention.{int(match[1]) - 1}', {})[attention_name(match[2])] = value
+            encoder.parts.setdefault(f'attention.{int(match[1]) - 1}', {})[match[2]] = value
         elif match := re.match(r'(head|decode_head|auxiliary_head|neck)\.', key):
             parsed.dropped[key] = f'{match[1]} of another model'
         elif not key.startswith('backbone.'):
@@ -293,7 +283,7 @@ def assign(parsed: Parsed, names: Sequence[str], channels: Mapping, modality: st
         if parsed.dropped and fitting:  # it had a classifier: ImageNet weights, which may start every stream
             return {name: 0 for name in fitting}
         raise WeightsError(f'{parsed.path} is one encoder with {parsed.encoders[0].in_channels} input channels; the config has '
-                           f'{ {name: channels[name] for name in names} }. Say which modality it is for: --modality NAME.')
+                           f'{dict(channels)}. Say which modality it is for: --modality NAME, or pretrained=dict(NAME=FILE).')
     if all(isinstance(key, int) for key in keys):
         if len(names) != len(keys) and modality is None:
             raise WeightsError(f'{parsed.path} has {len(keys)} encoders, the config the modalities {list(names)}; cannot tell which is '
@@ -306,6 +296,41 @@ def assign(parsed: Parsed, names: Sequence[str], channels: Mapping, modality: st
     if not pairs:
         raise WeightsError(f'{parsed.path} has encoders for {keys}, the config for {list(names)}: none in common.')
     return pairs
+
+
+def foreign_stream(checkpoint: Mapping, path: str, name: str, channels: Mapping, source: str = '', named: bool = False) -> dict:
+    """One stream out of a checkpoint in another project's names, as ``backbone.pretrained`` takes it.
+
+    Args:
+        checkpoint (dict): As from :func:`~decur.weights.io.load_file`.
+        path (str): Named in errors.
+        name (str): The modality.
+        channels (Mapping[str, int]): Channels of the model's modalities, in order.
+        source (str): Which encoder of a file with two, ``'1'`` or ``'2'``; needed where the model has another number of modalities.
+        named (bool): The user named this modality, so a single encoder is meant for it.
+
+    Returns:
+        dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``, ``head.*``).
+
+    Raises:
+        WeightsError: If the file is nothing known, or it is not clear which encoder is meant.
+    """
+    parsed = parse(checkpoint, path)
+    if source:
+        if not source.isdigit() or int(source) - 1 not in parsed.encoders:
+            raise WeightsError(f'{path} is {parsed.kind}; name its encoders by number, {path}::1 for the first. Got {source!r}.')
+        key = int(source) - 1
+    elif len(parsed.encoders) == 2 and len(channels) != 2:
+        raise WeightsError(f'{path} is {parsed.kind}; say which encoder modality {name!r} takes: {path}::1 or {path}::2.')
+    elif parsed.single and named:
+        key = 0
+    else:
+        pairs = assign(parsed, list(channels), channels)
+        if name not in pairs:
+            raise WeightsError(f'{path} is {parsed.kind} and fits modality {list(pairs)}, not {name!r}. Name the modality it is for: '
+                               f'pretrained=dict({next(iter(pairs))}={path!r}).')
+        key = pairs[name]
+    return {f'{part}.{key}': value for part, state in parsed.encoders[key].parts.items() for key, value in state.items()}
 
 
 _COMPONENTS = (r'backbone\.streams\.\w+\.(encoder|head|attention\.\d+)(?=\.)', r'neck\.projectors\.\w+(?=\.)',

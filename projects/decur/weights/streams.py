@@ -6,6 +6,7 @@ from torch import nn
 
 from decur.errors import WeightsError
 
+from .convert import foreign_stream
 from .io import load_file
 
 #: Where a stream lives in our checkpoints: a pretraining model, a segmentor, or a bare backbone.
@@ -21,10 +22,10 @@ def stream_state(checkpoint: Mapping, name: str, source: str) -> dict:
         source (str): Where the checkpoint is from, for messages.
 
     Returns:
-        dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``).
+        dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``); empty if the checkpoint has no streams at all.
 
     Raises:
-        WeightsError: If the checkpoint has no stream of that name.
+        WeightsError: If the checkpoint has streams, but none of that name.
     """
     state = checkpoint.get('state_dict', checkpoint)
     for prefix in _PREFIXES:
@@ -35,8 +36,7 @@ def stream_state(checkpoint: Mapping, name: str, source: str) -> dict:
     names = sorted({key.split('streams.', 1)[1].split('.')[0] for key in state if 'streams.' in key})
     if names:
         raise WeightsError(f'{source} has no encoder for modality {name!r}; it has {names}.')
-    raise WeightsError(f'{source} holds no streams of this project (first keys: {list(state)[:3]}). '
-                       'Convert it first: python tools/convert_checkpoint.py SRC DST --config CONFIG.')
+    return {}
 
 
 def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
@@ -46,6 +46,8 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         backbone (MultimodalBackbone): The model that takes the weights.
         pretrained (str | dict[str, str]): One checkpoint that has all modalities of the backbone, or a file per modality (modalities that
             are not named keep their initialisation). ``'file.pth::sar'`` takes the stream ``sar`` whatever the modality is called here.
+            Published checkpoints (DeCUR, SegFormer's MiT, torchvision, timm; see :mod:`~decur.weights.convert`) are taken as they are;
+            of one with two encoders, the first modality takes the first, or ``'file.pth::2'`` says which.
 
     Returns:
         dict[str, int]: Number of tensors loaded by modality.
@@ -63,6 +65,9 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         if path not in cache:
             cache[path] = load_file(path)
         state = stream_state(cache[path], source_name or name, path)
+        if not state:
+            channels = {key: stream.channels for key, stream in backbone.streams.items()}
+            state = foreign_stream(cache[path], path, name, channels, source_name, named=not isinstance(pretrained, str))
         target = dict(backbone.streams[name].state_dict())
         if not any(key.startswith('head.') for key in target):
             # The feature head belongs to pretraining; a segmentation stream has none.

@@ -69,7 +69,7 @@ def test_loss_leaves_ignored_pixels_out():
 
 
 def test_published_initialisation():
-    head = CMXHead((64, 128), 512, num_classes=40)
+    head = CMXHead((64, 128), 512, num_classes=40, loss_decode=dict(type='mmseg.CrossEntropyLoss'))
     bias = head.fuse.conv.bias.clone()
     head.init_weights()
     assert head.fuse.conv.weight.std().item() == pytest.approx((2 / 1024) ** .5, rel=.02)

@@ -1,5 +1,7 @@
 """What acts between the stages of the streams, and what fuses their maps."""
+from .cbam import CBAM
 from .cmx import CMXFusion, CMXRectification
 from .concat import ConcatFusion
+from .deformable import DA, RDA, CrossDA, DeformableAttention
 
-__all__ = ['CMXFusion', 'CMXRectification', 'ConcatFusion']
+__all__ = ['CBAM', 'DA', 'RDA', 'CMXFusion', 'CMXRectification', 'ConcatFusion', 'CrossDA', 'DeformableAttention']

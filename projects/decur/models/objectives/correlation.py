@@ -67,7 +67,7 @@ def standardize(z: Tensor, eps: float) -> tuple:
     """
     centred = z - z[:1]
     centred -= centred.mean(dim=0)
-    scale = centred.square().mean(dim=0).add_(eps).rsqrt_()
+    scale = torch.linalg.vector_norm(centred, dim=0).square_().div_(len(z)).add_(eps).rsqrt_()
     return centred.mul_(scale), scale
 
 
@@ -84,8 +84,7 @@ class _CorrelationTerms(torch.autograd.Function):
             scaled, scales = zip(*(standardize(z, eps) for z in views))
             rows = len(views[0])
             values, diagonals, kept = [], [], []
-            edges = sorted({edge for term in terms for edge in (term.start, term.stop)})
-            grams = _Grams(scaled, terms, edges) if form == 'gram' else None
+            grams = _Grams(scaled, terms) if form == 'gram' else None
             for term in terms:
                 za = scaled[term.first][:, term.start:term.stop]
                 zb = scaled[term.second][:, term.start:term.stop]
@@ -105,7 +104,7 @@ class _CorrelationTerms(torch.autograd.Function):
                 on = (diagonal.double() - term.target).square().sum()
                 values.append(on + term.lambd * off)
                 diagonals.append(diagonal)
-            ctx.terms, ctx.form, ctx.edges, ctx.counts = terms, form, edges, (len(views), len(terms))
+            ctx.terms, ctx.form, ctx.counts = terms, form, (len(views), len(terms))
             ctx.grams = grams
             ctx.save_for_backward(*scaled, *scales, *diagonals, *kept)
             ctx.mark_non_differentiable(*diagonals)
@@ -139,43 +138,42 @@ class _CorrelationTerms(torch.autograd.Function):
                     # d/dZa of sum C^2 is 2 (Zb ZbT) Za / n^2: collect the n x n factor for every part of the columns.
                     for own, other in ((term.first, term.second), (term.second, term.first)):
                         factor = ctx.grams.get(other, term.start, term.stop) * (weight * (term.lambd / rows))
-                        for part in _parts(ctx.edges, term.start, term.stop):
+                        for part in ctx.grams.parts(own, term.start, term.stop):
                             weights[own][part] = weights[own][part] + factor if part in weights[own] else factor
                 else:
                     weight = weight * term.lambd
                     za, zb = scaled[term.first][:, columns], scaled[term.second][:, columns]
-                    grads[term.first][:, columns] += (zb * weight) @ matrices[index].T
-                    grads[term.second][:, columns] += (za * weight) @ matrices[index]
+                    grads[term.first][:, columns].addmm_(zb * weight, matrices[index].T)
+                    grads[term.second][:, columns].addmm_(za * weight, matrices[index])
             for own, factors in enumerate(weights):
                 for (start, stop), factor in factors.items():
-                    grads[own][:, start:stop] += factor @ scaled[own][:, start:stop]
+                    grads[own][:, start:stop].addmm_(factor, scaled[own][:, start:stop])
             for z, scale, grad in zip(scaled, scales, grads):
-                # Through the standardisation.
+                # Through the standardisation. Its other part, the mean of the gradient over the rows, is 0: every summand above is a
+                # combination of standardised columns.
                 inner = (grad * z).mean(dim=0)
-                grad -= grad.mean(dim=0)
                 grad.addcmul_(z, inner, value=-1).mul_(scale)
         return (None, None, None, *grads)
-
-
-def _parts(edges: list, start: int, stop: int) -> list:
-    """The ranges between neighbouring ``edges`` that make up ``start:stop``."""
-    return [(a, b) for a, b in zip(edges, edges[1:]) if start <= a and b <= stop]
 
 
 class _Grams:
     """Gram matrices of column ranges, each computed once; where parts are asked for too, the whole is their sum."""
 
-    def __init__(self, scaled: tuple, terms: tuple, edges: list):
-        self.scaled, self.edges = scaled, edges
+    def __init__(self, scaled: tuple, terms: tuple):
+        self.scaled, self.known = scaled, {}
         self.asked = {(view, term.start, term.stop) for term in terms for view in (term.first, term.second)}
-        self.known = {}
+
+    def parts(self, view: int, start: int, stop: int) -> list:
+        """The ranges that make up ``start:stop`` of a view, cut wherever a term of that view begins or ends."""
+        edges = sorted({edge for v, *range_ in self.asked if v == view for edge in range_ if start <= edge <= stop})
+        return list(zip(edges, edges[1:]))
 
     def get(self, view: int, start: int, stop: int) -> Tensor:
         """``Z Z^T`` (n, n) of columns ``start:stop`` of a view."""
         key = (view, start, stop)
         if key not in self.known:
-            parts = _parts(self.edges, start, stop)
-            if len(parts) > 1 and any((view, *part) in self.asked for part in parts):
+            parts = self.parts(view, start, stop)
+            if len(parts) > 1 and all((view, *part) in self.asked for part in parts):
                 self.known[key] = sum(self.get(view, *part) for part in parts)
             else:
                 z = self.scaled[view][:, start:stop]

@@ -39,7 +39,7 @@ def decur_loss(embeddings: Mapping,
     - ``loss_unique_<a>_<b>``: :math:`\sum_i C_{ii}^2 + \lambda \sum_{i \neq j} C_{ij}^2` between them, over the other dimensions.
 
     The pairs are all pairs of modalities in the order of ``embeddings``. The loss is computed in float32 (float64 for float64 input) with
-    autocast off. Non-finite embeddings make the terms of their modality NaN and leave the others as they are.
+    autocast off. Embeddings that are not finite make the terms they enter NaN and leave the others as they are.
 
     Args:
         embeddings (dict[str, tuple[Tensor, Tensor]]): Two views ``(N, K)`` by modality: the projectors' output of this process, any

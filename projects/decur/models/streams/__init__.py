@@ -1,5 +1,6 @@
 """Encoders cut into stages: one stream per modality."""
-from . import resnet  # noqa: F401  registers its stepper
+from . import resnet, vit  # noqa: F401  register their steppers
+from .mit import DecurMixVisionTransformer
 from .stream import Stepper, Stream, register_stepper
 
-__all__ = ['Stepper', 'Stream', 'register_stepper']
+__all__ = ['DecurMixVisionTransformer', 'Stepper', 'Stream', 'register_stepper']

@@ -12,6 +12,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from decur.errors import ConfigError
+from decur.weights.first_layer import load_encoder
 
 _STEPPERS: dict = {}
 
@@ -19,8 +20,8 @@ _STEPPERS: dict = {}
 class Stepper:
     """Cuts a backbone into a stem and stages. Subclass per backbone family and register with :func:`register_stepper`.
 
-    Between stages travels a map ``(N, C_i, H_i, W_i)``; whatever else a backbone needs (class tokens) is the subclass's to carry
-    inside a single stage.
+    Between stages travels a *state*: the map ``(N, C_i, H_i, W_i)`` itself, or, where a backbone carries more (a class token), an object
+    of the subclass's choice, out of which :meth:`map` takes the map and into which :meth:`replace` puts a changed one.
 
     Attributes:
         backbone (nn.Module): The backbone; not a submodule (a stepper is no module and owns no parameters).
@@ -32,22 +33,30 @@ class Stepper:
     def __init__(self, backbone: nn.Module):
         self.backbone = backbone
 
-    def stem(self, x: Tensor) -> Tensor:
+    def stem(self, x: Tensor):
         """What comes before the first stage. ``(N, C, H, W)`` to whatever ``stage(0, .)`` takes."""
         return x
 
-    def stage(self, index: int, x: Tensor) -> Tensor:
-        """Run one stage. Returns its map ``(N, C_i, H_i, W_i)``."""
+    def stage(self, index: int, state):
+        """Run one stage. Returns the state after it."""
         raise NotImplementedError
+
+    def map(self, state) -> Tensor:
+        """The map ``(N, C_i, H_i, W_i)`` of a state."""
+        return state
+
+    def replace(self, state, x: Tensor):
+        """The state with another map ``x`` of the same shape."""
+        return x
 
     @property
     def feature_dim(self) -> int:
         """Length F of the pooled feature."""
         return self.stage_channels[-1]
 
-    def feature(self, maps: tuple) -> Tensor:
-        """Pool the stage maps to the feature ``(N, F)``: the mean of the last map."""
-        return maps[-1].mean(dim=(2, 3))
+    def feature(self, state) -> Tensor:
+        """Pool the state after the last stage to the feature ``(N, F)``: the mean of its map."""
+        return self.map(state).mean(dim=(2, 3))
 
     def check_input(self, x: Tensor) -> None:
         """Raise :class:`~decur.errors.ConfigError` for an input size that the backbone cannot take."""
@@ -77,9 +86,11 @@ class Stream(BaseModule):
 
     Args:
         name (str): The modality, for messages.
-        entry (dict): The modality's entry: ``channels`` (C), ``encoder`` (a backbone config; its ``in_channels`` is filled in),
-            ``attention`` (``{stage: config}``; modules ``(N, C_i, H, W)`` to the same shape, built with ``channels=C_i``) and
-            ``feature_channels`` (optional int F: a linear layer from the pooled map to F, as the published RGB-D models have).
+        entry (dict): The modality's entry: ``channels`` (C), ``encoder`` (a backbone config; its ``in_channels`` is filled in;
+            its ``init_cfg=dict(type='Pretrained', checkpoint=..., first_layer=...)`` goes to
+            :func:`~decur.weights.first_layer.load_encoder`), ``attention`` (``{stage: config}``; modules ``(N, C_i, H, W)`` to the same
+            shape, built with ``channels=C_i``) and ``feature_channels`` (optional int F: a linear layer from the pooled map to F, as the
+            published RGB-D models have).
 
     Raises:
         ConfigError: If the entry has no encoder, its ``in_channels`` contradicts ``channels``, or an attention names no stage.
@@ -96,6 +107,9 @@ class Stream(BaseModule):
         if encoder.setdefault('in_channels', self.channels) != self.channels:
             raise ConfigError(f'modality {name!r} has {self.channels} channels but its encoder says in_channels={encoder["in_channels"]}. '
                               'Leave in_channels out: it is taken from the modality.')
+        # Loaded here and not by the encoder: MMEngine would skip a first layer of another shape with nothing but a line in the log.
+        if (encoder.get('init_cfg') or {}).get('type') == 'Pretrained':
+            self.init_cfg = dict(encoder.pop('init_cfg'))
         self.encoder = MODELS.build(encoder)
         self._stepper = _stepper_of(self.encoder)
         self.attention = ModuleDict()
@@ -107,6 +121,14 @@ class Stream(BaseModule):
         self.head = None
         if entry.get('feature_channels'):
             self.head = nn.Linear(self._stepper.feature_dim, entry['feature_channels'])
+
+    def init_weights(self) -> None:
+        """Initialise as MMEngine does, then load the encoder's ``init_cfg=dict(type='Pretrained', checkpoint=...)`` strictly."""
+        init_cfg, self.init_cfg = self.init_cfg, None
+        super().init_weights()
+        self.init_cfg = init_cfg
+        if init_cfg:
+            load_encoder(self, **{key: value for key, value in init_cfg.items() if key != 'type'})
 
     @property
     def num_stages(self) -> int:
@@ -123,7 +145,7 @@ class Stream(BaseModule):
         """Length F of :meth:`feature`."""
         return self.head.out_features if self.head is not None else self._stepper.feature_dim
 
-    def stem(self, x: Tensor) -> Tensor:
+    def stem(self, x: Tensor):
         """Check the input ``(N, C, H, W)`` and run what comes before the first stage.
 
         Raises:
@@ -134,25 +156,33 @@ class Stream(BaseModule):
         self._stepper.check_input(x)
         return self._stepper.stem(x)
 
-    def stage(self, index: int, x: Tensor) -> Tensor:
-        """Run stage ``index`` and the attention after it. Returns ``(N, C_i, H_i, W_i)``."""
-        x = self._stepper.stage(index, x)
+    def stage(self, index: int, state):
+        """Run stage ``index`` and the attention after it. Returns the state after them."""
+        state = self._stepper.stage(index, state)
         if str(index) in self.attention:
-            x = self.attention[str(index)](x)
-        return x
+            state = self.replace(state, self.attention[str(index)](self.map(state)))
+        return state
 
-    def feature(self, maps: tuple) -> Tensor:
-        """Feature ``(N, F)`` of the stage maps."""
-        x = self._stepper.feature(maps)
+    def map(self, state) -> Tensor:
+        """The map ``(N, C_i, H_i, W_i)`` of the state after a stage."""
+        return self._stepper.map(state)
+
+    def replace(self, state, x: Tensor):
+        """The state with another map ``x`` of the same shape; what else it carries (a class token) stays."""
+        return self._stepper.replace(state, x)
+
+    def feature(self, state) -> Tensor:
+        """Feature ``(N, F)`` of the state after the last stage, or of the tuple of stage maps where the states are maps."""
+        x = self._stepper.feature(state[-1] if type(state) is tuple else state)
         return x if self.head is None else self.head(x)
 
     def forward(self, x: Tensor) -> tuple:
-        """All stage maps of ``(N, C, H, W)``."""
-        x = self.stem(x)
+        """All stage maps ``(N, C_i, H_i, W_i)`` of ``(N, C, H, W)``."""
+        state = self.stem(x)
         maps = []
         for index in range(self.num_stages):
-            x = self.stage(index, x)
-            maps.append(x)
+            state = self.stage(index, state)
+            maps.append(self.map(state))
         return tuple(maps)
 
     def __deepcopy__(self, memo):

@@ -1,4 +1,4 @@
-"""Writing generated data sets: files that appear whole or not at all, parallel jobs with progress, and a record of what was asked for."""
+"""Writing data sets: files that appear whole or not at all, parallel jobs with progress, and a record of what was asked for."""
 import json
 import multiprocessing
 import os
@@ -9,7 +9,8 @@ from mmengine.utils import ProgressBar
 
 from decur.errors import ConfigError, DataError
 
-RECORD = 'generated.json'
+#: The record of what a folder holds.
+RECORD = 'dataset.json'
 
 
 def write_bytes(path, data):
@@ -35,14 +36,14 @@ def write_json(path, value):
 
 
 def start_record(out, record):
-    """Note in ``out`` (made if need be) what is generated there, and refuse to mix two data sets in a folder.
+    """Note in ``out`` (made if need be) what is written there, and refuse to mix two data sets in a folder.
 
     Args:
         out (Path): The folder.
-        record (dict): What every file depends on: world, version of its generator, seed, size, ... (JSON values).
+        record (dict): What every file depends on: what it is, the version of what makes it, seed, size, ... (JSON values).
 
     Raises:
-        ConfigError: ``out`` is a file, or holds a data set that was generated with another ``record``, or other files.
+        ConfigError: ``out`` is a file, or holds a data set that was made with another ``record``, or other files.
     """
     path = out / RECORD
     if out.exists() and not out.is_dir():
@@ -51,7 +52,7 @@ def start_record(out, record):
         found = json.loads(path.read_text())
         if found != record:
             different = {key: (found.get(key), record.get(key)) for key in {*found, *record} if found.get(key) != record.get(key)}
-            raise ConfigError(f'{out} holds a data set that was generated with other settings (there, asked for now): {different}; '
+            raise ConfigError(f'{out} holds a data set that was made with other settings (there, asked for now): {different}; '
                               'choose another folder or delete this one')
         # What a killed run was in the middle of.
         for leftover in out.rglob('.*.tmp'):

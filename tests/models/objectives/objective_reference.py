@@ -49,3 +49,46 @@ def make_embeddings(names, n, k, seed=0, dtype=torch.float32, offset=0.3):
             views.append(((shared + own + 0.7 * noise) * scale + offset).to(dtype))
         out[name] = tuple(views)
     return out
+
+
+def barlow_twins(embeddings, lambd=0.0051):
+    z = {name: standardize(views[0]) for name, views in embeddings.items()}
+    return sum(loss_c(z[a].T @ z[b] / len(z[a]), lambd) for a, b in itertools.combinations(z, 2))
+
+
+def vicreg(embeddings, sim=25., std=25., cov=1.):
+    """The paper's Algorithm 1, over all pairs of modalities."""
+    total = 0
+    for a, b in itertools.combinations(embeddings, 2):
+        za, zb = embeddings[a][0], embeddings[b][0]
+        n, k = za.shape
+        total = total + sim * (za - zb).pow(2).mean()
+        for z in (za, zb):
+            total = total + std * torch.relu(1 - torch.sqrt(z.var(0) + 1e-4)).mean() / 2
+            total = total + cov * off_diagonal(torch.cov(z.T)).pow(2).sum() / k
+    return total
+
+
+def simclr(embeddings, temperature=0.1):
+    """NT-Xent, one term after another."""
+    total = 0
+    for a, b in itertools.combinations(embeddings, 2):
+        n = len(embeddings[a][0])
+        z = [v / v.norm() for v in (*embeddings[a][0], *embeddings[b][0])]
+        for i in range(2 * n):
+            j = (i + n) % (2 * n)
+            denominator = sum(torch.exp(z[i] @ z[k] / temperature) for k in range(2 * n) if k != i)
+            total = total - torch.log(torch.exp(z[i] @ z[j] / temperature) / denominator) / (2 * n)
+    return total
+
+
+def clip(embeddings, temperature=0.07):
+    total = 0
+    for a, b in itertools.combinations(embeddings, 2):
+        za, zb = ([v / v.norm() for v in embeddings[m][0]] for m in (a, b))
+        n = len(za)
+        for left, right in ((za, zb), (zb, za)):
+            for i in range(n):
+                logits = torch.stack([left[i] @ right[j] / temperature for j in range(n)])
+                total = total - torch.log_softmax(logits, 0)[i] / (2 * n)
+    return total

@@ -1,0 +1,58 @@
+# FCN-ResNet50 on the RGB images of NYU-Depth v2, 40 classes (supplement B.2): batch 8, 40k iterations.
+# The encoder of a DeCUR checkpoint: --cfg-options model.backbone.pretrained=FILE
+_base_ = ['../_base_/default_runtime.py', '../_base_/models/fcn_r50-d8.py', '../_base_/schedules/sgd_40k.py']
+default_scope = 'mmseg'
+crop_size = (480, 640)
+rgb = dict(
+    channels=3,
+    bands=('R', 'G', 'B'),
+    reader=dict(type='PillowReader', mode='RGB'),
+    mean=[123.675, 116.28, 103.53],
+    std=[58.395, 57.12, 57.375],
+    encoder=dict(type='mmpretrain.ResNet', depth=50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4)))
+model = dict(
+    data_preprocessor=dict(modalities=dict(rgb=rgb), size=crop_size),
+    backbone=dict(modalities=dict(rgb=rgb)),
+    decode_head=dict(num_classes=40),
+    auxiliary_head=dict(num_classes=40))
+train_pipeline = [
+    dict(type='LoadModalities'),
+    dict(type='LoadLabelMap'),
+    dict(type='ConcatModalities'),
+    dict(type='RandomResize', scale=(640, 480), ratio_range=(0.5, 2.0), keep_ratio=True),
+    dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='PackSegInputs')
+]
+test_pipeline = [dict(type='LoadModalities'), dict(type='LoadLabelMap'), dict(type='ConcatModalities'), dict(type='PackSegInputs')]
+tta_pipeline = [
+    dict(type='LoadModalities'),
+    dict(type='ConcatModalities'),
+    dict(
+        type='TestTimeAug',
+        transforms=[
+            [dict(type='Resize', scale_factor=scale, keep_ratio=True) for scale in (0.75, 1.0, 1.25)],
+            [dict(type='RandomFlip', prob=0.0, direction='horizontal'), dict(type='RandomFlip', prob=1.0, direction='horizontal')],
+            [dict(type='LoadLabelMap')],
+            [dict(type='PackSegInputs')],
+        ])
+]
+tta_model = dict(type='SegTTAModel')
+data = dict(type='NYUv2Dataset', data_root='data/nyudv2', modalities=dict(rgb=rgb))
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=8,
+    persistent_workers=True,
+    pin_memory=True,
+    sampler=dict(type='EpochInfiniteSampler'),
+    dataset=dict(split='train', pipeline=train_pipeline, **data))
+val_dataloader = dict(
+    batch_size=1,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(split='test', pipeline=test_pipeline, **data))
+test_dataloader = val_dataloader
+val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
+test_evaluator = val_evaluator
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=4000, save_best='mIoU'))

@@ -1,0 +1,246 @@
+"""SUN-RGBD and NYU-Depth v2, as prepared by our tool or as people have them already."""
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from mmengine.registry import DATASETS
+
+from decur.errors import ConfigError, DataError
+from decur.transforms.hha import check_intrinsics
+
+from .depth import NYU_INTRINSICS, read_intrinsics
+from .paired import PairedRasterDataset
+
+_SHARED = (
+    'wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window', 'bookshelf', 'picture', 'counter', 'blinds',
+    'desk', 'shelves', 'curtain', 'dresser', 'pillow', 'mirror', 'floor mat', 'clothes', 'ceiling', 'books', 'refrigerator',
+    'television', 'paper', 'towel', 'shower curtain', 'box', 'whiteboard', 'person', 'night stand', 'toilet', 'sink', 'lamp',
+    'bathtub', 'bag')
+_PALETTE = [[119, 119, 119], [244, 243, 131], [137, 28, 157], [150, 255, 255], [54, 114, 113], [0, 0, 176], [255, 69, 0], [87, 112, 255],
+            [0, 163, 33], [255, 150, 255], [255, 180, 10], [101, 70, 86], [38, 230, 0], [255, 120, 70], [117, 41, 121], [150, 255, 0],
+            [132, 0, 255], [24, 209, 255], [191, 130, 35], [219, 200, 109], [154, 62, 86], [255, 190, 190], [255, 0, 255], [152, 163, 55],
+            [192, 79, 212], [230, 230, 230], [53, 130, 64], [155, 249, 152], [87, 64, 34], [214, 209, 175], [170, 0, 59], [255, 0, 0],
+            [193, 195, 234], [70, 72, 115], [255, 255, 0], [52, 57, 131], [12, 83, 45]]
+SUNRGBD_CLASSES, SUNRGBD_PALETTE = _SHARED, _PALETTE
+NYUV2_CLASSES = (*_SHARED, 'otherstructure', 'otherfurniture', 'otherprop')
+NYUV2_PALETTE = [*_PALETTE, [0, 60, 112], [130, 160, 160], [90, 20, 20]]
+
+#: SUN-RGBD's test images come first in the releases that number all of them from 1.
+NUMBERED_TEST = range(1, 5051)
+NUMBERED_TRAIN = range(5051, 10336)
+
+_JPG_PNG = ('.jpg', '.png')
+#: Where each layout keeps what: role -> files. ``{split}`` becomes train or test.
+LAYOUTS = {
+    'prepared': dict(
+        rgb=dict(folder='rgb', suffix=_JPG_PNG), depth=dict(folder='depth', suffix='.png'), raw=dict(folder='depth_raw', suffix='.png'),
+        hha=dict(folder='hha', suffix=_JPG_PNG), label=dict(folder='label', suffix='.png')),
+    'cmx': dict(
+        rgb=dict(folder='RGB', suffix=_JPG_PNG), depth=dict(folder='Depth', suffix='.png'), hha=dict(folder='HHA', suffix=_JPG_PNG),
+        label=dict(folder='Label', suffix='.png')),
+    'dformer': dict(
+        rgb=dict(folder='RGB', suffix=_JPG_PNG), hha=dict(folder='HHA', suffix=_JPG_PNG),
+        # 8 bits, scaled image by image: an image, not metres.
+        depth=dict(folder='Depth', suffix='.png'), label=dict(folder='Label', suffix='.png')),
+    'esanet': dict(
+        rgb=dict(folder='{split}/rgb', suffix=_JPG_PNG), depth=dict(folder='{split}/depth', suffix='.png'),
+        raw=dict(folder='{split}/depth_raw', suffix='.png'), hha=dict(folder='{split}/hha', suffix=_JPG_PNG),
+        label=dict(folder='{split}/labels_40', suffix='.png')),
+    'numbered': dict(
+        rgb=dict(folder='image', suffix=_JPG_PNG), depth=dict(folder='depth', suffix='.png'), hha=dict(folder='hha', suffix=_JPG_PNG),
+        label=dict(folder='label', suffix='.png')),
+}
+
+
+class RGBDDataset(PairedRasterDataset):
+    """RGB-D data in any of the layouts they go by; :class:`SUNRGBDDataset` and :class:`NYUv2Dataset` name the classes.
+
+    Modalities are ``rgb``, ``depth`` (metres, with ``reader=dict(type='DepthReader')``) and ``hha``; each gets its files from the layout
+    unless its entry says ``files`` itself. Label 0 is void and becomes the ignore index; palette PNGs are read as indices.
+
+    ==========  ====================================================================================================================
+    layout      files under ``data_root``
+    ==========  ====================================================================================================================
+    prepared    ``{rgb,depth,depth_raw,hha,label}/<stem>``, ``{train,test}.txt`` (what ``tools/prepare_dataset.py`` writes)
+    cmx         ``{RGB,Depth,HHA,Label}/<stem>``, ``{train,test}.txt`` of stems (CMX, SA-Gate)
+    dformer     ``{RGB,Depth,Label}/<stem>``, ``{train,test}.txt`` with lines ``RGB/<stem>.jpg [Label/<stem>.png]``
+    esanet      ``{train,test}/{rgb,depth,depth_raw,labels_40}/<stem>.png``; the files present are the split
+    numbered    ``{image,depth,hha,label}/**/<anything><number>``: 1 to 5050 test, 5051 to 10335 train (SUN-RGBD)
+    ==========  ====================================================================================================================
+
+    An ``hha`` entry with ``files=None`` is made while loading: put ``dict(type='DepthToHHA')`` after ``LoadModalities``. The dataset then
+    hands over where the depth is and the camera of each image.
+
+    Args:
+        modalities (dict[str, dict]): Entries.
+        data_root (str): The folder they are under.
+        split (str): ``'train'`` or ``'test'``.
+        layout (str): One of the above. Defaults to ``'prepared'``.
+        files (dict, optional): Changes to the layout: role (``rgb``, ``depth``, ``raw``, ``hha``, ``label``) to
+            ``dict(folder=..., suffix=...)``.
+        with_label (bool): Whether the samples have labels. Defaults to True; False for pretraining.
+        split_file (str, optional): The list of the split where it is not ``<split>.txt``. For ``esanet`` and ``numbered`` it restricts the
+            files found (stems or numbers, one a line).
+        intrinsics (Sequence[float] | str, optional): fx, fy, cx, cy of all images, or the path of a JSON file under ``data_root`` with
+            ``{stem: [fx, fy, cx, cy]}``. Defaults to ``intrinsics.json`` where it exists, else to :attr:`INTRINSICS`.
+        **kwargs: As :class:`PairedRasterDataset`.
+
+    Raises:
+        ConfigError: An unknown layout or split, an ``hha`` without files and without ``DepthToHHA``.
+        DataError: A missing file, named, with what to do; intrinsics that are needed and absent.
+    """
+
+    #: fx, fy, cx, cy of every image, where one camera took them all; else None.
+    INTRINSICS = None
+
+    def __init__(self,
+                 modalities: Mapping,
+                 data_root: str = '',
+                 split: str = 'train',
+                 layout: str = 'prepared',
+                 files: Mapping | None = None,
+                 with_label: bool = True,
+                 split_file: str | None = None,
+                 intrinsics: Sequence | str | None = None,
+                 reduce_zero_label: bool = True,
+                 pipeline: Sequence = (),
+                 **kwargs):
+        if layout not in LAYOUTS:
+            raise ConfigError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
+        if split not in ('train', 'test'):
+            raise ConfigError(f"split must be 'train' or 'test', got {split!r}; a list of another name is split_file=...")
+        unknown = sorted(set(files or {}) - {'rgb', 'depth', 'raw', 'hha', 'label'})
+        if unknown:
+            raise ConfigError(f'files has unknown role(s) {unknown}; roles are rgb, depth, raw, hha and label.')
+        self.layout, self.part, self._given_intrinsics = layout, split, intrinsics
+        self.roles = {role: dict(place) for role, place in {**LAYOUTS[layout], **(files or {})}.items()}
+        for place in self.roles.values():
+            place['folder'] = place['folder'].format(split=split)
+        self._by_number: dict = {}
+        entries, self.on_the_fly = {}, []
+        for name, entry in modalities.items():
+            entry = entry if entry is None else dict(entry)
+            if entry is not None and 'files' not in entry:
+                if name not in self.roles:
+                    raise ConfigError(f'modality {name!r} has no files and is none of {sorted(self.roles)}: add '
+                                      'files=dict(folder=..., suffix=...) to its entry.')
+                entry['files'] = self.roles[name]
+            elif entry is not None and entry['files'] is None:
+                if not any(step.get('type') == 'DepthToHHA' and step.get('hha', 'hha') == name for step in pipeline
+                           if isinstance(step, Mapping)):
+                    raise ConfigError(f"modality {name!r} has files=None: put dict(type='DepthToHHA', hha={name!r}) into the pipeline "
+                                      'after LoadModalities, or leave files out to read HHA from disk.')
+                self.on_the_fly.append(name)
+            entries[name] = entry
+        super().__init__(
+            modalities=entries,
+            data_root=data_root,
+            split=split_file or (None if layout in ('esanet', 'numbered') else f'{split}.txt'),
+            label=self.roles['label'] if with_label else None,
+            reduce_zero_label=reduce_zero_label,
+            pipeline=pipeline,
+            **kwargs)
+
+    def load_data_list(self) -> list:
+        """Find the files of every image, and its camera where HHA is made while loading."""
+        from_disk = {name: entry for name, entry in self.modalities.items() if name not in self.on_the_fly}
+        everything, self.modalities = self.modalities, from_disk
+        try:
+            samples = super().load_data_list()
+        except DataError as error:
+            if "modality 'hha' has no file" not in str(error):
+                raise
+            raise DataError(f"{error} HHA is made of depth by tools/make_hha.py, or while loading by files=None in the entry and "
+                            "dict(type='DepthToHHA') in the pipeline.") from error
+        finally:
+            self.modalities = everything
+        if not self.on_the_fly:
+            return samples
+        if self.layout == 'dformer' and self.roles['depth'] == LAYOUTS['dformer']['depth']:
+            raise DataError("the depth of layout 'dformer' has 8 bits and no unit, so HHA cannot be made of it. Use the data set's 16-bit "
+                            "depth: files=dict(depth=dict(folder=..., suffix='.png')).")
+        root = Path(self.data_root)
+        cameras = self._intrinsics(root)
+        for sample in samples:
+            stem = sample['sample_id']
+            sample['sources'] = {name: sample['sources'].get(name) for name in self.modalities}
+            sample['depth_source'], tried = self._find(root, self.roles['depth'], stem)
+            if sample['depth_source'] is None:
+                raise DataError(f'sample {stem!r} has no depth file {tried}, of which HHA is to be made.')
+            sample['raw_depth_source'] = self._find(root, self.roles['raw'], stem)[0] if 'raw' in self.roles else None
+            if isinstance(cameras, Mapping):
+                if stem not in cameras:
+                    raise DataError(f'sample {stem!r} has no entry in the intrinsics file. Add "{stem}": [fx, fy, cx, cy].')
+                sample['intrinsics'] = cameras[stem]
+            else:
+                sample['intrinsics'] = cameras
+        return samples
+
+    def _intrinsics(self, root):
+        given = self._given_intrinsics
+        if given is None:
+            if (root / 'intrinsics.json').is_file():
+                given = 'intrinsics.json'
+            elif self.INTRINSICS is not None:
+                return self.INTRINSICS
+            else:
+                raise DataError(f'{root} has no intrinsics.json, and images of this data set come from several cameras: give '
+                                'intrinsics=[fx, fy, cx, cy] or a JSON file {stem: [fx, fy, cx, cy]}.')
+        return read_intrinsics(root / given) if isinstance(given, str) else check_intrinsics(given)
+
+    def _ids(self, root: Path) -> list:
+        if self.layout == 'numbered':
+            numbers = self._numbers(root, self.roles['rgb'])
+            if self.split:
+                wanted = {int(number) for number in super()._ids(root)}
+            else:
+                wanted = NUMBERED_TEST if self.part == 'test' else NUMBERED_TRAIN
+            return [str(number) for number in sorted(numbers) if number in wanted]
+        if self.layout == 'esanet' and not self.split:
+            folder = self._folder(root, self.roles['rgb'])
+            if not folder.is_dir():
+                raise DataError(f'{folder} is not a folder; layout {self.layout!r} keeps its images there.')
+            return sorted(path.stem for path in folder.iterdir() if path.suffix.lower() in _JPG_PNG)
+        ids = super()._ids(root)
+        # Lists name stems, or files with their folder, or image and label on a line.
+        return [re.sub(r'\.(jpe?g|png)$', '', line.split()[0].removeprefix(f'{self.roles["rgb"]["folder"]}/')) for line in ids]
+
+    def _find(self, root: Path, files: Mapping, sample_id: str) -> tuple:
+        if self.layout != 'numbered':
+            return super()._find(root, files, sample_id)
+        path = self._numbers(root, files).get(int(sample_id))
+        return (str(path), '') if path else (None, f'{self._folder(root, files)}/**/*{sample_id}{files["suffix"]}')
+
+    def _numbers(self, root, files):
+        """The files of a role by the last number in their names, through sub-folders."""
+        folder = self._folder(root, files)
+        if folder not in self._by_number:
+            if not folder.is_dir():
+                raise DataError(f'{folder} is not a folder; say where the files are with files=dict(<role>=dict(folder=...)).')
+            suffixes = (files['suffix'], ) if isinstance(files['suffix'], str) else tuple(files['suffix'])
+            found = {}
+            for path in sorted(folder.rglob('*')):
+                number = re.search(r'(\d+)$', path.stem)
+                if number and path.suffix.lower() in suffixes:
+                    other = found.setdefault(int(number[1]), path)
+                    if other != path:
+                        raise DataError(f'{path} and {other} have the same number; a numbered layout needs one file each.')
+            self._by_number[folder] = found
+        return self._by_number[folder]
+
+
+@DATASETS.register_module()
+class SUNRGBDDataset(RGBDDataset):
+    """SUN-RGBD, 37 classes (S. Song et al., "SUN RGB-D: A RGB-D Scene Understanding Benchmark Suite", CVPR 2015): 5285 training and 5050
+    test images of four cameras, so each image has its own intrinsics.
+    """
+    METAINFO = dict(classes=SUNRGBD_CLASSES, palette=SUNRGBD_PALETTE)
+
+
+@DATASETS.register_module()
+class NYUv2Dataset(RGBDDataset):
+    """NYU-Depth v2, 40 classes (N. Silberman et al., "Indoor Segmentation and Support Inference from RGBD Images", ECCV 2012; the classes
+    of S. Gupta et al., CVPR 2013): 795 training and 654 test images of 480x640 pixels from one Kinect.
+    """
+    METAINFO = dict(classes=NYUV2_CLASSES, palette=NYUV2_PALETTE)
+    INTRINSICS = NYU_INTRINSICS

@@ -1,0 +1,139 @@
+"""Stop before a loss that is not finite reaches the weights, and keep the last good state."""
+import os
+from collections.abc import Mapping
+
+import torch
+import torch.distributed as dist
+from mmengine.dist import barrier, get_world_size
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.registry import HOOKS
+from torch import Tensor
+
+
+@HOOKS.register_module()
+class NonFiniteLossHook(Hook):
+    """End training with ``FloatingPointError`` when a loss or a gradient is not finite, after writing the last good state.
+
+    The loss is looked at before the backward pass and the gradients before the optimiser's step, so the weights and the optimiser's state
+    are still those of the last good step; batch norm statistics, which the bad batch has changed already, are put back. The state is
+    written to ``<work_dir>/last_good_iter_<n>.pth``; it can be resumed. Gradients are not checked under a float16 loss scaler, which skips
+    such steps itself. In a distributed run all processes stop together.
+
+    Args:
+        check_gradients (bool): Look at the gradients too. Defaults to True.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, check_gradients: bool = True):
+        self.check_gradients = check_gradients
+        self._batch = None
+        self._buffers = []
+
+    def before_train(self, runner) -> None:
+        """Put the checks into the model's and the optimiser wrapper's way."""
+        model = self._model(runner)
+        parse_losses, step = model.parse_losses, runner.optim_wrapper.step
+
+        def checked_parse_losses(losses):
+            loss, log_vars = parse_losses(losses)
+            if self._any_process(not bool(torch.isfinite(loss)), loss):
+                self._stop(runner, self._describe_terms(model, log_vars))
+            return loss, log_vars
+
+        def checked_step(**kwargs):
+            # A float16 loss scaler looks itself, and gradients that it has not scaled back yet would mislead.
+            if self.check_gradients and getattr(runner.optim_wrapper, 'loss_scaler', None) is None:
+                grads = [p.grad for p in model.parameters() if p.grad is not None]
+                # A norm is finite only if every number is (or they overflow it, which is as bad). One wait for the device.
+                if grads and self._any_process(not bool(torch.isfinite(torch.stack(torch._foreach_norm(grads))).all()), grads[0]):
+                    self._stop(runner, self._describe_gradients(model))
+            return step(**kwargs)
+
+        model.parse_losses, runner.optim_wrapper.step = checked_parse_losses, checked_step
+
+    def after_train(self, runner) -> None:
+        """Take the checks out again."""
+        self._model(runner).__dict__.pop('parse_losses', None)
+        runner.optim_wrapper.__dict__.pop('step', None)
+        self._batch, self._buffers = None, []
+
+    def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
+        """Remember the batch norm statistics: the forward pass changes them."""
+        self._batch = data_batch
+        now = [buffer for buffer in self._model(runner).buffers()]
+        if [b.shape for b in now] != [b.shape for _, b in self._buffers]:
+            self._buffers = [(buffer, buffer.clone()) for buffer in now]
+            return
+        self._buffers = [(buffer, copy) for buffer, (_, copy) in zip(now, self._buffers)]
+        for buffer, copy in self._buffers:
+            copy.copy_(buffer)
+
+    @staticmethod
+    def _model(runner):
+        return runner.model.module if is_model_wrapper(runner.model) else runner.model
+
+    @staticmethod
+    def _any_process(bad: bool, like: Tensor) -> bool:
+        if get_world_size() == 1:
+            return bad
+        flag = torch.tensor(float(bad), device=like.device)
+        dist.all_reduce(flag, dist.ReduceOp.MAX)
+        return bool(flag)
+
+    def _stop(self, runner, what: str) -> None:
+        with torch.no_grad():
+            for buffer, copy in self._buffers:
+                buffer.copy_(copy)
+        name = f'last_good_iter_{runner.iter}.pth'
+        runner.save_checkpoint(runner.work_dir, name, meta=dict(epoch=runner.epoch, iter=runner.iter), by_epoch=False)
+        # Whoever raises first is torn down together with the process that writes.
+        barrier()
+        path = os.path.join(runner.work_dir, name)
+        raise FloatingPointError(f'training stopped in epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {what}'
+                                 f'{self._describe_inputs()} The last good state is in {path}.')
+
+    @staticmethod
+    def _describe_terms(model, log_vars: Mapping) -> str:
+        """Name the terms that are not finite and the modalities that these have in common."""
+        bad = {name: float(value) for name, value in log_vars.items() if isinstance(value, Tensor) and not bool(torch.isfinite(value))}
+        # The total and what is derived from embeddings say nothing that the terms do not.
+        terms = {name: value for name, value in bad.items() if name != 'loss' and not name.startswith(('diag_', 'rank_', 'spread_'))}
+        text = 'the loss is not finite: ' + ', '.join(f'{name} = {value}' for name, value in (terms or bad).items()) + '.'
+        modalities = list(getattr(model, 'modalities', None) or {})
+        named = [m for m in modalities if f'intra_{m}' in terms] or [m for m in modalities if any(_names(name, m) for name in terms)]
+        if named:
+            text += f' Modality: {", ".join(named)}.'
+        parameters = [name for name, p in model.named_parameters() if not bool(torch.isfinite(p).all())]
+        if parameters:
+            text += f' {len(parameters)} parameters were not finite before, the first is {parameters[0]}.'
+        return text
+
+    @staticmethod
+    def _describe_gradients(model) -> str:
+        bad = [name for name, p in model.named_parameters() if p.grad is not None and not bool(torch.isfinite(p.grad).all())]
+        modalities = [m for m in getattr(model, 'modalities', None) or {} if any(f'.{m}.' in name for name in bad)]
+        where = f' Modality: {", ".join(modalities)}.' if modalities else ''
+        what = ', '.join(bad[:3]) + (f' and {len(bad) - 3} more' if len(bad) > 3 else '') if bad else 'their norm overflows'
+        return f'the loss is finite, but gradients are not: {what}.{where}'
+
+    def _describe_inputs(self) -> str:
+        """Say which modality's data are not finite, and in which samples."""
+        inputs = self._batch.get('inputs') if isinstance(self._batch, Mapping) else None
+        if not isinstance(inputs, Mapping):
+            return ''
+        samples = self._batch.get('data_samples') or []
+        text = ''
+        for name, value in inputs.items():
+            views = [value] if isinstance(value, Tensor) else [x for x in value if isinstance(x, Tensor)]
+            rows = sorted({int(i) for x in views if x.is_floating_point() for i in (~torch.isfinite(x).flatten(1).all(1)).nonzero()})
+            if rows:
+                ids = [str(getattr(samples[i], 'sample_id', i)) if i < len(samples) else str(i) for i in rows[:5]]
+                text += f' The data of modality {name!r} are not finite in {len(rows)} samples of this process, such as {", ".join(ids)}.'
+        return text or ' The data of this process are finite.'
+
+
+def _names(term: str, modality: str) -> bool:
+    """Whether a term's name, such as ``common_rgb_hha``, names a modality."""
+    return f'_{modality}_' in f'{term}_'

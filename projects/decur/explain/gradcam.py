@@ -1,0 +1,77 @@
+"""Where in the picture common and unique dimensions look (Algorithm 2, parts 3 and 4)."""
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from decur.errors import ConfigError, DataError
+
+from .representation import BlockMeans
+
+#: What is kept of an attribution: its sign, what raises the output, or its size.
+SIGNS = ('signed', 'positive', 'absolute')
+
+
+def grad_cam(means: BlockMeans, images: Tensor, size: Sequence[int] | None = None, sign: str = 'signed') -> dict:
+    """Grad-CAM (Selvaraju et al., ICCV 2017; captum's ``LayerGradCam``) of the mean of each block.
+
+    Args:
+        means: the function that is explained; its ``tap`` is the layer.
+        images: (N, C, H, W), normalised.
+        size: (height, width) that the maps are upsampled to, bilinearly. Defaults to that of the images.
+        sign: one of :data:`SIGNS`. Algorithm 2 keeps the sign (captum's default); Grad-CAM's own definition is ``positive``.
+
+    Returns:
+        dict: {block: (N, height, width) float32}.
+
+    Raises:
+        ConfigError: If the representation does not depend on the layer (a class token that is pooled apart, for example).
+    """
+    from captum.attr import LayerAttribution, LayerGradCam
+    if sign not in SIGNS:
+        raise ConfigError(f'sign must be one of {SIGNS}, got {sign!r}.')
+    method = LayerGradCam(means, means.tap)
+    images = images.detach().requires_grad_()  # so that frozen encoders have a graph too
+    out = {}
+    for index, block in enumerate(means.blocks):
+        try:
+            maps = method.attribute(images, target=index, relu_attributions=sign == 'positive')
+        except RuntimeError as error:
+            if 'have been used in the graph' not in str(error) and 'does not require grad' not in str(error):
+                raise
+            raise ConfigError(f'the representation of {means.modality!r} does not depend on {means.layer or "its last stage map"}: name '
+                              'an earlier layer (layer="backbone.streams.<name>.encoder.<...>", --layer on the command line).') from error
+        maps = LayerAttribution.interpolate(maps, tuple(size or images.shape[-2:]), interpolate_mode='bilinear')
+        maps = maps[:, 0].detach()
+        out[block] = (maps.abs() if sign == 'absolute' else maps).cpu().numpy().astype(np.float32)
+    return out
+
+
+def normalise_maps(maps: np.ndarray) -> np.ndarray:
+    """Every map of (N, H, W) from its minimum to its maximum, onto 0 to 1; a flat map becomes 0."""
+    maps = np.asarray(maps, dtype=np.float32)
+    low, high = maps.min(axis=(1, 2), keepdims=True), maps.max(axis=(1, 2), keepdims=True)
+    spread = high - low
+    return np.where(spread > 0, (maps - low) / np.where(spread > 0, spread, 1), 0)
+
+
+def saliency_agreement(maps_a: np.ndarray, maps_b: np.ndarray) -> np.ndarray:
+    """``norm(a) x norm(b)``, mean per sample: how much two modalities look at the same places.
+
+    Args:
+        maps_a: (N, H, W) of one modality.
+        maps_b: (N, H, W) of the other, upsampled to the same size.
+
+    Returns:
+        np.ndarray: (N,) in [0, 1].
+    """
+    if np.shape(maps_a) != np.shape(maps_b):
+        raise DataError(f'maps of two modalities must have one shape, got {np.shape(maps_a)} and {np.shape(maps_b)}.')
+    return (normalise_maps(maps_a) * normalise_maps(maps_b)).mean(axis=(1, 2))
+
+
+def resize_maps(maps: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """(N, h, w) to (N, height, width), bilinearly."""
+    tensor = torch.as_tensor(np.asarray(maps, dtype=np.float32))[:, None]
+    return torch.nn.functional.interpolate(tensor, tuple(size), mode='bilinear', align_corners=False)[:, 0].numpy()

@@ -1,0 +1,72 @@
+"""A model from a config and a checkpoint, for looking at it."""
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.registry import MODELS
+from torch import nn
+
+from decur.errors import ConfigError, WeightsError
+from decur.weights import load_file, unwrap
+from decur.weights.streams import load_streams
+
+from .representation import LEVELS
+
+
+def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'embedding') -> nn.Module:
+    """Build the model of a config and load a checkpoint strictly.
+
+    Args:
+        cfg: of a pretraining, classification or segmentation run: what counts is ``model.backbone`` and, for embeddings, ``model.neck``.
+        checkpoint: the file; None keeps the random initialisation.
+        level: ``embedding`` needs the projectors; ``encoder`` takes the encoders alone, from any of the project's checkpoints.
+
+    Returns:
+        nn.Module: a :class:`~decur.models.MultimodalPretraining` in eval mode, with ``head`` where the config is of a pretraining.
+
+    Raises:
+        ConfigError: If the config has no projector and ``level`` is ``embedding``.
+        WeightsError: If the checkpoint has none, or does not fit the config.
+    """
+    if level not in LEVELS:
+        raise ConfigError(f'level must be one of {LEVELS}, got {level!r}.')
+    offer = 'Encoder features can be looked at without it: level="encoder" (--level encoder on the command line).'
+    model_cfg = cfg.model.copy()
+    if model_cfg.get('type') != 'MultimodalPretraining' or not model_cfg.get('neck'):
+        if level == 'embedding':
+            raise ConfigError('common and unique dimensions are those of a projector, and this config has none '
+                              f'(model.type={model_cfg.get("type")!r}). Give the config of the pretraining. {offer}')
+        model_cfg = dict(type='MultimodalPretraining', backbone=model_cfg.get('backbone'))
+    backbone = dict(model_cfg['backbone'], pretrained=None)
+    backbone.pop('fusion', None)
+    model = MODELS.build(dict(model_cfg, backbone=backbone))
+    if checkpoint is None:
+        model.init_weights()
+    elif level == 'encoder':
+        if len(model.backbone.interactions):
+            _load(model.backbone, _below(unwrap(load_file(checkpoint), checkpoint), 'backbone.'), checkpoint)
+        else:
+            load_streams(model.backbone, str(checkpoint))
+    else:
+        state = unwrap(load_file(checkpoint), checkpoint)
+        if not any(key.startswith('neck.') for key in state):
+            raise WeightsError(f'{checkpoint} holds no projector (no key starts with "neck."), so it has no common and unique dimensions. '
+                               f'Give the checkpoint of the pretraining run itself. {offer}')
+        _load(model, state, checkpoint)
+    return model.eval()
+
+
+def _below(state: dict, prefix: str) -> dict:
+    return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+
+
+def _load(module: nn.Module, state: dict, checkpoint) -> None:
+    """Load strictly, naming what does not fit."""
+    own = module.state_dict()
+    problems = [f'missing {key}' for key in own if key not in state] + [f'surplus {key}' for key in state if key not in own]
+    problems += [f'{key} is {tuple(state[key].shape)}, the model has {tuple(own[key].shape)}' for key in own
+                 if key in state and state[key].shape != own[key].shape]
+    if problems:
+        shown = '\n  '.join(problems[:12])
+        raise WeightsError(f'{checkpoint} does not fit the config ({len(problems)} of {len(own)} keys):\n  {shown}\n'
+                           'Give the config that the checkpoint was trained with, with the same --cfg-options.')
+    module.load_state_dict(state, strict=True)

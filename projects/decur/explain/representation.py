@@ -1,0 +1,127 @@
+"""The quantities that saliency is taken of: the mean common and the mean unique embedding of one modality."""
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from decur.errors import ConfigError
+from decur.evaluation.decoupling import blocks
+
+#: Where a model is looked at: after the projector, or before it.
+LEVELS = ('embedding', 'encoder')
+
+
+def represent(model: nn.Module, inputs: Mapping[str, Tensor], level: str = 'embedding') -> dict:
+    """Embeddings or encoder features.
+
+    Args:
+        model: a :class:`~decur.models.MultimodalPretraining` (or anything with its ``extract_feat`` and ``extract_embeddings``).
+        inputs: {modality: (N, C, H, W)}, normalised.
+        level: ``embedding`` or ``encoder``.
+
+    Returns:
+        dict: {modality: (N, K)}.
+    """
+    if level not in LEVELS:
+        raise ConfigError(f'level must be one of {LEVELS}, got {level!r}.')
+    return model.extract_embeddings(inputs) if level == 'embedding' else model.extract_feat(inputs)
+
+
+def blocks_of(model: nn.Module, dims: int, level: str = 'embedding') -> dict:
+    """The named blocks of a model's dimensions.
+
+    ``common`` and ``unique`` where the objective knows them (``head.common_dim``); ``all`` for other objectives and for encoder features,
+    which have no such split.
+    """
+    common = getattr(getattr(model, 'head', None), 'common_dim', None) if level == 'embedding' else None
+    return blocks(dims, common)
+
+
+class BlockMeans(nn.Module):
+    """One modality's images to the mean of each block of its standardised representation, (N, C, H, W) to (N, blocks).
+
+    Algorithm 2 standardises with a batch norm. Here its statistics are constants, as in a batch norm in eval mode: the output of a
+    sample, and so its attribution, depends on that sample alone, and Integrated Gradients add up to a difference of outputs.
+
+    Args:
+        model: see :func:`represent`; it is put into eval mode.
+        modality: whose images go in.
+        blocks: {name: slice of dimensions}.
+        mean: (K,) of the representation over the data.
+        std: (K,).
+        level: ``embedding`` or ``encoder``.
+        others: {modality: (N, C, H, W)} of the other modalities, where the streams interact; constants.
+        layer: name of the submodule whose output Grad-CAM looks at, a map (N, C, h, w) or tokens (N, L, C). Defaults to the last
+            stage map of the modality's stream.
+
+    Attributes:
+        tap (nn.Module): an identity through which the map passes as (N, C, h, w): the layer for captum.
+
+    Raises:
+        ConfigError: On an unknown modality or layer.
+    """
+
+    def __init__(self, model: nn.Module, modality: str, blocks: Mapping[str, slice], mean: np.ndarray, std: np.ndarray,
+                 level: str = 'embedding', others: Mapping[str, Tensor] | None = None, layer: str | None = None, eps: float = 1e-5):
+        super().__init__()
+        known = list(model.modalities)
+        if modality not in known:
+            raise ConfigError(f'unknown modality {modality!r}: this model has {known}.')
+        self.model, self.modality, self.blocks, self.level = model.eval(), modality, dict(blocks), level
+        self.others, self.layer = dict(others or {}), layer
+        self.tap = nn.Identity()
+        parameter = next(model.parameters())
+        as_tensor = lambda v: torch.as_tensor(np.asarray(v), dtype=parameter.dtype, device=parameter.device)  # noqa: E731
+        self.register_buffer('mean', as_tensor(mean), persistent=False)
+        self.register_buffer('scale', (as_tensor(std) ** 2 + eps).rsqrt(), persistent=False)
+        if layer is not None and layer not in dict(model.named_modules()):
+            near = [name for name, _ in model.named_modules() if name and name.split('.')[-1] == layer.split('.')[-1]]
+            raise ConfigError(f'the model has no layer {layer!r}; layers of that last name: {near[:8]}. Names are those of '
+                              'model.named_modules(), for example backbone.streams.rgb.encoder.layer4.')
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Means (N, blocks) in the order of ``blocks``."""
+        # Integrated Gradients evaluate whole batches, one behind the other: the other modalities are repeated along.
+        inputs = {self.modality: x, **{name: other.repeat(len(x) // len(other), 1, 1, 1) for name, other in self.others.items()}}
+        if self.layer is None:
+            maps = dict(self.model.backbone.step(inputs))[self.modality]
+            maps = (*maps[:-1], self.tap(maps[-1]))
+            z = self.model.backbone.streams[self.modality].feature(maps)
+            if self.level == 'embedding':
+                z = self.model.neck({self.modality: z})[self.modality]
+        else:
+            hook = self.model.get_submodule(self.layer).register_forward_hook(lambda m, i, out: self._through_tap(out, x.shape[-2:]))
+            try:
+                z = represent(self.model, inputs, self.level)[self.modality]
+            finally:
+                hook.remove()
+        z = (z - self.mean) * self.scale
+        return torch.stack([z[:, part].mean(dim=1) for part in self.blocks.values()], dim=1)
+
+    def _through_tap(self, out: Tensor, image_size: tuple) -> Tensor:
+        """Send a layer's output through the tap, tokens as the map that they are of."""
+        if not isinstance(out, Tensor) or out.ndim not in (3, 4):
+            raise ConfigError(f'layer {self.layer!r} gives neither a map (N, C, h, w) nor tokens (N, L, C).')
+        if out.ndim == 4:
+            return self.tap(out)
+        height, width, extra = token_grid(out.shape[1], image_size)
+        tokens = out[:, extra:].transpose(1, 2).reshape(len(out), -1, height, width)
+        tokens = self.tap(tokens).flatten(2).transpose(1, 2)
+        return torch.cat([out[:, :extra], tokens], dim=1) if extra else tokens
+
+
+def token_grid(length: int, image_size: tuple) -> tuple:
+    """Height, width and number of leading extra tokens (class tokens) of L tokens of an image (H, W).
+
+    Raises:
+        ConfigError: If L is no grid of the image's proportions plus at most 5 tokens.
+    """
+    for extra in range(6):
+        rest = length - extra
+        if rest < 1:
+            break
+        height = max(1, round((rest * image_size[0] / image_size[1]) ** 0.5))
+        if rest % height == 0 and abs(rest // height / height - image_size[1] / image_size[0]) < 0.05 * image_size[1] / image_size[0]:
+            return height, rest // height, extra
+    raise ConfigError(f'{length} tokens are no grid of an image of {tuple(image_size)}: choose another layer.')

@@ -1,0 +1,93 @@
+"""CLIP between modalities (Radford et al., 2021, arXiv 2103.00020)."""
+import math
+from collections.abc import Mapping
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from decur.errors import ConfigError
+
+from .decur import total_and_log
+from .pairs import gather_first_views, over_pairs, total_of
+from .statistics import embedding_statistics
+
+
+def clip_loss(embeddings: Mapping,
+              temperature: float | Tensor = 0.07,
+              *,
+              grad_reduce: str = 'exact',
+              present: Mapping | None = None) -> dict:
+    """Symmetric cross-entropy of every pair of modalities, between their first views.
+
+    Every embedding is to find its sample among the N embeddings of the other modality, by cosine similarity divided by the temperature;
+    the loss of a pair is the mean of both directions.
+
+    Args:
+        embeddings (dict[str, Sequence[Tensor]]): At least one view ``(N, K)`` by modality; the first is read.
+        temperature (float | Tensor): Above 0; a 0-d tensor gets a gradient. Defaults to 0.07.
+        grad_reduce (str): See :func:`~decur.models.decur_loss`. Defaults to ``'exact'``. A temperature tensor's gradient is that of the
+            whole batch on every process either way.
+        present (dict[str, Tensor], optional): ``(N,)`` bool by modality. A pair is related on the samples that have both.
+
+    Returns:
+        dict[str, Tensor]: Scalars ``loss`` and ``loss_cross_<a>_<b>``.
+
+    Raises:
+        ConfigError, DataError: As :func:`~decur.models.decur_loss`; or if the temperature is a number that is not positive.
+    """
+    return _clip_loss(embeddings, temperature, grad_reduce, present)[0]
+
+
+def _clip_loss(embeddings, temperature, grad_reduce, present) -> tuple:
+    if not isinstance(temperature, Tensor) and not temperature > 0:
+        raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
+    embeddings, present = gather_first_views(embeddings, present, grad_reduce)
+
+    def pair(za: Tensor, zb: Tensor) -> dict:
+        logits = F.normalize(za, dim=1) @ F.normalize(zb, dim=1).T / temperature
+        own = torch.arange(len(za), device=za.device)
+        return dict(cross=(F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2)
+
+    return total_of(over_pairs(embeddings, present, pair)), embeddings, present
+
+
+@MODELS.register_module()
+class MultimodalCLIPHead(BaseModule):
+    """:func:`clip_loss` as a head, with CLIP's learned temperature.
+
+    Args:
+        temperature (float): At the start. Defaults to 0.07.
+        learn_temperature (bool): Train the logarithm of its inverse, which is kept below log 100 as in CLIP. Defaults to True.
+        grad_reduce (str): Defaults to ``'exact'``.
+        statistics (bool): Log effective rank and spread. Defaults to True.
+        init_cfg (dict, optional): As in MMEngine.
+    """
+
+    num_views = 1
+
+    def __init__(self,
+                 temperature: float = 0.07,
+                 learn_temperature: bool = True,
+                 grad_reduce: str = 'exact',
+                 statistics: bool = True,
+                 init_cfg: dict | None = None):
+        super().__init__(init_cfg)
+        if not temperature > 0:
+            raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
+        self.grad_reduce, self.statistics = grad_reduce, statistics
+        self.logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)), requires_grad=learn_temperature)
+
+    def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
+        """``loss``, and for the log the terms ``cross_<a>_<b>``, the ``temperature`` and the statistics."""
+        with torch.no_grad():
+            self.logit_scale.clamp_(max=math.log(100))
+        temperature = torch.exp(-self.logit_scale)
+        out, embeddings, present = _clip_loss(embeddings, temperature, self.grad_reduce, present)
+        logged = {name.removeprefix('loss_'): value.detach() for name, value in out.items() if name != 'loss'}
+        logged['temperature'] = temperature.detach()
+        if self.statistics:
+            logged.update(embedding_statistics(embeddings, present))
+        return total_and_log(out['loss'], logged)

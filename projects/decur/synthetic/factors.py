@@ -1,0 +1,278 @@
+"""Controlled factors: multimodal data whose shared and private information is known because we put it there.
+
+Two worlds. :class:`LinearGaussianWorld` mixes Gaussian factors linearly, so that what a method can find is known in closed form.
+:class:`RenderedWorld` draws pictures of a shape on a textured ground. In both, every factor belongs to a set of modalities: to all of
+them (shared), to some (a pair), or to one (private), and its value is stored with every sample.
+
+Pure NumPy; :mod:`decur.datasets.factors` makes data sets of it.
+"""
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from decur.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class FactorSpec:
+    """What a factor is.
+
+    Attributes:
+        name: such as ``shape`` or ``colour_sar``.
+        kind: ``categorical`` (classes from 0), ``continuous`` (numbers), ``periodic`` (angles in radians).
+        modalities: those that show it.
+        size: number of classes of a categorical factor, length of the vector of a continuous one.
+    """
+
+    name: str
+    kind: str
+    modalities: tuple
+    size: int = 1
+
+    def role(self, all_modalities: Sequence) -> str:
+        """``shared`` by all of these modalities, shown by some (``partial``), or ``private`` to one."""
+        if len(self.modalities) == len(tuple(all_modalities)):
+            return 'shared'
+        return 'private' if len(self.modalities) == 1 else 'partial'
+
+
+# ------------------------------------------------------------------------------------------------ linear, Gaussian
+class LinearGaussianWorld:
+    r"""``x_m = A_m [factors that m shows] + noise``, all Gaussian.
+
+    Factors are independent standard normal vectors: one shared by all modalities, one per pair, one private to each modality. ``A_m`` has
+    orthonormal columns, so every factor coordinate carries the same variance and a linear encoder can separate all of them.
+
+    Args:
+        channels: {modality: D}, length of its observation.
+        shared: length of the factor shared by all modalities.
+        private: length of the private factor of each modality.
+        pair: length of the factor of each pair (three or more modalities).
+        noise: standard deviation of the noise per coordinate; a factor coordinate has 1 along its column.
+        world_seed: of the mixing matrices.
+
+    Raises:
+        ConfigError: If a modality has fewer channels than factor coordinates.
+    """
+
+    def __init__(self, channels: Mapping[str, int], shared: int = 4, private: int = 4, pair: int = 0, noise: float = 0.1,
+                 world_seed: int = 0):
+        self.channels, self.noise = dict(channels), float(noise)
+        names = list(self.channels)
+        specs = [FactorSpec('shared', 'continuous', tuple(names), shared)]
+        if pair and len(names) > 2:
+            specs += [FactorSpec('_'.join(('pair', *two)), 'continuous', two, pair) for two in combinations(names, 2)]
+        specs += [FactorSpec(f'private_{name}', 'continuous', (name, ), private) for name in names]
+        self.factors = {spec.name: spec for spec in specs if spec.size}
+        rng = np.random.default_rng(world_seed)
+        #: {modality: (D, factor coordinates)}
+        self.mixing = {}
+        for name, dim in self.channels.items():
+            wanted = sum(spec.size for spec in self.factors.values() if name in spec.modalities)
+            if wanted > dim:
+                raise ConfigError(f'modality {name!r} has {dim} channels for {wanted} factor coordinates: give it at least {wanted}.')
+            self.mixing[name] = np.linalg.qr(rng.normal(size=(dim, wanted)))[0]
+
+    def sample(self, num: int, seed: int = 0) -> tuple[dict, dict]:
+        """Draw samples.
+
+        Args:
+            num: N.
+            seed: of this draw; the world itself stays the same.
+
+        Returns:
+            tuple: ``{modality: (N, D) float32}`` and ``{factor: (N, size) float32}``.
+        """
+        rng = np.random.default_rng(seed)
+        values = {name: rng.normal(size=(num, spec.size)) for name, spec in self.factors.items()}
+        observed = {}
+        for name, mixing in self.mixing.items():
+            seen = np.concatenate([values[f] for f, spec in self.factors.items() if name in spec.modalities], axis=1)
+            observed[name] = (seen @ mixing.T + self.noise * rng.normal(size=(num, len(mixing)))).astype(np.float32)
+        return observed, {name: value.astype(np.float32) for name, value in values.items()}
+
+
+# ------------------------------------------------------------------------------------------------ rendered
+#: What a picture varies in: (kind, number of classes or length).
+ATTRIBUTES = dict(
+    shape=('categorical', 6),  # of the object
+    colour=('categorical', 6),  # of the object
+    texture=('categorical', 6),  # of the ground
+    orientation=('periodic', 1),  # direction in which the ground grows brighter
+    position=('continuous', 2),  # centre (x, y) of the object, in half image sizes
+    size=('continuous', 1),  # radius of the object, in half image sizes
+)
+SHAPES = ('disk', 'square', 'triangle', 'star', 'cross', 'ring')
+TEXTURES = ('plain', 'rows', 'columns', 'checker', 'dots', 'rings')
+#: How a modality shows the object: a filled area, its border, or a height that falls off from the centre.
+STYLES = ('fill', 'outline', 'relief')
+POSITION_RANGE, SIZE_RANGE = 0.35, (0.35, 0.6)
+
+
+class RenderedWorld:
+    """Pictures of one object on a textured ground, seen by two or more modalities.
+
+    Args:
+        channels: {modality: C}.
+        factors: {attribute: groups of modalities}; within a group the modalities show the same draw of the attribute. The
+            groups of ``dict(shape=[('a', 'b')], colour=[('a',), ('b',)])`` make shape shared, and one colour private to each. A factor is
+            named after its attribute, with the group's modalities behind it where the attribute is split. An attribute that a
+            modality is not given stays at its neutral value there (a disk in the middle, ...).
+        styles: {modality: one of :data:`STYLES`}; by default in turn.
+        image_size: height and width in pixels.
+
+    Raises:
+        ConfigError: On an unknown attribute, modality or style, or a modality in two groups of one attribute.
+    """
+
+    def __init__(self, channels: Mapping[str, int], factors: Mapping[str, Sequence], styles: Mapping[str, str] | None = None,
+                 image_size: int = 32):
+        self.channels, self.image_size = dict(channels), int(image_size)
+        self.styles = {name: STYLES[i % len(STYLES)] for i, name in enumerate(self.channels)}
+        self.styles.update(styles or {})
+        for name, style in self.styles.items():
+            if name not in self.channels or style not in STYLES:
+                raise ConfigError(f'style {style!r} of modality {name!r}: modalities are {list(self.channels)}, styles {STYLES}.')
+        self.factors, self._source = {}, {}
+        for attribute, groups in factors.items():
+            if attribute not in ATTRIBUTES:
+                raise ConfigError(f'unknown attribute {attribute!r}: pictures vary in {list(ATTRIBUTES)}.')
+            kind, size = ATTRIBUTES[attribute]
+            for group in groups or ():
+                group = (group, ) if isinstance(group, str) else tuple(group)
+                name = attribute if len(groups) == 1 and len(group) == len(self.channels) else '_'.join((attribute, *group))
+                self.factors[name] = FactorSpec(name, kind, group, size)
+                for modality in group:
+                    if modality not in self.channels:
+                        raise ConfigError(f'{attribute} names modality {modality!r}: this world has {list(self.channels)}.')
+                    if (attribute, modality) in self._source:
+                        raise ConfigError(f'{attribute} gives modality {modality!r} to two groups: {groups}.')
+                    self._source[attribute, modality] = name
+        if not self.factors:
+            raise ConfigError('factors is empty: say which modalities share what, for example dict(shape=[("a", "b")]).')
+        self.palettes = {name: _palette(ATTRIBUTES['colour'][1], c, i) for i, (name, c) in enumerate(self.channels.items())}
+
+    def sample_factors(self, num: int, seed: int = 0) -> dict:
+        """Draw factor values, independent and uniform.
+
+        Returns:
+            dict: {factor: (N,) int64 for classes, (N,) or (N, size) float32 else}.
+        """
+        rng = np.random.default_rng(seed)
+        values = {}
+        for name, spec in self.factors.items():
+            attribute = name.split('_')[0]
+            if spec.kind == 'categorical':
+                values[name] = rng.integers(0, spec.size, num)
+            elif spec.kind == 'periodic':
+                values[name] = rng.uniform(0, 2 * np.pi, num).astype(np.float32)
+            else:
+                low, high = SIZE_RANGE if attribute == 'size' else (-POSITION_RANGE, POSITION_RANGE)
+                values[name] = rng.uniform(low, high, (num, spec.size)).astype(np.float32)
+        return values
+
+    def render(self, values: Mapping[str, np.ndarray], chunk: int = 512) -> dict:
+        """Draw the pictures of factor values.
+
+        Args:
+            values: as from :meth:`sample_factors`, N samples.
+            chunk: pictures drawn at a time.
+
+        Returns:
+            dict: {modality: (N, H, W, C) float32 in [0, 1]}. The same values give the same pictures: noise belongs to the augmentation.
+        """
+        num = len(next(iter(values.values())))
+        out = {}
+        for modality, channels in self.channels.items():
+            pictures = np.empty((num, self.image_size, self.image_size, channels), np.float32)
+            for start in range(0, num, chunk):
+                part = slice(start, min(start + chunk, num))
+                shown = {a: np.asarray(values[self._source[a, modality]])[part] for a in ATTRIBUTES if (a, modality) in self._source}
+                pictures[part] = self._draw(modality, part.stop - part.start, shown)
+            out[modality] = pictures
+        return out
+
+    def _draw(self, modality: str, num: int, shown: Mapping) -> np.ndarray:
+        """One chunk of one modality, (n, H, W, C)."""
+        axis = ((np.arange(self.image_size) + 0.5) / self.image_size * 2 - 1).astype(np.float32)
+        x, y = axis[None, None, :], axis[None, :, None]
+        centre = shown.get('position', np.zeros((num, 2), np.float32))
+        radius = np.asarray(shown.get('size', np.full(num, np.mean(SIZE_RANGE), np.float32))).reshape(num, 1, 1)
+        shape = shown.get('shape', np.zeros(num, np.int64))
+        colour = self.palettes[modality][shown.get('colour', np.zeros(num, np.int64))]  # (n, C)
+        texture = shown.get('texture', np.zeros(num, np.int64))
+
+        u, v = (x - centre[:, 0, None, None]) / radius, (y - centre[:, 1, None, None]) / radius
+        gauge = np.empty((num, self.image_size, self.image_size), np.float32)
+        for k in np.unique(shape):
+            chosen = shape == k
+            gauge[chosen] = _gauge(SHAPES[k], u[chosen], v[chosen])
+        # Soft edges of about a pixel: distance to the border in pixels is about (1 - gauge) * radius * half the image.
+        pixels = radius * self.image_size / 2
+        inside = np.clip((1 - gauge) * pixels + 0.5, 0, 1)
+        style = self.styles[modality]
+        if style == 'outline':
+            inside = inside * np.clip((gauge - 1) * pixels + 2.5, 0, 1)
+        elif style == 'relief':
+            inside = inside * np.clip(1.15 - 0.6 * gauge, 0.4, 1)
+
+        ground = np.full((num, self.image_size, self.image_size), 0.5, np.float32)
+        for k in np.unique(texture):
+            ground[texture == k] += 0.12 * _texture(TEXTURES[k], x[0], y[0])
+        if 'orientation' in shown:
+            angle = np.asarray(shown['orientation']).reshape(num, 1, 1)
+            ground += 0.12 * (np.cos(angle) * x + np.sin(angle) * y)
+        inside = inside[..., None]
+        return inside * colour[:, None, None, :] + (1 - inside) * ground[..., None]
+
+
+def _palette(num: int, channels: int, modality: int) -> np.ndarray:
+    """(num, C) colours in [0, 1], far from each other, each channel at least 0.25 away from the ground's 0.5."""
+    rng = np.random.default_rng(modality)
+    t = rng.uniform(size=(512, channels))
+    candidates = np.where(t < 0.5, 0.05 + 0.4 * t, 0.55 + 0.4 * t)
+    chosen = [candidates[0]]
+    while len(chosen) < num:  # farthest point next
+        distance = np.linalg.norm(candidates[:, None] - np.array(chosen)[None], axis=-1).min(1)
+        chosen.append(candidates[distance.argmax()])
+    return np.array(chosen, dtype=np.float32)
+
+
+def _gauge(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """A function that is 1 on the border of a shape, less inside and more outside, of coordinates in units of the radius."""
+    rho = np.sqrt(u * u + v * v)
+    if shape == 'disk':
+        return rho
+    if shape == 'square':
+        return np.maximum(np.abs(u), np.abs(v)) * 1.2
+    if shape == 'triangle':
+        s = np.sqrt(3) / 2
+        return np.maximum(np.maximum(v, -0.5 * v + s * u), -0.5 * v - s * u) * 1.8
+    if shape == 'star':
+        return rho / (0.72 + 0.32 * np.cos(5 * np.arctan2(u, -v)))
+    if shape == 'cross':
+        a, b = np.abs(u), np.abs(v)
+        return np.minimum(np.maximum(a, b * 3), np.maximum(a * 3, b))
+    if shape == 'ring':
+        return 1 + (np.abs(rho - 0.75) - 0.25)
+    raise ConfigError(f'unknown shape {shape!r}: {SHAPES}.')
+
+
+def _texture(texture: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """A pattern with values in [-1, 1] on the pixel grid, x (1, W) and y (H, 1) in [-1, 1]."""
+    w = 4 * np.pi
+    if texture == 'plain':
+        return np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
+    if texture == 'rows':
+        return np.broadcast_to(np.sin(w * y), (y.shape[0], x.shape[1]))
+    if texture == 'columns':
+        return np.broadcast_to(np.sin(w * x), (y.shape[0], x.shape[1]))
+    if texture == 'checker':
+        return np.sign(np.sin(w * x) * np.sin(w * y))
+    if texture == 'dots':
+        return 2 * ((np.cos(w * x) + np.cos(w * y)) > 1.1) - 1.0
+    if texture == 'rings':
+        return np.sin(w * np.sqrt(x * x + y * y))
+    raise ConfigError(f'unknown texture {texture!r}: {TEXTURES}.')

@@ -1,0 +1,58 @@
+"""An augmentation for controlled data: it changes nothing but noise, place and brightness, so what two views share is known."""
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.registry import TRANSFORMS
+
+from decur.errors import ConfigError
+
+
+@TRANSFORMS.register_module()
+class NoiseAugmentation(BaseTransform):
+    """Additive Gaussian noise, a shift of whole pixels (edges repeated) and a brightness offset, for :class:`MakeViews`.
+
+    Unlike crops, flips and colour jitter it keeps colour, texture, orientation and (but for the shift) position and size, so
+    any of these can be a factor that is private to a modality.
+
+    Args:
+        std (float): Standard deviation of the noise, in the units of the image. Defaults to 0.1.
+        shift (int): Largest shift in pixels along each axis. Defaults to 0.
+        brightness (float): Largest offset of the whole image, in its units. Defaults to 0.
+    """
+
+    def __init__(self, std: float = 0.1, shift: int = 0, brightness: float = 0.0):
+        if std < 0 or shift < 0 or brightness < 0:
+            raise ConfigError(f'std, shift and brightness must not be negative, got {std}, {shift}, {brightness}.')
+        self.std, self.shift, self.brightness = std, int(shift), brightness
+
+    def sample_geometry(self, aspect: float = 1.0, view: int = 0) -> tuple:
+        """Draw the shift ``(rows, columns)``, which aligned views share; it depends neither on the image's ``aspect`` nor on the view."""
+        if not self.shift:
+            return 0, 0
+        return tuple(int(s) for s in np.random.randint(-self.shift, self.shift + 1, 2))
+
+    def __call__(self, image: np.ndarray, view: int = 0, geometry: tuple | None = None) -> np.ndarray:
+        """Draw a view.
+
+        Args:
+            image (ndarray): ``(H, W, C)``.
+            view (int): Which of the two views; both are drawn alike.
+            geometry (tuple, optional): The shift, from :meth:`sample_geometry`.
+
+        Returns:
+            ndarray: ``(H, W, C)`` float32.
+        """
+        rows, columns = self.sample_geometry() if geometry is None else geometry
+        height, width = image.shape[:2]
+        if rows or columns:
+            image = image[np.clip(np.arange(height) + rows, 0, height - 1)[:, None], np.clip(np.arange(width) + columns, 0, width - 1)]
+        out = np.random.standard_normal(image.shape).astype(np.float32)
+        out *= self.std
+        out += image
+        if self.brightness:
+            out += np.float32(np.random.uniform(-self.brightness, self.brightness))
+        return out
+
+    def transform(self, results: dict) -> dict:
+        """As a pipeline step: every image of the sample."""
+        results['images'] = {name: None if x is None else self(x) for name, x in results['images'].items()}
+        return results

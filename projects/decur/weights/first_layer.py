@@ -1,0 +1,102 @@
+"""Weights of other data into an encoder, with an explicit rule for a first layer that sees other channels."""
+import re
+from collections.abc import Sequence
+
+import torch
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from ..errors import WeightsError
+from .convert import parse
+from .io import load_file
+from .sources import fetch
+
+#: First convolution of mmpretrain's ResNet (with and without deep stem) and VisionTransformer, and of mmseg's MixVisionTransformer.
+FIRST_LAYER = re.compile(r'(conv1|stem\.0|patch_embed\.projection|layers\.0\.0\.projection)\.weight')
+
+
+def adapt_first_layer(weight: Tensor, initial: Tensor, rule: str | Sequence[int]) -> Tensor:
+    """The first convolution for another number of channels.
+
+    Args:
+        weight (Tensor): ``(O, C, k, k)`` as trained, C channels (3 for ImageNet).
+        initial (Tensor): ``(O, C', k, k)`` as initialised.
+        rule (str | Sequence[int]): ``'drop'``: keep the initial weight. ``'repeat'``: channel i takes the filter of channel i mod C, all
+            scaled by C / C', so that an image whose channels are all equal gives the response that it gave. A sequence of C integers: the
+            places of the trained channels (of R, G, B) among the C'; the other channels start at zero, so the encoder starts as the
+            trained one on those bands, for example ``(3, 2, 1)`` for Sentinel-2's B4, B3, B2.
+
+    Returns:
+        Tensor: ``(O, C', k, k)``.
+
+    Raises:
+        WeightsError: If the rule is unknown or its places are not C different channels.
+    """
+    old, new = weight.shape[1], initial.shape[1]
+    if weight.shape[0] != initial.shape[0] or weight.shape[2:] != initial.shape[2:]:
+        raise WeightsError(f'the first layer is {tuple(weight.shape)} in the file and {tuple(initial.shape)} in the model: '
+                           'only the number of channels may differ.')
+    if rule == 'drop':
+        return initial.clone()
+    if rule == 'repeat':
+        return weight[:, torch.arange(new) % old] * (old / new)
+    if isinstance(rule, str) or not isinstance(rule, Sequence):
+        raise WeightsError(f"unknown rule {rule!r} for the first layer: use 'drop', 'repeat' or the places of the {old} trained channels.")
+    if len(rule) != old or len(set(rule)) != old or not all(isinstance(i, int) and 0 <= i < new for i in rule):
+        raise WeightsError(f'first_layer={rule!r}: expected {old} different places among the channels 0..{new - 1}.')
+    out = torch.zeros_like(initial, dtype=weight.dtype)
+    out[:, list(rule)] = weight
+    return out
+
+
+def load_encoder(stream: nn.Module, checkpoint: str, first_layer: str | Sequence[int] | None = None, sha256: str | None = None) -> None:
+    """Load an encoder file into a stream; every key must fit, except a classifier, which is left out.
+
+    Args:
+        stream (Stream): Takes the weights.
+        checkpoint (str): A source as in :func:`~decur.weights.sources.fetch`: a torchvision ResNet, a timm ViT, NVlabs' or mmseg's MiT, or
+            an OpenMMLab backbone.
+        first_layer (str | Sequence[int], optional): See :func:`adapt_first_layer`; needed where the channels differ. It is applied where
+            they are equal too, so ``'drop'`` always drops.
+        sha256 (str, optional): Digest that the file must have.
+
+    Raises:
+        WeightsError: If the file has more than one encoder, a key does not fit, or the channels differ and there is no rule. The stream is
+            left as it was.
+    """
+    try:
+        path = fetch(checkpoint, sha256)
+    except WeightsError as error:
+        raise WeightsError(f'{error} (modality {stream.name!r} starts from it; to train from random weights set '
+                           f'modalities.{stream.name}.encoder.init_cfg=None)') from error
+    parsed = parse(load_file(path), str(path))
+    if not parsed.single:
+        raise WeightsError(f'{path} is {parsed.kind} and has {len(parsed.encoders)} encoder(s) by name; '
+                           'give it as pretrained= of the MultimodalBackbone.')
+    encoder = parsed.encoders[0]
+    extra = [part for part in encoder.parts if part != 'encoder']
+    if extra:
+        raise WeightsError(f'{path} is {parsed.kind} with {extra}: an encoder alone was expected. '
+                           'Convert it: python tools/convert_checkpoint.py SRC DST --config CONFIG.')
+    state, target = dict(encoder.parts['encoder']), stream.encoder.state_dict()
+    problems = []
+    for key, wanted in target.items():
+        if key not in state:
+            if key.endswith('num_batches_tracked'):  # files older than PyTorch 0.4.1
+                state[key] = torch.zeros_like(wanted)
+            else:
+                problems.append(f'missing {key}')
+        elif FIRST_LAYER.fullmatch(key) and (first_layer is not None or state[key].shape[1] != wanted.shape[1]):
+            if first_layer is None:
+                problems.append(f'{key} was trained on {state[key].shape[1]} channels, modality {stream.name!r} has {wanted.shape[1]}: '
+                                "give init_cfg a rule, first_layer='drop', 'repeat' or the places of the trained channels")
+            else:
+                state[key] = adapt_first_layer(state[key], wanted, first_layer)
+        elif state[key].shape != wanted.shape and key != 'pos_embed':  # the library interpolates a position embedding
+            problems.append(f'{key} is {tuple(state[key].shape)}, the model has {tuple(wanted.shape)}')
+    problems += [f'surplus {key}' for key in state if key not in target]
+    if problems:
+        shown = '\n  '.join(problems[:12] + ([f'... and {len(problems) - 12} more'] if len(problems) > 12 else []))
+        raise WeightsError(f'{path} ({parsed.kind}) does not fit the encoder of modality {stream.name!r}, nothing was loaded:\n  {shown}')
+    stream.encoder.load_state_dict(state, strict=True)
+    print_log(f'loaded the encoder of {stream.name!r} from {path} ({parsed.kind}): all {len(target)} tensors', logger='current')

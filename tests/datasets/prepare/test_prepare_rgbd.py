@@ -1,0 +1,206 @@
+import json
+import runpy
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+
+from decur.datasets import NYUv2Dataset, SUNRGBDDataset
+from decur.datasets.prepare import nyudv2, rgbd, sunrgbd
+from decur.errors import ConfigError, DataError
+from decur.synthetic.rgbd_layouts import write_layout
+from decur.synthetic.rooms import TEST_OFFSET, generate_room
+from decur.transforms import depth_to_hha
+
+TOOLS = Path(__file__).parents[3] / 'tools'
+SIZE = (40, 56)
+MODULES = dict(sunrgbd=sunrgbd, nyudv2=nyudv2)
+
+
+@pytest.fixture(scope='module')
+def releases(tmp_path_factory):
+    root = tmp_path_factory.mktemp('releases')
+    for name in MODULES:
+        write_layout(name, root / name, 5, 3, SIZE, seed=2)
+    return root
+
+
+@pytest.fixture(scope='module')
+def prepared(releases):
+    for name, module in MODULES.items():
+        module.prepare(releases / name, releases / f'{name}_prepared')
+    return {name: releases / f'{name}_prepared' for name in MODULES}
+
+
+def rooms():
+    return [generate_room(2, i, SIZE) for i in range(5)] + [generate_room(2, TEST_OFFSET + i, SIZE) for i in range(3)]
+
+
+def files(folder):
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
+
+
+def fails(monkeypatch, tool, *options):
+    """What a tool says when it ends with an error (run here: starting Python takes seconds)."""
+    monkeypatch.setattr(sys, 'argv', [tool, *options])
+    with pytest.raises(SystemExit) as error:
+        runpy.run_path(str(TOOLS / tool), run_name='__main__')
+    assert isinstance(error.value.code, str), 'a message, so that the exit status is 1'
+    return error.value.code
+
+
+@pytest.mark.parametrize('name', MODULES)
+def test_the_scenes_come_back(prepared, name):
+    out = prepared[name]
+    stems = [(out / f'{split}.txt').read_text().split() for split in ('train', 'test')]
+    assert [len(part) for part in stems] == [5, 3]
+    cameras = json.loads((out / 'intrinsics.json').read_text())
+    for stem, room in zip(sum(stems, []), rooms()):
+        rgb, depth, raw, hha, label = (cv2.imread(str(out / folder / f'{stem}.png'), cv2.IMREAD_UNCHANGED)
+                                       for folder in ('rgb', 'depth', 'depth_raw', 'hha', 'label'))
+        assert np.array_equal(rgb[..., ::-1], room['rgb'])
+        assert raw.dtype == np.uint16 and np.abs(raw / 1000. - room['depth']).max() < 6e-4
+        assert (depth > 0).all() and np.array_equal(depth[raw > 0], raw[raw > 0])
+        assert np.array_equal(label, room['label'])
+        if name == 'sunrgbd':
+            assert cameras[stem] == pytest.approx(room['intrinsics'], abs=1e-5)
+        assert np.array_equal(hha[..., ::-1], depth_to_hha(depth / 1000., cameras[stem], raw / 1000.))
+
+
+def test_prepared_data_are_read(prepared):
+    pipeline = [dict(type='LoadModalities'), dict(type='LoadLabelMap'), dict(type='ConcatModalities')]
+    entries = dict(rgb=dict(channels=3), hha=dict(channels=3))
+    for dataset, name in ((SUNRGBDDataset, 'sunrgbd'), (NYUv2Dataset, 'nyudv2')):
+        sample = dataset(entries, str(prepared[name]), 'test', pipeline=pipeline)[2]
+        assert np.array_equal(sample['img'][..., :3], rooms()[7]['rgb']) and sample['img'].shape == (*SIZE, 6)
+
+
+def test_command_killed_and_gone_on(releases, prepared, tmp_path):
+    name = 'sunrgbd'
+    out = tmp_path / 'out'
+    command = [str(TOOLS / 'prepare_dataset.py'), name, str(releases / name), str(out), '--workers', '1']
+    script = f'''
+import os, signal, sys
+import decur.datasets.prepare.rgbd as module
+real, count = module.write_png, [0]
+def write(path, image):
+    count[0] += 1
+    if count[0] == 7:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(path, image)
+module.write_png = write
+sys.argv = {command!r}
+exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))
+'''
+    killed = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    assert killed.returncode == -9, killed.stderr
+    assert 0 < len(list(out.rglob('*.png'))) < 40 and not (out / 'train.txt').exists()
+    with pytest.raises(ConfigError, match='not finished'):
+        rgbd.verify(out, 40)
+    done = subprocess.run([sys.executable, *command[:-1], '2'], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert 'ETA' in done.stdout and files(out) == files(prepared[name])
+
+
+@pytest.mark.parametrize('name', MODULES)
+def test_dry_run_writes_nothing(releases, tmp_path, name, capsys):
+    counts = MODULES[name].prepare(releases / name, tmp_path / 'out', dry_run=True)
+    assert counts == dict(train=5, test=3) and not (tmp_path / 'out').exists()
+    assert 'dry run' in capsys.readouterr().out
+
+
+def test_limit_and_no_hha(releases, tmp_path):
+    assert sunrgbd.prepare(releases / 'sunrgbd', tmp_path / 'out', limit=2, hha=False) == dict(train=2, test=2)
+    assert not (tmp_path / 'out' / 'hha').exists() and len(list((tmp_path / 'out' / 'rgb').iterdir())) == 4
+
+
+def test_verify_finds_what_is_wrong(prepared, tmp_path, monkeypatch):
+    assert rgbd.verify(prepared['nyudv2'], 40) == []
+    out = shutil.copytree(prepared['nyudv2'], tmp_path / 'out')
+    (out / 'hha' / '0001.png').unlink()
+    path = out / 'rgb' / '0002.png'
+    path.write_bytes(path.read_bytes()[:200])
+    cv2.imwrite(str(out / 'label' / '0003.png'), np.full(SIZE, 41, np.uint8))
+    cv2.imwrite(str(out / 'depth' / '0004.png'), np.full(SIZE, 20, np.uint16))
+    cv2.imwrite(str(out / 'depth_raw' / '0005.png'), np.full((20, 20), 2000, np.uint16))
+    wrong = rgbd.verify(out, 40)
+    assert len(wrong) == 5
+    for part, sentence in zip(('hha/0001.png is missing', '0002.png cannot be read', 'label id 41', '0.02 m', 'sizes differ'), wrong):
+        assert part in sentence
+    message = fails(monkeypatch, 'prepare_dataset.py', 'nyudv2', 'unused', str(out), '--verify')
+    assert '795' in message and 'label id 41' in message
+
+
+@pytest.mark.parametrize('name, remove, says', [
+    ('sunrgbd', 'SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat', 'SUNRGBDMeta.mat.*Unpack'),
+    ('sunrgbd', 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat', 'allsplit.mat'),
+    ('sunrgbd', 'SUNRGBD/kv1/NYUdata/000000_scene/depth_bfx/0000000.png', '1 files.*0000000.png'),
+    ('nyudv2', 'splits.mat', 'splits.mat'),
+    ('nyudv2', 'classMapping40.mat', 'classMapping40.mat'),
+    ('nyudv2', 'nyu_depth_v2_labeled.mat', 'nyu_depth_v2_labeled.mat'),
+])
+def test_a_missing_file_is_named(releases, tmp_path, name, remove, says):
+    src = shutil.copytree(releases / name, tmp_path / 'src')
+    (src / remove).unlink()
+    with pytest.raises(DataError, match=says):
+        MODULES[name].prepare(src, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_truncated_archive_files(releases, tmp_path):
+    src = shutil.copytree(releases / 'nyudv2', tmp_path / 'src')
+    path = src / 'nyu_depth_v2_labeled.mat'
+    path.write_bytes(path.read_bytes()[:3000])
+    with pytest.raises(DataError, match='truncated'):
+        nyudv2.prepare(src, tmp_path / 'out')
+
+
+def test_depth_of_8_bits_and_other_sizes(releases, tmp_path):
+    src = shutil.copytree(releases / 'sunrgbd', tmp_path / 'src')
+    path = src / 'SUNRGBD/kv2/kinect2data/000001_scene/depth_bfx/0000001.png'
+    image = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    cv2.imwrite(str(path), (image >> 8).astype(np.uint8))
+    with pytest.raises(DataError, match='0000001.png.*uint16'):
+        sunrgbd.prepare(src, tmp_path / 'a')
+    cv2.imwrite(str(path), image[:-2])
+    with pytest.raises(DataError, match='differ in size'):
+        sunrgbd.prepare(src, tmp_path / 'b')
+
+
+def test_labels_outside_the_classes(releases, tmp_path):
+    src = shutil.copytree(releases / 'nyudv2', tmp_path / 'src')
+    with h5py.File(src / 'nyu_depth_v2_labeled.mat', 'r+') as file:
+        file['labels'][1] = 895
+    with pytest.raises(DataError, match='image 2 has label 895'):
+        nyudv2.prepare(src, tmp_path / 'out')
+    scipy.io.savemat(src / 'classMapping40.mat', dict(mapClass=np.full((1, 894), 41.)))
+    with pytest.raises(DataError, match='mapClass'):
+        nyudv2.samples(src)
+
+
+def test_make_hha_tool(prepared, tmp_path, monkeypatch):
+    root = shutil.copytree(prepared['sunrgbd'], tmp_path / 'set')
+    before = files(root / 'hha')
+    for stem in sorted(before)[:3]:
+        (root / 'hha' / stem).unlink()
+    tool = [sys.executable, str(TOOLS / 'make_hha.py'), str(root), '--raw', 'depth_raw']
+    done = subprocess.run([*tool, '--workers', '2'], capture_output=True, text=True)
+    assert done.returncode == 0 and '3 made' in done.stdout, done.stderr
+    assert files(root / 'hha') == before
+    assert '(3,)' in fails(monkeypatch, 'make_hha.py', str(root), '--out', 'other', '--intrinsics', '50', '50', '28')
+    assert not (root / 'other').exists()
+
+
+def test_make_hha_errors(prepared, tmp_path):
+    root = shutil.copytree(prepared['sunrgbd'], tmp_path / 'set')
+    for options, says in ((dict(unit=1.), 'median'), (dict(intrinsics='absent.json'), 'absent.json'), (dict(depth='nothing'), 'nothing'),
+                          (dict(raw='nothing'), 'lacks 8 of 8'), (dict(depth='label'), '8 bits'),
+                          (dict(intrinsics=np.eye(4)), r'\(4, 4\)')):
+        with pytest.raises(DataError, match=says):
+            rgbd.make_hha(root, out='new', **options)

@@ -1,0 +1,206 @@
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import tiny_encoder
+from mmengine.hooks import Hook
+from mmengine.registry import DATASETS, HOOKS
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
+from torch.utils.data import Dataset
+
+import decur  # noqa: F401
+from decur.errors import ConfigError, DataError
+from decur.evaluation.probes import knn_scores, linear_scores, score
+from decur.weights.io import load_file
+
+CHANNELS = dict(sar=2, optical=3)
+
+
+@HOOKS.register_module()
+class StopAfter(Hook):
+    """Write the state after so many steps and end the run."""
+
+    def __init__(self, steps):
+        self.steps = steps
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter == self.steps:
+            runner.save_checkpoint(runner.work_dir, 'stopped.pth', by_epoch=False)
+            raise StopIteration
+
+
+@DATASETS.register_module()
+class StripedImages(Dataset):
+    """Two modalities of 3 classes that differ in the direction and spacing of stripes; ``poison`` spoils one sample from an epoch on."""
+
+    def __init__(self, size=24, views=True, labels=True, multilabel=False, poison=None, missing=None, seed=0):
+        self.size, self.views, self.labels, self.multilabel = size, views, labels, multilabel
+        self.poison, self.missing, self.seed, self.drawn = poison, missing or {}, seed, 0
+
+    def __len__(self):
+        return self.size
+
+    def image(self, label, channels, generator):
+        y, x = torch.meshgrid(torch.arange(32.), torch.arange(32.), indexing='ij')
+        stripes = torch.sin((x, y, x + y)[label] * (0.6 + 0.5 * label) + 6 * torch.rand(1, generator=generator))
+        return stripes.expand(channels, 32, 32) + 0.3 * torch.randn(channels, 32, 32, generator=generator)
+
+    def __getitem__(self, index):
+        generator = torch.Generator().manual_seed(self.seed * 1000 + index)
+        label = index % 3
+        make = {m: [self.image(label, c, generator) for _ in range(2)] for m, c in CHANNELS.items()}
+        self.drawn += 1
+        if self.poison and self.drawn > self.poison[1]:
+            make[self.poison[0]][0][0, 3, 3] = float('nan')
+        sample = DataSample(metainfo=dict(sample_id=f'image{index}'))
+        if index in self.missing.get('optical', ()):
+            make['optical'] = [torch.zeros_like(x) for x in make['optical']]
+            sample.set_field(dict(sar=True, optical=False), 'present', field_type='metainfo')
+        if self.labels and self.multilabel:
+            sample.set_gt_score(torch.tensor([label == 0, label == 1, label == 2, label == 0]).float())
+        elif self.labels:
+            sample.set_gt_label(label)
+        return dict(inputs=make if self.views else {m: v[0] for m, v in make.items()}, data_samples=sample)
+
+
+def loader(batch_size=8, shuffle=False, **dataset):
+    return dict(batch_size=batch_size, num_workers=0, collate_fn=dict(type='multimodal_collate'),
+                sampler=dict(type='DefaultSampler', shuffle=shuffle), dataset=dict(type='StripedImages', **dataset))
+
+
+def run(work_dir, hooks, epochs=2, train=None, save_best=None, resume=None, lr=1e-3, **kwargs):
+    torch.manual_seed(0)
+    runner = Runner(
+        model=dict(
+            type='MultimodalPretraining',
+            backbone=dict(type='MultimodalBackbone',
+                          modalities={m: dict(channels=c, encoder=tiny_encoder()) for m, c in CHANNELS.items()}),
+            neck=dict(type='MultimodalProjector', hid_channels=32, out_channels=32),
+            head=dict(type='DeCURHead', common_dim=24)),
+        work_dir=str(work_dir),
+        train_dataloader=loader(**(train or {})),
+        train_cfg=dict(by_epoch=True, max_epochs=epochs),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9)),
+        default_hooks=dict(logger=dict(type='LoggerHook', interval=1),
+                           checkpoint=dict(type='CheckpointHook', interval=1, save_best=save_best)),
+        custom_hooks=hooks,
+        randomness=dict(seed=1),
+        experiment_name=f'{Path(work_dir).parent.name}_{Path(work_dir).name}',
+        load_from=resume,
+        resume=resume is not None,
+        **kwargs)
+    runner.train()
+    return runner
+
+
+def scalars(work_dir):
+    return [json.loads(line) for line in next(Path(work_dir).glob('*/vis_data/scalars.json')).read_text().splitlines()]
+
+
+def test_non_finite_loss_stops_with_names_and_the_last_good_state(tmp_path):
+    # 3 batches of 8 an epoch: the 5th batch is the first with a bad sample.
+    with pytest.raises(FloatingPointError) as stopped:
+        run(tmp_path / 'bad', [dict(type='NonFiniteLossHook')], train=dict(poison=('sar', 36)))
+    message = str(stopped.value)
+    assert 'epoch 2, iteration 5' in message and 'intra_sar = nan' in message and 'Modality: sar.' in message
+    assert "modality 'sar' are not finite in 4 samples" in message and 'image12' in message and 'last_good_iter_4.pth' in message
+    saved = load_file(tmp_path / 'bad' / 'last_good_iter_4.pth')
+    assert saved['meta']['iter'] == 4 and saved['meta']['epoch'] == 1
+    # The state is that of a run that ends after the four good steps, batch norm statistics included.
+    with pytest.raises(StopIteration):
+        run(tmp_path / 'good', [dict(type='StopAfter', steps=4)])
+    good = load_file(tmp_path / 'good' / 'stopped.pth')
+    assert list(saved['state_dict']) == list(good['state_dict'])
+    for name, value in good['state_dict'].items():
+        assert torch.equal(saved['state_dict'][name], value), name
+    for state, want in zip(saved['optimizer']['state'].values(), good['optimizer']['state'].values()):
+        assert torch.equal(state['momentum_buffer'], want['momentum_buffer'])
+    # And training goes on from it.
+    runner = run(tmp_path / 'resumed', [dict(type='NonFiniteLossHook')], resume=str(tmp_path / 'bad' / 'last_good_iter_4.pth'))
+    assert runner.epoch == 2 and all(torch.isfinite(p).all() for p in runner.model.parameters())
+    assert 'parse_losses' not in vars(runner.model) and 'step' not in vars(runner.optim_wrapper)
+
+
+def test_non_finite_gradients_stop_before_the_step(tmp_path):
+    class Spoil(Hook):
+        def before_train(self, runner):
+            runner.model.backbone.streams['optical'].encoder.conv1.weight.register_hook(
+                lambda grad: grad * float('inf') if runner.iter == 2 else grad)
+
+    with pytest.raises(FloatingPointError, match=r'gradients are not: backbone\.streams\.optical.*Modality: optical'):
+        run(tmp_path / 'run', [dict(type='NonFiniteLossHook'), Spoil()])
+    saved = load_file(tmp_path / 'run' / 'last_good_iter_2.pth')
+    assert all(torch.isfinite(value).all() for value in saved['state_dict'].values())
+
+
+def test_probe_metrics_are_logged_and_select_the_checkpoint(tmp_path):
+    probe = dict(type='ProbeHook', interval=2, k=5, train_dataloader=loader(views=False, size=30, seed=5),
+                 test_dataloader=loader(views=False, size=21, seed=6))
+    runner = run(tmp_path / 'run', [probe], epochs=5, save_best='probe/linear_acc')
+    logged = [row for row in scalars(tmp_path / 'run') if 'probe/linear_acc' in row]
+    assert [row['step'] for row in logged] == [2, 4, 5]
+    assert set(logged[0]) >= {f'probe/{method}_acc{suffix}' for method in ('knn', 'linear') for suffix in ('', '_sar', '_optical')}
+    best = max(logged, key=lambda row: row['probe/linear_acc'])
+    assert best['probe/linear_acc'] > 60  # 33 by chance
+    assert (tmp_path / 'run' / f'best_probe_linear_acc_epoch_{best["step"]}.pth').is_file()
+    # The figure is that of scikit-learn's classifiers on the same features.
+    from sklearn.linear_model import LogisticRegression
+    loop = runner.val_loop
+    runner.model.eval()
+    train, test = loop._features(loop.train_dataloader), loop._features(loop.dataloader)
+    xa, xb = (torch.cat(list(x['features'].values()), 1).numpy() for x in (train, test))
+    ya, yb = (x['targets'].argmax(1).numpy() for x in (train, test))
+    scale = xa.std(0)
+    classifier = LogisticRegression(C=1 / (1e-4 * len(xa)), max_iter=2000).fit((xa - xa.mean(0)) / scale, ya)
+    assert abs(100 * classifier.score((xb - xa.mean(0)) / scale, yb) - logged[-1]['probe/linear_acc']) <= 100 / 21 + 1e-3
+
+
+def test_probe_on_multilabel_sets_with_missing_modalities(tmp_path):
+    common = dict(views=False, multilabel=True, missing=dict(optical=[0, 7]))
+    probe = dict(type='ProbeHook', k=3, train_dataloader=loader(size=24, seed=5, **common),
+                 test_dataloader=loader(size=12, seed=6, **common))
+    run(tmp_path / 'run', [probe], epochs=1)
+    row = next(row for row in scalars(tmp_path / 'run') if 'probe/knn_mAP' in row)
+    assert 0 <= row['probe/knn_mAP_optical'] <= 100 and row['probe/linear_mAP_sar'] > 40
+
+
+def test_probe_mistakes(tmp_path):
+    labelled = loader(views=False, size=6)
+    with pytest.raises(ConfigError, match='methods'):
+        decur.engine.hooks.ProbeHook(labelled, labelled, methods=['svm'])
+    with pytest.raises(DataError, match='image0.*neither gt_label nor gt_score'):
+        unlabelled = loader(views=False, labels=False)
+        run(tmp_path / 'a', [dict(type='ProbeHook', train_dataloader=unlabelled, test_dataloader=labelled)], epochs=1)
+    with pytest.raises(ConfigError, match='remove val_dataloader'):
+        run(tmp_path / 'b', [dict(type='ProbeHook', train_dataloader=labelled, test_dataloader=labelled)], epochs=1,
+            val_dataloader=labelled, val_cfg=dict(), val_evaluator=dict(type='mmpretrain.Accuracy'))
+
+
+def test_every_term_is_logged(tmp_path):
+    run(tmp_path / 'run', [], epochs=1)
+    row = scalars(tmp_path / 'run')[0]
+    terms = ['intra_sar', 'intra_optical', 'common_sar_optical', 'unique_sar_optical']
+    assert row['loss'] == pytest.approx(sum(row[name] for name in terms), rel=1e-5)
+    assert {'diag_common_sar_optical', 'diag_unique_sar_optical', 'rank_sar', 'spread_optical'} <= set(row)
+
+
+def test_knn_and_linear_scores():
+    g = torch.Generator().manual_seed(0)
+    centres = torch.eye(3, 8) * 4
+    labels = torch.arange(90) % 3
+    x = centres[labels] + torch.randn(90, 8, generator=g)
+    onehot = torch.nn.functional.one_hot(labels).float()
+    from sklearn.neighbors import KNeighborsClassifier
+    unit = torch.nn.functional.normalize(x, dim=1)
+    # With a high temperature every neighbour counts the same, as in scikit-learn's.
+    votes = KNeighborsClassifier(5, metric='cosine').fit(unit[:60], labels[:60]).predict_proba(unit[60:])
+    assert torch.allclose(knn_scores(x[:60], onehot[:60], x[60:], k=5, temperature=1e6).double(), torch.from_numpy(votes), atol=1e-5)
+    assert score(knn_scores(x[:60], onehot[:60], x[60:]), onehot[60:]) > 90
+    constant = torch.cat([x, torch.full((90, 1), 7.)], 1)  # a feature that tells nothing
+    logits = linear_scores(constant[:60], onehot[:60], constant[60:])
+    assert torch.isfinite(logits).all() and score(logits, onehot[60:]) > 90
+    multi = torch.stack([labels == 0, labels != 1], 1).float()
+    assert score(linear_scores(x[:60], multi[:60], x[60:], multilabel=True), multi[60:], multilabel=True) > 90
+    assert score(torch.tensor([[0.9, 0.1], [0.8, 0.2]]), torch.tensor([[1., 0.], [0., 1.]])) == 50

@@ -1,0 +1,85 @@
+"""Models whose explanation is known: real pretraining models with weights set by hand."""
+import torch
+from mmengine.registry import MODELS
+from torch import nn
+
+from decur.models.streams import Stepper, register_stepper
+
+
+class Convolution(nn.Module):
+    """One convolution and a ReLU: an encoder small enough to write its weights down."""
+
+    def __init__(self, in_channels, channels=4, kernel=1):
+        super().__init__()
+        self.conv = nn.Conv2d(in_channels, channels, kernel, padding=kernel // 2, bias=False)
+
+    def forward(self, x):
+        return torch.relu(self.conv(x))
+
+
+MODELS.register_module(name='TestConvolution', module=Convolution)
+
+
+@register_stepper(Convolution)
+class ConvolutionStepper(Stepper):
+
+    @property
+    def stage_channels(self):
+        return (self.backbone.conv.out_channels, )
+
+    def stage(self, index, x):
+        return self.backbone(x)
+
+
+class Token(nn.Module):
+    """Patches of 4x4 pixels as tokens behind a class token; the class token attends evenly and is the feature."""
+
+    def __init__(self, in_channels, channels=4):
+        super().__init__()
+        self.embed = nn.Conv2d(in_channels, channels, 4, 4)
+        self.block = nn.Identity()
+        self.mix = nn.Linear(channels, channels)
+
+    def forward(self, x):
+        tokens = self.embed(x).flatten(2).transpose(1, 2)
+        tokens = self.block(torch.cat([torch.zeros_like(tokens[:, :1]), tokens], 1))
+        return torch.tanh(self.mix(tokens[:, 1:].square().mean(1)))
+
+
+MODELS.register_module(name='TestToken', module=Token)
+
+
+@register_stepper(Token)
+class TokenStepper(Stepper):
+    stage_channels = (4, )
+
+    def stage(self, index, x):
+        self.pooled = self.backbone(x)
+        return self.backbone.embed(x)
+
+    def feature(self, maps):
+        return self.pooled
+
+
+def model(channels, encoder='TestConvolution', dims=4, common_dim=2, **encoder_args):
+    """A pretraining model of one-stage encoders and one-layer projectors."""
+    torch.manual_seed(0)
+    modalities = {name: dict(channels=c, encoder=dict(type=encoder, **encoder_args)) for name, c in channels.items()}
+    return MODELS.build(dict(
+        type='MultimodalPretraining',
+        backbone=dict(type='MultimodalBackbone', modalities=modalities, out_indices=(0, )),
+        neck=dict(type='MultimodalProjector', hid_channels=8, out_channels=dims, num_layers=2),
+        head=dict(type='DeCURHead', common_dim=common_dim))).eval()
+
+
+def linear_projector(model, name, weight):
+    """Replace a projector by one matrix (K, F)."""
+
+    class Linear(nn.Linear):
+
+        def forward(self, x):
+            return (super().forward(x[0]), )
+
+    layer = Linear(weight.shape[1], weight.shape[0], bias=False)
+    layer.weight.data.copy_(weight)
+    model.neck.projectors[name] = layer

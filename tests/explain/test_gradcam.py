@@ -1,0 +1,126 @@
+import numpy as np
+import pytest
+import torch
+from constructions import linear_projector, model
+
+from decur.errors import ConfigError, DataError
+from decur.explain import BlockMeans, blocks_of, grad_cam, normalise_maps, saliency_agreement
+from decur.explain.representation import token_grid
+
+
+def square_model():
+    """Channel 0 of the encoder sees band 0, channel 1 band 1; common dimensions read channel 0, unique ones channel 1."""
+    m = model(dict(a=2, b=2))
+    for name in 'ab':
+        weight = torch.zeros(4, 2, 1, 1)
+        weight[0, 0] = weight[1, 1] = 1
+        m.backbone.streams[name].encoder.conv.weight.data.copy_(weight)
+        linear_projector(m, name, torch.tensor([[1., 0, 0, 0], [2, 0, 0, 0], [0, 1, 0, 0], [0, 3, 0, 0]]))
+    return m
+
+
+def planted(n=3):
+    """A bright square in band 0 at the top left, another in band 1 at the bottom right."""
+    x = torch.rand(n, 2, 16, 16) * 0.01
+    x[:, 0, 2:6, 2:6] = 1
+    x[:, 1, 9:14, 9:14] = 1
+    return x
+
+
+def means_of(m, name='a', **kwargs):
+    return BlockMeans(m, name, blocks_of(m, 4), np.zeros(4), np.ones(4), **kwargs)
+
+
+def test_a_planted_square_is_found_by_the_block_that_sees_it():
+    x = planted()
+    maps = grad_cam(means_of(square_model()), x)
+    assert list(maps) == ['common', 'unique'] and maps['common'].shape == (3, 16, 16)
+    truth = dict(common=x[:, 0] > 0.5, unique=x[:, 1] > 0.5)
+    for block, where in truth.items():
+        found = normalise_maps(maps[block])
+        assert found[where].min() > 0.9 and found[~where].max() < 0.1
+
+
+def test_values_are_weight_times_activation():
+    # d mean(common) / d map = (1 + 2) / 2 / 256 in channel 0, constant over pixels; captum averages it over the map.
+    x = planted()
+    maps = grad_cam(means_of(square_model()), x)
+    np.testing.assert_allclose(maps['common'], 1.5 / 256 * x[:, 0], rtol=1e-4)
+
+
+def test_standardisation_scales_the_attribution_by_constants():
+    m, x = square_model(), planted()
+    scaled = BlockMeans(m, 'a', blocks_of(m, 4), np.full(4, 7.), np.full(4, 2.))
+    np.testing.assert_allclose(grad_cam(scaled, x)['unique'], grad_cam(means_of(m), x)['unique'] / 2, rtol=1e-4)
+    # A sample's map depends on that sample alone.
+    np.testing.assert_allclose(grad_cam(scaled, x[:1])['unique'], grad_cam(scaled, x)['unique'][:1], rtol=1e-5)
+
+
+def test_sign():
+    m, x = square_model(), planted()
+    linear_projector(m, 'a', -m.neck.projectors['a'].weight.data)
+    signed, positive, absolute = (grad_cam(means_of(m), x, sign=s)['common'] for s in ('signed', 'positive', 'absolute'))
+    assert signed.min() < -1e-3 and not positive.any()
+    np.testing.assert_allclose(absolute, -signed)
+    with pytest.raises(ConfigError, match='sign'):
+        grad_cam(means_of(m), x, sign='both')
+
+
+def test_any_named_layer_and_frozen_weights():
+    m, x = square_model(), planted()
+    m.requires_grad_(False)
+    named = grad_cam(means_of(m, layer='backbone.streams.a.encoder'), x)
+    np.testing.assert_allclose(named['common'], grad_cam(means_of(m), x)['common'], rtol=1e-5)
+    assert not m.backbone.streams['a'].encoder._forward_hooks  # nothing is left behind
+    with pytest.raises(ConfigError, match='no layer'):
+        means_of(m, layer='backbone.streams.a.encoder.layer4')
+    with pytest.raises(ConfigError, match="'c'"):
+        means_of(m, 'c')
+
+
+def test_tokens_with_a_class_token():
+    m = model(dict(a=1), encoder='TestToken')
+    stream = m.backbone.streams['a'].encoder
+    stream.embed.weight.data.fill_(0.1)
+    stream.embed.bias.data.zero_()
+    stream.mix.weight.data.fill_(0.5)
+    linear_projector(m, 'a', torch.ones(4, 4))
+    x = torch.zeros(2, 1, 16, 24)
+    x[:, :, 4:8, 16:20] = 1
+    found = grad_cam(means_of(m, layer='backbone.streams.a.encoder.block'), x, size=(4, 6))['common']
+    assert found.reshape(2, -1).argmax(1).tolist() == [1 * 6 + 4] * 2
+    assert (np.abs(np.delete(found.reshape(2, -1), 10, axis=1)) < 1e-6).all()
+    # The feature is pooled from tokens, not from the map: said, and what to do.
+    with pytest.raises(ConfigError, match='earlier layer'):
+        grad_cam(means_of(m), x)
+
+
+def test_token_grid():
+    assert token_grid(197, (224, 224)) == (14, 14, 1)
+    assert token_grid(24, (16, 24)) == (4, 6, 0)
+    assert token_grid(198, (224, 224)) == (14, 14, 2)
+    with pytest.raises(ConfigError, match='no grid'):
+        token_grid(23, (224, 224))
+
+
+def test_normalised_maps_and_agreement():
+    rng = np.random.default_rng(0)
+    maps = rng.normal(size=(4, 5, 6))
+    out = normalise_maps(maps)
+    assert (out.min(axis=(1, 2)) == 0).all() and (out.max(axis=(1, 2)) == 1).all()
+    np.testing.assert_allclose(normalise_maps(maps * 7 + 3), out, atol=1e-5)
+    assert not normalise_maps(np.full((1, 2, 2), 3.)).any()
+    left, right = np.zeros((1, 4, 4)), np.zeros((1, 4, 4))
+    left[:, :, :2], right[:, :, 2:] = 1, 1
+    assert saliency_agreement(left, left)[0] == pytest.approx(0.5)
+    assert saliency_agreement(left, right)[0] == 0
+    with pytest.raises(DataError, match='one shape'):
+        saliency_agreement(left, right[:, :2])
+
+
+def test_encoder_level_and_objectives_without_a_split():
+    m, x = square_model(), planted()
+    encoder = BlockMeans(m, 'a', blocks_of(m, 4, 'encoder'), np.zeros(4), np.ones(4), level='encoder')
+    assert list(grad_cam(encoder, x)) == ['all']
+    del m.head.common_dim
+    assert list(blocks_of(m, 4)) == ['all']

@@ -1,0 +1,125 @@
+"""Run in every process by test_distributed.py; a module of its own so that spawned processes can import it."""
+import torch
+import torch.distributed as dist
+from mmengine.registry import MODELS
+from objective_reference import make_embeddings
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from decur.models import decur_loss
+from decur.models.layers import convert_batch_norm
+from decur.models.objectives import barlow_twins_loss, clip_loss, simclr_loss, vicreg_loss
+
+WIDTH = 24
+LOSSES = dict(
+    decur=lambda e, **kw: decur_loss(e, 9, **kw),
+    decur_matrix=lambda e, **kw: decur_loss(e, 9, form='matrix', **kw),
+    barlow_twins=barlow_twins_loss,
+    vicreg=vicreg_loss,
+    simclr=simclr_loss,
+    clip=clip_loss)
+
+
+class Linear(nn.Module):
+    """A linear map of every modality: enough for a gradient to reach parameters."""
+
+    def __init__(self, names):
+        super().__init__()
+        torch.manual_seed(3)
+        self.maps = nn.ModuleDict({name: nn.Linear(WIDTH, WIDTH) for name in names})
+
+    def forward(self, embeddings):
+        return {name: tuple(self.maps[name](z) for z in views) for name, views in embeddings.items()}
+
+
+def pretraining_model():
+    """The whole pretraining model, small: batch norms in the encoders and in the projectors."""
+    import decur  # noqa: F401
+    torch.manual_seed(5)
+    encoder = dict(type='mmpretrain.ResNet', depth=18, stem_channels=8, base_channels=4)
+    model = MODELS.build(dict(
+        type='MultimodalPretraining',
+        backbone=dict(type='MultimodalBackbone', modalities=dict(a=dict(channels=2, encoder=encoder), b=dict(channels=3, encoder=encoder))),
+        neck=dict(type='MultimodalProjector', hid_channels=16, out_channels=WIDTH),
+        head=dict(type='DeCURHead', common_dim=9)))
+    return model.double().train()
+
+
+def images(n):
+    g = torch.Generator().manual_seed(11)
+    return {m: [torch.randn(n, c, 32, 32, generator=g, dtype=torch.float64) for _ in range(2)] for m, c in (('a', 2), ('b', 3))}
+
+
+def masks(n):
+    return dict(a=torch.arange(n) % 3 != 1, b=torch.arange(n) != 0)
+
+
+def rows(batch, start, stop):
+    return {name: type(views)(z[start:stop] for z in views) for name, views in batch.items()}
+
+
+def gradients(module):
+    return {name: p.grad.clone() for name, p in module.named_parameters() if p.grad is not None}
+
+
+def loss_case(name, counts, rank, dtype, **options):
+    """Loss and gradients after DistributedDataParallel's averaging, on this process's rows."""
+    n, start = sum(counts), sum(counts[:rank])
+    embeddings = make_embeddings('abc', n, WIDTH, dtype=dtype)
+    present = options.pop('present', None)
+    if present is not None:
+        present = {m: mask[start:start + counts[rank]] for m, mask in present.items()}
+        if all(bool(mask.all()) for mask in present.values()):
+            present = None  # as the model hands it over: only processes that lack something have masks
+    module = Linear('abc').to(dtype)
+    wrapped = DistributedDataParallel(module) if dist.is_initialized() else module
+    out = LOSSES[name](wrapped(rows(embeddings, start, start + counts[rank])), present=present, **options)
+    out['loss'].backward()
+    return dict(out={k: v.detach() for k, v in out.items()}, grads=gradients(module))
+
+
+def model_case(counts, rank):
+    """The same for the whole model, with the batch norms of :func:`convert_batch_norm`."""
+    n, start = sum(counts), sum(counts[:rank])
+    model, wrapped = pretraining_model(), None
+    if dist.is_initialized():
+        model = convert_batch_norm(model)
+        wrapped = DistributedDataParallel(model, broadcast_buffers=False)
+    out = (wrapped or model)(rows(images(n), start, start + counts[rank]), mode='loss')
+    out['loss'].backward()
+    model.eval()
+    with torch.no_grad():
+        features = model.extract_feat({m: v[0] for m, v in images(n).items()})
+    return dict(out={k: v.detach() for k, v in out.items()}, grads=gradients(model), features=features,
+                buffers={k: v.clone() for k, v in model.named_buffers()})
+
+
+def cases(counts, rank):
+    n = sum(counts)
+    results = {}
+    for name in LOSSES:
+        results[name, 'float32'] = loss_case(name, counts, rank, torch.float32)
+        results[name, 'masked'] = loss_case(name, counts, rank, torch.float64, present=masks(n))
+    results['decur', 'published'] = loss_case('decur', counts, rank, torch.float64, grad_reduce='published')
+    results['decur', 'one rank masked'] = loss_case('decur', counts, rank, torch.float64, present=dict(b=torch.arange(n) != 0))
+    results['model'] = model_case(counts, rank)
+    return results
+
+
+def run(rank, counts, folder):
+    torch.set_num_threads(1)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=len(counts))
+    results = cases(counts, rank)
+    # A process without a single sample still takes part.
+    some = make_embeddings('ab', 6, WIDTH)
+    if rank == 0:
+        results['empty process'] = decur_loss(some, 9)['loss']
+    else:
+        decur_loss({m: tuple(z[:0] for z in views) for m, views in some.items()}, 9)
+    try:
+        decur_loss(make_embeddings('ab' if rank else 'ac', 6, WIDTH), 9)
+    except ValueError as error:
+        results['other names'] = str(error)
+    torch.save(results, f'{folder}/{rank}.pt')
+    dist.barrier()
+    dist.destroy_process_group()

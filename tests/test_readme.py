@@ -1,0 +1,82 @@
+"""Every command and every block of Python in the README runs as written.
+
+Commands that train get options appended that scale them down; nothing in them is replaced but the placeholders in capitals.
+``make quickstart`` and ``make test`` are not run from here: CI's own run is ``make test``, and the quickstart's steps are those of
+tests/tools/test_quickstart.py.
+"""
+import re
+import shlex
+import subprocess
+import sys
+
+import pytest
+from helpers import ROOT, run_tool, write_pairs
+from train_options import OPTIONS, port
+
+README = (ROOT / 'README.md').read_text(encoding='utf-8')
+
+
+def blocks(language):
+    return re.findall(rf'```{language}\n(.*?)```', README, re.S)
+
+
+def commands():
+    lines = [line.split(' #')[0].strip() for block in blocks('bash') for line in block.splitlines()]
+    return [line for line in lines if line and not line.startswith('#')]
+
+
+def test_the_features_example_runs_as_written_and_prints_the_stated_shapes():
+    code = next(block for block in blocks('python') if 'extract_feat' in block)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "{'rgb': (2, 2048), 'hha': (2, 2048)}" in done.stdout
+    assert len([line for line in code.splitlines() if line.strip() and not line.startswith(('import', 'from'))]) <= 10
+
+
+def test_the_own_data_example_trains_on_such_data(tmp_path):
+    """The config of the section on own data, pasted into a file, on GeoTIFFs laid out as it says."""
+    code = next(block for block in blocks('python') if 's1' in block)
+    write_pairs(tmp_path / 'mine', ids=[f'tile_{i:03}' for i in range(8)], size=(64, 64))
+    (tmp_path / 'mine' / 'train.txt').write_text('\n'.join(f'tile_{i:03}' for i in range(8)))
+    config = ROOT / 'configs' / 'decur' / '_readme_example.py'
+    config.write_text(code)
+    try:
+        run_tool('tools/train.py', config, '--work-dir', tmp_path / 'run', '--cfg-options',
+                 f'train_dataloader.dataset.data_root={tmp_path / "mine"}', 'train_dataloader.batch_size=4',
+                 'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False',
+                 'model.neck.hid_channels=32', 'model.neck.out_channels=32', 'model.head.common_dim=24', 'train_cfg.max_epochs=1',
+                 *(f'model.backbone.modalities.{m}.encoder.depth=18' for m in ('sar', 'optical')))
+    finally:
+        config.unlink()
+    assert (tmp_path / 'run' / 'epoch_1.pth').exists()
+
+
+@pytest.fixture(scope='module')
+def rooms(tmp_path_factory):
+    root = tmp_path_factory.mktemp('rooms')
+    run_tool('tools/generate_dataset.py', 'rooms', root, '--num-train', 16, '--num-test', 2, '--size', 48, 48, '--workers', 1)
+    return root
+
+
+@pytest.mark.slow
+def test_the_training_commands_run_as_written(rooms, tmp_path):
+    run = [line for line in commands() if line.startswith(('tools/dist_train', 'python tools/train'))]
+    assert len(run) == 3
+    for line in run:
+        options = [o for o in OPTIONS if 'batch_size' not in o and 'max_epochs' not in o]
+        run_tool(*shlex.split(line.removeprefix('python ')), '--work-dir', tmp_path, '--cfg-options',
+                 f'train_dataloader.dataset.data_root={rooms}', 'train_dataloader.batch_size=2',
+                 f'train_cfg.max_epochs={2 if "resume" in line else 1}', *options, PORT=port())
+    assert (tmp_path / 'epoch_2.pth').exists()
+
+
+def test_every_other_command_is_known():
+    """A command that is added to the README needs a test: here, or where its comment says."""
+    elsewhere = {
+        'make quickstart': 'tests/tools/test_quickstart.py', 'make test': '.ci/run',
+        'python tools/test.py CONFIG CHECKPOINT --show-dir pictures': 'tests/tools/test_train.py',
+        'tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR': 'tests/tools/test_train.py',
+    }
+    rest = [line for line in commands() if not line.startswith(('tools/dist_train', 'python tools/train'))]
+    assert [line for line in rest if line not in elsewhere] == []
+    assert all((ROOT / path).exists() for path in elsewhere.values())

@@ -1,0 +1,85 @@
+"""See what the common and the unique dimensions of a checkpoint look at: alignment, t-SNE, Grad-CAM, bands (supplement, section D).
+
+Goes on where it was stopped; open OUT/index.html at the end.
+"""
+import argparse
+import sys
+import warnings
+from pathlib import Path
+
+from mmengine.config import Config, DictAction
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, init_default_scope
+
+from decur.engine import load_config
+from decur.errors import ConfigError, DataError, WeightsError
+from decur.explain.loading import load_explained
+from decur.explain.representation import LEVELS
+from decur.explain.run import ANALYSES, Explanation, Options
+
+warnings.filterwarnings('ignore', message='Setting forward, backward hooks')  # captum's, on every call
+
+
+def parse_args():
+    """Command line in OpenMMLab's convention."""
+    default = Options()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument('checkpoint', help='checkpoint file, or "random" for a model that is not trained')
+    parser.add_argument('--out', required=True, help='folder of the results')
+    parser.add_argument('--num-samples', type=int, default=default.num_samples, help='samples drawn from the data set; 0 for all')
+    parser.add_argument('--batch-size', type=int, default=default.batch_size)
+    parser.add_argument('--modalities', nargs='+', default=(), help='explain only these')
+    parser.add_argument('--analyses', nargs='+', default=ANALYSES, choices=ANALYSES)
+    parser.add_argument('--level', default=default.level, choices=LEVELS, help='encoder: for checkpoints without projector')
+    parser.add_argument('--loader', default='', metavar='NAME', help='dataloader of the config to take the data set from '
+                        '(default: test_dataloader where it makes sense, else train_dataloader)')
+    parser.add_argument('--layer', default='', help='layer for Grad-CAM, {} for the modality, as backbone.streams.{}.encoder.layer3 '
+                        '(default: the last stage map)')
+    parser.add_argument('--sign', default=default.sign, choices=('signed', 'positive', 'absolute'), help='of Grad-CAM')
+    parser.add_argument('--steps', type=int, default=default.steps, help='of Integrated Gradients')
+    parser.add_argument('--perplexity', type=float, default=default.perplexity, help='of t-SNE')
+    parser.add_argument('--max-dims', type=int, default=default.max_dims, help='dimensions per modality in the t-SNE; 0 for all')
+    parser.add_argument('--overlays', type=int, default=default.overlays, help='samples whose saliency is drawn')
+    parser.add_argument('--seed', type=int, default=default.seed)
+    parser.add_argument('--num-workers', type=int, default=0)
+    parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='override settings of the config')
+    return parser.parse_args()
+
+
+def build_dataset(cfg: Config, loader: str = ''):
+    """The data set of a config with a pipeline for looking: load, the middle of every image, pack."""
+    name = loader or ('test_dataloader' if cfg.get('test_dataloader') else 'train_dataloader')
+    if not cfg.get(name):
+        raise ConfigError(f'the config has no {name}: choose one of its data loaders with --loader.')
+    dataset = cfg[name]['dataset'].copy()
+    load = next((step for step in dataset.get('pipeline', ()) if step['type'] == 'LoadModalities'), dict(type='LoadModalities'))
+    dataset['pipeline'] = [load, dict(type='CenterView'), dict(type='PackModalities')]
+    return DATASETS.build(dataset)
+
+
+def main():
+    """Build the model and the data set, and explain."""
+    args = parse_args()
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
+        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+        model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
+        dataset = build_dataset(cfg, args.loader)
+        given = {name: value for name, value in vars(args).items() if name in Options.__dataclass_fields__}
+        options = Options(**{**given, 'analyses': tuple(args.analyses), 'modalities': tuple(args.modalities)})
+        checkpoint = Path(args.checkpoint)
+        facts = dict(config=args.config, checkpoint=args.checkpoint, overrides=dict(args.cfg_options))
+        if checkpoint.is_file():
+            facts['checkpoint size'], facts['checkpoint written'] = checkpoint.stat().st_size, int(checkpoint.stat().st_mtime)
+        page = Explanation(model, dataset, args.out, options, facts, args.num_workers).run()
+    except (ConfigError, DataError, WeightsError) as error:
+        sys.exit(f'error: {error}')
+    print(f'open {page}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,40 @@
+"""Make the HHA images of a folder of depth files, in parallel. Goes on where it was stopped."""
+import argparse
+import sys
+
+from decur.datasets.prepare.rgbd import make_hha
+from decur.errors import ConfigError, DataError
+
+
+def main():
+    """Parse the command line and make HHA."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('root', help='folder of the data set')
+    parser.add_argument('--depth', default='depth', help='its folder of depth files: 16-bit PNG, or .npy in metres')
+    parser.add_argument('--out', default='hha', help='its folder to write to')
+    parser.add_argument('--raw', help='its folder of depth before filling; pixels missing there are left out of the fits')
+    parser.add_argument('--intrinsics', nargs='+', metavar='K',
+                        help='fx fy cx cy in pixels of all images, or a JSON file {stem: [fx, fy, cx, cy]} under root; '
+                        'default intrinsics.json')
+    parser.add_argument('--unit', type=float, default=1000., help='file values per metre')
+    parser.add_argument('--rotated', action='store_true', help="the bits are rotated as in SUN-RGBD's original files")
+    parser.add_argument('--workers', type=int, default=2, help='processes')
+    args = parser.parse_args()
+    try:
+        intrinsics = args.intrinsics
+        if intrinsics is not None:
+            if len(intrinsics) == 1:
+                intrinsics = intrinsics[0]
+            else:
+                try:
+                    intrinsics = [float(k) for k in intrinsics]
+                except ValueError:
+                    raise ConfigError(f'--intrinsics takes four numbers or one file, got {intrinsics}') from None
+        made = make_hha(args.root, args.depth, args.out, args.raw, intrinsics, args.unit, args.rotated, args.workers)
+        print(f'{made} made')
+    except (ConfigError, DataError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,26 @@
+"""Turn a public data set, as its authors release it, into the files that our data sets read. Goes on where it was stopped."""
+import argparse
+import sys
+
+from decur.datasets.prepare import nyudv2, sunrgbd
+from decur.errors import ConfigError, DataError
+
+#: Every data set adds its own command.
+DATASETS = (sunrgbd, nyudv2)
+
+
+def main():
+    """Parse the command line and run the data set's command."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    subparsers = parser.add_subparsers(dest='dataset', required=True)
+    for dataset in DATASETS:
+        dataset.add_parser(subparsers)
+    args = parser.parse_args()
+    try:
+        args.run(args)
+    except (ConfigError, DataError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
