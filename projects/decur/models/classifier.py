@@ -38,7 +38,8 @@ class MultimodalClassifier(BaseClassifier):
     def extract_feat(self, inputs: Mapping) -> dict:
         """Pooled features ``{name: (N, F)}`` of normalised ``{name: (N, C, H, W)}``."""
         if not isinstance(inputs, Mapping):
-            raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.backbone.modalities)}, got {type(inputs).__name__}.')
+            raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.backbone.modalities)}, '
+                              f'got {type(inputs).__name__}.')
         return self.backbone.features(inputs)
 
     def forward(self, inputs: Mapping, data_samples: Sequence | None = None, mode: str = 'tensor'):

@@ -25,7 +25,7 @@ class NoiseAugmentation(BaseTransform):
         self.std, self.shift, self.brightness = std, int(shift), brightness
 
     def sample_geometry(self, aspect: float = 1.0, view: int = 0) -> tuple:
-        """Draw the shift ``(rows, columns)``, which aligned views share; it depends neither on the image's ``aspect`` nor on the view."""
+        """Draw the shift ``(rows, columns)``, which aligned views share; it depends on neither the aspect of the image nor the view."""
         if not self.shift:
             return 0, 0
         return tuple(int(s) for s in np.random.randint(-self.shift, self.shift + 1, 2))
