@@ -114,10 +114,10 @@ def rda(form, size):
 
 def subject(args, what, form):
     """A network in a form, and its input."""
-    torch.manual_seed(1)
+    net = mit(form, args.arch) if what == 'mit' else rda(form, args.size)
+    torch.manual_seed(1)  # the same input for every form
     if what == 'mit':
-        return mit(form, args.arch), torch.randn(args.batch, 3, *args.size)
-    net = rda(form, args.size)
+        return net, torch.randn(args.batch, 3, *args.size)
     return net, [torch.randn(args.batch, c, *size) for c, size in zip((1024, 2048), net.sizes)]
 
 
