@@ -3,9 +3,9 @@
     python tests/models/golden.py        # writes the file anew
 
 The tensor with key k (in this project's names, below ``streams.<name>``) is ``scale * u`` with u the uniform numbers in [-1, 1) of
-``numpy.random.RandomState(crc32(k))``, whose stream NumPy guarantees: scale is ``sqrt(3 / fan_in)`` for tensors of two and more axes; weights
-of norms and running variances are ``1 + 0.1 u``; biases, running means and position embeddings ``0.1 u``. The images are ``u`` with the
-modality's name as key. The published code gives the same features with these weights.
+``numpy.random.RandomState(crc32(k))``, whose stream NumPy guarantees: scale is ``sqrt(3 / fan_in)`` for tensors of two and more axes;
+weights of norms and running variances are ``1 + 0.1 u``; biases, running means and position embeddings ``0.1 u``. The images are ``u``
+with the modality's name as key. The published code gives the same features with these weights.
 """
 import json
 import zlib
