@@ -183,7 +183,8 @@ def test_bfloat16_and_autocast_stay_near_float32():
 
 @pytest.mark.parametrize('kind, channels', [('RDA', 1024), ('DA', 1024)])
 def test_sizes_of_the_supplement(kind, channels):
-    module = MODELS.build(dict(type=kind, num_heads=8, groups=4, stride=2, kernel_size=5, map_size=14), default_args=dict(channels=channels))
+    cfg = dict(type=kind, num_heads=8, groups=4, stride=2, kernel_size=5, map_size=14)
+    module = MODELS.build(cfg, default_args=dict(channels=channels))
     assert module.rpe_table.shape == (8, 27, 27)
     assert module.conv_offset[0].weight.shape == (256, 1, 5, 5)
     assert module(torch.randn(1, channels, 14, 14)).shape == (1, channels, 14, 14)
