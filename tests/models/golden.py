@@ -3,9 +3,9 @@
     python tests/models/golden.py        # writes the file anew
 
 Weight number i of the tensor with key k (in this project's names, below ``streams.<name>``) is
-``scale * sin(12.9898 * (i + 1) + crc32(k) % 1000)`` with scale ``sqrt(3 / fan_in)`` for tensors of two and more axes, and ``1 +`` (weights of
-norms, running variances) or ``0 +`` (biases, running means, other vectors) ``0.1 * sin(...)`` for the rest. The images are made by the same
-formula with the modality's name as key and scale 1. The published code gives the same features with these weights.
+``scale * sin(12.9898 * (i + 1) + crc32(k) % 1000)`` with scale ``sqrt(3 / fan_in)`` for tensors of two and more axes, and ``1 +``
+(weights of norms, running variances) or ``0 +`` (biases, running means, other vectors) ``0.1 * sin(...)`` for the rest. The images are
+made by the same formula with the modality's name as key and scale 1. The published code gives the same features with these weights.
 """
 import json
 import zlib
