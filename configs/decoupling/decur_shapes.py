@@ -1,5 +1,5 @@
 # Controlled factors in two modalities: do common dimensions hold what is shared, and unique ones what is private?
-# Pictures of 24x24 pixels: shape and orientation are shared; each modality has its own colour and texture.
+# Pictures of 24x24 pixels: shape and texture are shared; each modality has its own colour and orientation.
 _base_ = '../_base_/default_runtime.py'
 default_scope = 'mmpretrain'
 views = dict(type='NoiseAugmentation', std=0.1, shift=1, brightness=0.1)
@@ -13,10 +13,9 @@ world = dict(
     image_size=24,
     factors=dict(
         shape=[('optical', 'radar')],
-        orientation=[('optical', 'radar')],
+        texture=[('optical', 'radar')],
         colour=[('optical', ), ('radar', )],
-        texture=[('optical', ), ('radar', )]),
-    styles=dict(radar='relief'))
+        orientation=[('optical', ), ('radar', )]))
 train_dataloader = dict(
     batch_size=96,
     num_workers=0,

@@ -31,36 +31,6 @@ class ConvolutionStepper(Stepper):
         return self.backbone(x)
 
 
-class Token(nn.Module):
-    """Patches of 4x4 pixels as tokens behind a class token; the class token attends evenly and is the feature."""
-
-    def __init__(self, in_channels, channels=4):
-        super().__init__()
-        self.embed = nn.Conv2d(in_channels, channels, 4, 4)
-        self.block = nn.Identity()
-        self.mix = nn.Linear(channels, channels)
-
-    def forward(self, x):
-        tokens = self.embed(x).flatten(2).transpose(1, 2)
-        tokens = self.block(torch.cat([torch.zeros_like(tokens[:, :1]), tokens], 1))
-        return torch.tanh(self.mix(tokens[:, 1:].square().mean(1)))
-
-
-MODELS.register_module(name='TestToken', module=Token)
-
-
-@register_stepper(Token)
-class TokenStepper(Stepper):
-    stage_channels = (4, )
-
-    def stage(self, index, x):
-        self.pooled = self.backbone(x)
-        return self.backbone.embed(x)
-
-    def feature(self, maps):
-        return self.pooled
-
-
 def model(channels, encoder='TestConvolution', dims=4, common_dim=2, **encoder_args):
     """A pretraining model of one-stage encoders and one-layer projectors."""
     torch.manual_seed(0)

@@ -78,21 +78,38 @@ def test_any_named_layer_and_frozen_weights():
         means_of(m, 'c')
 
 
-def test_tokens_with_a_class_token():
-    m = model(dict(a=1), encoder='TestToken')
-    stream = m.backbone.streams['a'].encoder
-    stream.embed.weight.data.fill_(0.1)
-    stream.embed.bias.data.zero_()
-    stream.mix.weight.data.fill_(0.5)
-    linear_projector(m, 'a', torch.ones(4, 4))
-    x = torch.zeros(2, 1, 16, 24)
-    x[:, :, 4:8, 16:20] = 1
-    found = grad_cam(means_of(m, layer='backbone.streams.a.encoder.block'), x, size=(4, 6))['common']
-    assert found.reshape(2, -1).argmax(1).tolist() == [1 * 6 + 4] * 2
-    assert (np.abs(np.delete(found.reshape(2, -1), 10, axis=1)) < 1e-6).all()
-    # The feature is pooled from tokens, not from the map: said, and what to do.
-    with pytest.raises(ConfigError, match='earlier layer'):
-        grad_cam(means_of(m), x)
+def transformer():
+    return model(dict(a=1, b=1), encoder='mmpretrain.VisionTransformer', img_size=(16, 24), patch_size=4, out_indices=(0, ),
+                 arch=dict(embed_dims=16, num_layers=4, num_heads=2, feedforward_channels=32), out_type='raw')
+
+
+def test_a_class_token_is_explained_by_the_last_map_it_reads():
+    torch.manual_seed(0)
+    m, x = transformer(), torch.rand(2, 1, 16, 24)
+    means = means_of(m)
+    maps = grad_cam(means, x, size=(4, 6))
+    assert means.stage == 2  # of stages 0 to 3: the last map no longer acts on the class token
+    assert np.abs(maps['common']).max() > 0
+    # One layer a stage: the same through the tokens of the layer, class token and all.
+    named = means_of(m, layer='backbone.streams.a.encoder.layers.2')
+    np.testing.assert_allclose(grad_cam(named, x, size=(4, 6))['common'], maps['common'], atol=1e-7)
+    assert not m.backbone.streams['a'].attention  # nothing is left behind
+    with pytest.raises(ConfigError, match='another layer'):
+        grad_cam(means_of(m, layer='backbone.streams.b.encoder.layers.2', others=dict(b=x)), x)
+
+
+def test_attention_of_the_model_comes_before_the_tap():
+    m, x = square_model(), planted()
+
+    class Double(torch.nn.Module):
+
+        def forward(self, x):
+            return 2 * x
+
+    own = m.backbone.streams['a'].attention['0'] = Double()
+    maps = grad_cam(means_of(m), x)
+    np.testing.assert_allclose(maps['common'], 2 * 1.5 / 256 * x[:, 0], rtol=1e-4)
+    assert m.backbone.streams['a'].attention['0'] is own
 
 
 def test_token_grid():

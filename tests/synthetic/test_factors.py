@@ -114,7 +114,7 @@ def test_all_classes_look_different():
         pictures = world.render({attribute: np.arange(len(classes))})
         for x in pictures.values():
             distance = np.abs(x[:, None] - x[None]).max(axis=(2, 3, 4)) + np.eye(len(classes))
-            assert distance.min() > 0.1, attribute
+            assert distance.min() > 0.08, attribute
 
 
 def test_bad_worlds():

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from decur.errors import DataError
-from decur.synthetic.writing import write_bytes
+from decur.writing import write_bytes
 
 
 def save_npz(path: Path, **arrays) -> None:

@@ -26,7 +26,7 @@ def grad_cam(means: BlockMeans, images: Tensor, size: Sequence[int] | None = Non
         dict: {block: (N, height, width) float32}.
 
     Raises:
-        ConfigError: If the representation does not depend on the layer (a class token that is pooled apart, for example).
+        ConfigError: If the representation does not depend on the layer (the last tokens beside a class token that is the feature).
     """
     from captum.attr import LayerAttribution, LayerGradCam
     if sign not in SIGNS:
@@ -35,17 +35,26 @@ def grad_cam(means: BlockMeans, images: Tensor, size: Sequence[int] | None = Non
     images = images.detach().requires_grad_()  # so that frozen encoders have a graph too
     out = {}
     for index, block in enumerate(means.blocks):
-        try:
-            maps = method.attribute(images, target=index, relu_attributions=sign == 'positive')
-        except RuntimeError as error:
-            if 'have been used in the graph' not in str(error) and 'does not require grad' not in str(error):
-                raise
-            raise ConfigError(f'the representation of {means.modality!r} does not depend on {means.layer or "its last stage map"}: name '
-                              'an earlier layer (layer="backbone.streams.<name>.encoder.<...>", --layer on the command line).') from error
+        maps = _attribute(method, means, images, index, sign == 'positive')
         maps = LayerAttribution.interpolate(maps, tuple(size or images.shape[-2:]), interpolate_mode='bilinear')
         maps = maps[:, 0].detach()
         out[block] = (maps.abs() if sign == 'absolute' else maps).cpu().numpy().astype(np.float32)
     return out
+
+
+def _attribute(method, means: BlockMeans, images: Tensor, index: int, relu: bool) -> Tensor:
+    """Maps (N, 1, h, w) of one block, at the last stage that the representation depends on."""
+    while True:
+        try:
+            return method.attribute(images, target=index, relu_attributions=relu)
+        except RuntimeError as error:
+            if 'not have been used in the graph' not in str(error):
+                raise
+            if means.layer is None and means.stage > 0:
+                means.stage -= 1
+                continue
+            raise ConfigError(f'the representation of {means.modality!r} does not depend on {means.layer or "any stage map"}: name '
+                              'another layer (layer="backbone.streams.<name>.encoder.<...>", --layer on the command line).') from error
 
 
 def normalise_maps(maps: np.ndarray) -> np.ndarray:

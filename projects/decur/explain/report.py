@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from decur.synthetic.writing import write_bytes
+from decur.writing import write_bytes
 
 _STYLE = '''body { font-family: sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem; line-height: 1.45; color: #222 }
 img { max-width: 100%; height: auto } table { border-collapse: collapse; margin: 0.6rem 0 }

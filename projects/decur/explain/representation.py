@@ -1,5 +1,6 @@
 """The quantities that saliency is taken of: the mean common and the mean unique embedding of one modality."""
 from collections.abc import Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import torch
@@ -52,11 +53,13 @@ class BlockMeans(nn.Module):
         std: (K,).
         level: ``embedding`` or ``encoder``.
         others: {modality: (N, C, H, W)} of the other modalities, where the streams interact; constants.
-        layer: name of the submodule whose output Grad-CAM looks at, a map (N, C, h, w) or tokens (N, L, C). Defaults to the last
-            stage map of the modality's stream.
+        layer: name of the submodule whose output Grad-CAM looks at, a map (N, C, h, w) or tokens (N, L, C). Defaults to the map
+            after the stage of :attr:`stage`.
 
     Attributes:
         tap (nn.Module): an identity through which the map passes as (N, C, h, w): the layer for captum.
+        stage (int): the stage whose map passes the tap, where no layer is named. At first the last one; :func:`~decur.explain.grad_cam`
+            steps back from a map that the feature does not depend on (that of a ViT, whose feature is the class token).
 
     Raises:
         ConfigError: On an unknown modality or layer.
@@ -71,6 +74,7 @@ class BlockMeans(nn.Module):
         self.model, self.modality, self.blocks, self.level = model.eval(), modality, dict(blocks), level
         self.others, self.layer = dict(others or {}), layer
         self.tap = nn.Identity()
+        self.stage = model.backbone.streams[modality].num_stages - 1
         parameter = next(model.parameters())
         as_tensor = lambda v: torch.as_tensor(np.asarray(v), dtype=parameter.dtype, device=parameter.device)  # noqa: E731
         self.register_buffer('mean', as_tensor(mean), persistent=False)
@@ -84,20 +88,31 @@ class BlockMeans(nn.Module):
         """Means (N, blocks) in the order of ``blocks``."""
         # Integrated Gradients evaluate whole batches, one behind the other: the other modalities are repeated along.
         inputs = {self.modality: x, **{name: other.repeat(len(x) // len(other), 1, 1, 1) for name, other in self.others.items()}}
-        if self.layer is None:
-            maps = dict(self.model.backbone.step(inputs))[self.modality]
-            maps = (*maps[:-1], self.tap(maps[-1]))
-            z = self.model.backbone.streams[self.modality].feature(maps)
-            if self.level == 'embedding':
-                z = self.model.neck({self.modality: z})[self.modality]
-        else:
-            hook = self.model.get_submodule(self.layer).register_forward_hook(lambda m, i, out: self._through_tap(out, x.shape[-2:]))
-            try:
-                z = represent(self.model, inputs, self.level)[self.modality]
-            finally:
-                hook.remove()
+        with self._tapped(x.shape[-2:]):
+            z = represent(self.model, inputs, self.level)[self.modality]
         z = (z - self.mean) * self.scale
         return torch.stack([z[:, part].mean(dim=1) for part in self.blocks.values()], dim=1)
+
+    @contextmanager
+    def _tapped(self, image_size: tuple):
+        """Lead the map through the tap: as one more attention after the stage, or by a hook on the layer."""
+        if self.layer is not None:
+            hook = self.model.get_submodule(self.layer).register_forward_hook(lambda m, i, out: self._through_tap(out, image_size))
+            try:
+                yield
+            finally:
+                hook.remove()
+            return
+        attention, key = self.model.backbone.streams[self.modality].attention, str(self.stage)
+        own = attention[key] if key in attention else None
+        attention[key] = self.tap if own is None else nn.Sequential(own, self.tap)
+        try:
+            yield
+        finally:
+            if own is None:
+                del attention[key]
+            else:
+                attention[key] = own
 
     def _through_tap(self, out: Tensor, image_size: tuple) -> Tensor:
         """Send a layer's output through the tap, tokens as the map that they are of."""

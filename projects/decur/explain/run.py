@@ -20,8 +20,8 @@ from decur.datasets import multimodal_collate
 from decur.errors import ConfigError, DataError
 from decur.evaluation.intervals import bootstrap_interval
 from decur.modalities import band_names
-from decur.synthetic.writing import write_bytes
 from decur.visualization import modality_picture
+from decur.writing import write_bytes
 
 from . import plots
 from .alignment import Moments, alignment_histogram, alignment_losses

@@ -24,8 +24,8 @@ class NoiseAugmentation(BaseTransform):
             raise ConfigError(f'std, shift and brightness must not be negative, got {std}, {shift}, {brightness}.')
         self.std, self.shift, self.brightness = std, int(shift), brightness
 
-    def sample_geometry(self) -> tuple:
-        """Draw the shift ``(rows, columns)``, which aligned views share."""
+    def sample_geometry(self, aspect: float = 1.0, view: int = 0) -> tuple:
+        """Draw the shift ``(rows, columns)``, which aligned views share; it depends on neither the aspect of the image nor the view."""
         if not self.shift:
             return 0, 0
         return tuple(int(s) for s in np.random.randint(-self.shift, self.shift + 1, 2))

@@ -338,3 +338,13 @@ def test_statistics_tell_collapse():
     assert float(out['rank_free']) == pytest.approx(float(singular.square().sum()**2 / singular.pow(4).sum()), rel=1e-5)
     masked = embedding_statistics(dict(free=(free, )), dict(free=torch.arange(n) < 50))
     assert masked['rank_free'] == embedding_statistics(dict(free=(free[:50], )))['rank_free']
+
+
+def test_without_the_terms_within_modalities():
+    torch.manual_seed(0)
+    z = {m: tuple(torch.randn(12, 6, dtype=torch.float64, requires_grad=True) for _ in range(2)) for m in 'ab'}
+    whole, ablated = decur_loss(z, 4), decur_loss(z, 4, intra=False)
+    assert set(whole) - set(ablated) == {'loss_intra_a', 'loss_intra_b'}
+    assert ablated['loss'].item() == pytest.approx((whole['loss_common_a_b'] + whole['loss_unique_a_b']).item())
+    ablated['loss'].backward()
+    assert z['a'][1].grad is None or not z['a'][1].grad.any()  # the second views are not read

@@ -26,6 +26,7 @@ def decur_loss(embeddings: Mapping,
                lambd: float | Mapping = 0.0051,
                *,
                weighting: str = 'paper',
+               intra: bool = True,
                form: str = 'auto',
                grad_reduce: str = 'exact',
                present: Mapping | None = None,
@@ -49,6 +50,8 @@ def decur_loss(embeddings: Mapping,
             term (``'intra_<m>'``, ``'common_<a>_<b>'``, ...; it wins over its kind). A dict must cover every term. Defaults to 0.0051.
         weighting (str): ``'paper'``: the sum of all terms. ``'published_code'``: for M modalities and P pairs
             :math:`(\sum L_m + \sum (L_c + L_u) / 2) / (M + P)`, which is (L1 + L2 + (Lc + Lu) / 2) / 3 for two. Defaults to ``'paper'``.
+        intra (bool): Include the terms within modalities. False is the ablation: nothing then asks unique dimensions to carry anything.
+            Defaults to True.
         form (str): ``'gram'`` (O(N^2 K) time, O(NK + N^2) memory), ``'matrix'`` (O(N K^2), O(K^2)) or ``'auto'``. Same value and gradient.
         grad_reduce (str): ``'exact'``: after DistributedDataParallel's averaging the gradient is that of one process on the whole batch.
             ``'published'``: 1/W of it, as published. Defaults to ``'exact'``.
@@ -64,10 +67,10 @@ def decur_loss(embeddings: Mapping,
         ConfigError: If there are fewer than 2 modalities, ``common_dim`` is outside 0..K, or an option is unknown.
         DataError: If shapes disagree or there are fewer than 2 samples in all processes.
     """
-    return _decur_loss(embeddings, common_dim, lambd, weighting, form, grad_reduce, present, eps)[0]
+    return _decur_loss(embeddings, common_dim, lambd, weighting, intra, form, grad_reduce, present, eps)[0]
 
 
-def _decur_loss(embeddings, common_dim, lambd, weighting, form, grad_reduce, present, eps) -> tuple:
+def _decur_loss(embeddings, common_dim, lambd, weighting, intra, form, grad_reduce, present, eps) -> tuple:
     """The dict of :func:`decur_loss`; the terms' diagonals by name; the gathered embeddings and masks."""
     embeddings, present = check_embeddings(embeddings, present, views=2)
     names = list(embeddings)
@@ -78,16 +81,16 @@ def _decur_loss(embeddings, common_dim, lambd, weighting, form, grad_reduce, pre
         raise ConfigError(f'weighting must be one of {WEIGHTINGS}, got {weighting!r}.')
     pairs = list(combinations(names, 2))
     # Term name: (kind, modality and view of Za, of Zb, columns, target).
-    plan = {f'intra_{m}': ('intra', (m, 0), (m, 1), (0, width), 1.) for m in names}
+    plan = {f'intra_{m}': ('intra', (m, 0), (m, 1), (0, width), 1.) for m in names if intra}
     for a, b in pairs:
         plan[f'common_{a}_{b}'] = ('common', (a, 0), (b, 0), (0, common_dim), 1.)
         plan[f'unique_{a}_{b}'] = ('unique', (a, 0), (b, 0), (common_dim, width), 0.)
     weights = _lambdas(lambd, plan)
     embeddings, present = gather_embeddings(embeddings, present, grad_reduce)
     terms, diagonals = evaluate(plan, weights, embeddings, present, form, eps)
-    intra = sum(terms[f'intra_{m}'] for m in names)
+    within = sum(terms[f'intra_{m}'] for m in names if intra)
     cross = sum(terms[f'{kind}_{a}_{b}'] for a, b in pairs for kind in ('common', 'unique'))
-    total = intra + cross if weighting == 'paper' else (intra + cross / 2) / (len(names) + len(pairs))
+    total = within + cross if weighting == 'paper' else (within + cross / 2) / (len(names) + len(pairs))
     return dict(loss=total, **{f'loss_{name}': value for name, value in terms.items()}), diagonals, embeddings, present
 
 
@@ -158,6 +161,7 @@ class DeCURHead(BaseModule):
         common_dim (int): Number of common dimensions.
         lambd (float | dict): See :func:`decur_loss`. Defaults to 0.0051.
         weighting (str): See :func:`decur_loss`. Defaults to ``'paper'``.
+        intra (bool): See :func:`decur_loss`. Defaults to True.
         form (str): See :func:`decur_loss`. Defaults to ``'auto'``.
         grad_reduce (str): See :func:`decur_loss`. Defaults to ``'exact'``.
         eps (float): See :func:`decur_loss`. Defaults to 1e-5.
@@ -172,13 +176,14 @@ class DeCURHead(BaseModule):
                  common_dim: int,
                  lambd: float | Mapping = 0.0051,
                  weighting: str = 'paper',
+                 intra: bool = True,
                  form: str = 'auto',
                  grad_reduce: str = 'exact',
                  eps: float = 1e-5,
                  statistics: bool = True,
                  init_cfg: dict | None = None):
         super().__init__(init_cfg)
-        self.common_dim, self.lambd, self.weighting = common_dim, lambd, weighting
+        self.common_dim, self.lambd, self.weighting, self.intra = common_dim, lambd, weighting, intra
         self.form, self.grad_reduce, self.eps, self.statistics = form, grad_reduce, eps, statistics
 
     def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
@@ -193,8 +198,8 @@ class DeCURHead(BaseModule):
             ``unique_<a>_<b>``), the mean diagonals of the same names behind ``diag_`` (aligned 1, decorrelated 0), and
             :func:`~decur.models.objectives.embedding_statistics`.
         """
-        out, diagonals, embeddings, present = _decur_loss(embeddings, self.common_dim, self.lambd, self.weighting, self.form,
-                                                          self.grad_reduce, present, self.eps)
+        out, diagonals, embeddings, present = _decur_loss(embeddings, self.common_dim, self.lambd, self.weighting, self.intra,
+                                                          self.form, self.grad_reduce, present, self.eps)
         logged = {name: out[f'loss_{name}'].detach() for name in diagonals}
         logged.update({f'diag_{name}': diagonal.mean() for name, diagonal in diagonals.items() if diagonal.numel()})
         if self.statistics:

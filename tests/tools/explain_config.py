@@ -1,0 +1,19 @@
+"""Configs for the tests of the tools that look at a model: the decoupling configs, made tiny."""
+from helpers import ROOT
+
+
+def tiny(path, base='decur_shapes.py', extra=''):
+    """Write a child of a decoupling config that trains two steps on small pictures."""
+    path.write_text(f'''
+_base_ = {str(ROOT / 'configs' / 'decoupling' / base)!r}
+tiny_encoder = dict(stem_channels=4, base_channels=4)
+train_dataloader = dict(batch_size=8, dataset=dict(num_images=40, image_size=16))
+score_dataset = dict(num_images=60, image_size=16)
+iterations = 2
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=2, by_epoch=False)]
+train_cfg = dict(max_iters=2)
+model = dict(neck=dict(hid_channels=16, out_channels=16),
+             backbone=dict(modalities=dict(optical=dict(encoder=tiny_encoder), radar=dict(encoder=tiny_encoder))))
+{extra}
+''')
+    return path

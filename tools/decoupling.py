@@ -1,0 +1,80 @@
+"""Score a checkpoint on a data set with known factors: what do common and unique dimensions hold?
+
+The data set is the config's score_dataset (configs/decoupling); another one with --data CONFIG.
+"""
+import argparse
+import json
+import sys
+import warnings
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, init_default_scope
+
+from decur.engine import load_config
+from decur.errors import ConfigError, DataError, WeightsError
+from decur.evaluation.study import block_shares, factor_shares, probe_scores, score_model
+from decur.explain.loading import load_explained
+from decur.explain.representation import LEVELS
+from decur.writing import write_bytes
+
+
+def parse_args():
+    """Command line in OpenMMLab's convention."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('config', help='config file of the run')
+    parser.add_argument('checkpoint', help='checkpoint file, or "random" for a model that is not trained')
+    parser.add_argument('--out', help='write all scores to this .json file')
+    parser.add_argument('--data', help='config whose score_dataset is used instead')
+    parser.add_argument('--level', default='embedding', choices=LEVELS, help='encoder: for checkpoints without projector')
+    parser.add_argument('--num-samples', type=int, help='instead of the data set\'s own number')
+    parser.add_argument('--seed', type=int, default=0, help='of the probes\' split')
+    parser.add_argument('--device', default='cpu', help='cpu or cuda')
+    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
+                        help='override settings of the config')
+    return parser.parse_args()
+
+
+def show(title: str, values: dict) -> None:
+    """Print a small table."""
+    print(f'\n{title}')
+    for key, value in values.items():
+        print(f'  {" ".join(key) if isinstance(key, tuple) else key:<34}{value:8.3f}')
+
+
+def main():
+    """Load, score, print."""
+    args = parse_args()
+    warnings.simplefilter('ignore')
+    try:
+        cfg = load_config(args.config, args.cfg_options)
+        MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
+        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+        data = load_config(args.data) if args.data else cfg
+        if 'score_dataset' not in data:
+            raise ConfigError(f'{args.data or args.config} has no score_dataset: give --data configs/decoupling/decur_shapes.py, or a '
+                              'config with a data set of known factors for the modalities of this model.')
+        dataset = dict(data.score_dataset)
+        if args.num_samples:
+            dataset['num_images'] = args.num_samples
+        dataset = DATASETS.build(dataset)
+        model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
+        common = getattr(getattr(model, 'head', None), 'common_dim', None)
+        scores = score_model(model, dataset, common, args.seed, embeddings=args.level == 'embedding')
+    except (ConfigError, DataError, WeightsError) as error:
+        sys.exit(f'error: {error}')
+    show('share of variance explained (corrected for chance), by block and role', block_shares(scores))
+    show('by block and attribute', factor_shares(scores))
+    for name in dict.fromkeys(row['representation'] for row in scores['probes']):
+        show(f'linear probe of the {name} (accuracy or R2)', probe_scores(scores, name))
+    show('mean diagonal of C', {(r['modality_a'], r['modality_b'], r['block']): r['score'] for r in scores['alignment']})
+    show('effective rank', {(r['modality'], r['representation'], f'of {r["dims"]}'): r['score'] for r in scores['rank']})
+    show('CKA', {(r['modality_a'], r['block_a'], '-', r['modality_b'], r['block_b']): r['score'] for r in scores['cka']})
+    if args.out:
+        write_bytes(Path(args.out), (json.dumps(scores, indent=1) + '\n').encode())
+        print(f'\nwrote {args.out}')
+
+
+if __name__ == '__main__':
+    main()
