@@ -5,6 +5,7 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     logger=dict(type='LoggerHook', interval=50),
+    metadata=dict(type='MetadataHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
     # Two are kept, so that one is whole even if the run is killed while the other is written.
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_last=True))

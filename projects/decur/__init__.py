@@ -5,6 +5,7 @@ Importing the package registers its models, datasets, transforms, hooks and metr
 """
 from . import compat  # noqa: F401, I001  must run before anything imports torchvision
 from . import datasets, engine, evaluation, models, transforms, visualization, weights  # noqa: F401
+from .apis import load
 from .version import __version__
 
-__all__ = ['__version__']
+__all__ = ['__version__', 'load']

@@ -91,5 +91,7 @@ def run_jobs(function, jobs, workers=1, title=''):
         # Forked, since nothing here has started a thread yet and importing everything again takes longer than a small data set.
         with multiprocessing.get_context('fork').Pool(workers, initializer=_one_thread) as pool:
             collect(pool.imap(function, jobs, chunksize=max(1, min(8, len(jobs) // (4 * workers)))))
+            pool.close()
+            pool.join()
     print(flush=True)
     return results

@@ -1,8 +1,11 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
 from helpers import tiny_encoder
 from mmengine.hooks import Hook
 from mmengine.registry import DATASETS, HOOKS
@@ -204,3 +207,45 @@ def test_knn_and_linear_scores():
     multi = torch.stack([labels == 0, labels != 1], 1).float()
     assert score(linear_scores(x[:60], multi[:60], x[60:], multilabel=True), multi[60:], multilabel=True) > 90
     assert score(torch.tensor([[0.9, 0.1], [0.8, 0.2]]), torch.tensor([[1., 0.], [0., 1.]])) == 50
+
+
+def _process(rank, folder):
+    """Two processes: a probe, then a bad sample that only the second one meets."""
+    torch.set_num_threads(1)
+    os.environ['LOCAL_RANK'] = str(rank)
+    dist.init_process_group('gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2)
+    distributed = dict(launcher='pytorch', cfg=dict(model_wrapper_cfg=dict(type='GlooDistributedDataParallel', sync_bn=True)))
+    probe = dict(type='ProbeHook', k=5, train_dataloader=loader(views=False, size=29, seed=5),
+                 test_dataloader=loader(views=False, size=17, seed=6))
+    runner = run(f'{folder}/probe', [probe], epochs=1, train=dict(batch_size=4), **distributed)
+    results = dict(metrics={k: v for k, v in runner.val_loop.run().items()})
+    loop = runner.val_loop
+    results['sets'] = [loop._features(x) for x in (loop.train_dataloader, loop.dataloader)]
+    results['state'] = runner.model.module.state_dict()
+    try:
+        run(f'{folder}/bad', [dict(type='NonFiniteLossHook')], train=dict(batch_size=4, poison=('optical', 8) if rank else None),
+            **distributed)
+    except FloatingPointError as error:
+        results['error'] = str(error)
+    torch.save(results, f'{folder}/{rank}.pt')
+    dist.barrier()
+    dist.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes(tmp_path):
+    mp.spawn(_process, (str(tmp_path), ), nprocs=2)
+    first, second = (torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in range(2))
+    # Both saw the whole sets, every sample once.
+    assert first['metrics'] == second['metrics']
+    for found, size in zip(first['sets'], (29, 17)):
+        assert len(found['targets']) == len(found['features']['sar']) == size
+        assert sorted(found['targets'].argmax(1).tolist()) == sorted(i % 3 for i in range(size))
+    # The training itself is that of one process with twice the batch (its sampler hands out every other sample).
+    for name, value in first['state'].items():
+        torch.testing.assert_close(value, second['state'][name], rtol=1e-5, atol=1e-6)
+    # A bad sample of the second process stops both, and the state is whole.
+    assert 'the loss is not finite: intra_optical = nan' in first['error'] and 'data of this process are finite' in first['error']
+    assert "'optical' are not finite" in second['error']
+    saved = load_file(tmp_path / 'bad' / 'last_good_iter_2.pth')
+    assert all(torch.isfinite(value).all() for value in saved['state_dict'].values())

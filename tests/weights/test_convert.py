@@ -151,6 +151,12 @@ def test_joint_decur_into_a_segmentor(tmp_path):
     checkpoint, report = convert.convert(path, pretraining_config(entries(MIT_B0, feature_channels=2048)))
     assert not report.initialised
     assert torch.equal(checkpoint['state_dict']['backbone.streams.rgb.head.weight'], source['model']['module.backbone_1.head.weight'])
+    # Ours to ours: from that pretraining checkpoint into the segmentor, by name.
+    again, report = convert.convert(written(tmp_path, checkpoint, 'ours.pth'), cmx_config())
+    assert {'backbone.streams.hha.head', 'neck.projectors.rgb'} < set(report.left_out)
+    for key, value in again['state_dict'].items():
+        if '.encoder.' in key:
+            assert torch.equal(value, checkpoint['state_dict'][key])
     # A conversion repeats, although part of it is drawn.
     again, _ = convert.convert(path, cmx_config())
     assert torch.equal(again['state_dict']['decode_head.conv_seg.weight'], state['decode_head.conv_seg.weight'])

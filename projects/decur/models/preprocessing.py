@@ -1,5 +1,5 @@
 """Normalisation by modality on the device, for pretraining and classification (dicts) and for segmentation (one tensor)."""
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from mmengine.model import BaseDataPreprocessor
@@ -8,7 +8,7 @@ from mmseg.models import SegDataPreProcessor
 from torch import Tensor
 
 from decur.errors import ConfigError, DataError
-from decur.modalities import check_modalities, encoder_order, statistics
+from decur.modalities import check_modalities, concat, encoder_order, split, statistics
 
 
 @MODELS.register_module()
@@ -82,9 +82,14 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
         **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is
         applied after
             normalisation, so ``pad_val=0`` is each channel's mean.
+        absent (Sequence[str]): Modalities that the model does not get to see: their channels become zero, which is their mean. To ask
+            what a model of several modalities does with some of them. Defaults to none.
+
+    Raises:
+        ConfigError: If an absent modality is none of the modalities, or all are absent.
     """
 
-    def __init__(self, modalities: Mapping, **kwargs):
+    def __init__(self, modalities: Mapping, absent: Sequence[str] = (), **kwargs):
         if kwargs.get('size') is None:
             kwargs.setdefault('size_divisor', 1)  # mmseg wants one of the two: pad a batch to its largest image
         super().__init__(mean=None, std=None, **kwargs)
@@ -97,6 +102,17 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
         for entry in self.modalities.values():
             start = len(self.order)
             self.order += [start + i for i in encoder_order(entry)]
+        self.hide(absent)
+
+    def hide(self, absent: Sequence[str]) -> None:
+        """Change which modalities are ``absent``."""
+        absent = (absent, ) if isinstance(absent, str) else tuple(absent)
+        unknown = [name for name in absent if name not in self.modalities]
+        if unknown:
+            raise ConfigError(f'absent modality {unknown} is unknown: this model has {list(self.modalities)}.')
+        if set(absent) == set(self.modalities):
+            raise ConfigError(f'all modalities {list(self.modalities)} are absent: leave one.')
+        self.absent = absent
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Check the channels, then normalise, pad and stack as mmseg does.
@@ -111,4 +127,9 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
                                 f'{sizes}.')
         if self.order != sorted(self.order):
             data = dict(data, inputs=[x[self.order] for x in data['inputs']])
-        return super().forward(data, training)
+        data = super().forward(data, training)
+        if self.absent:
+            inputs = split(data['inputs'], self.modalities)
+            inputs.update({name: torch.zeros_like(inputs[name]) for name in self.absent})
+            data['inputs'] = concat(inputs, self.modalities)
+        return data

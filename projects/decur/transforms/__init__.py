@@ -6,9 +6,11 @@ from .hha import DepthToHHA, depth_to_hha
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
 from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
+from .radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
 from .views import MakeViews
 
 __all__ = [
-    'BoundTransform', 'CenterView', 'ConcatModalities', 'DepthToHHA', 'Geometry', 'LoadLabelMap', 'LoadModalities', 'MakeViews',
-    'NoiseAugmentation', 'PackModalities', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
+    'BoundTransform', 'CenterView', 'ConcatModalities', 'CutOutliers', 'DepthToHHA', 'Geometry', 'InsertEmptyBand', 'LoadLabelMap',
+    'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit', 'RemoveOffset', 'ToEightBit',
+    'ViewAugmentation', 'depth_to_hha', 'to_tensor'
 ]

@@ -1,9 +1,10 @@
 """The augmentation of one modality for one view (supplement B.1): crop, jitter, grayscale, blur, solarize, flips.
 
-The published pipelines compute on float64 copies of channel-last images. Here nothing leaves the image's own type, every operation saturates
-instead of wrapping around, and images of many channels are worked on in groups of four, the widest that OpenCV resizes with vector
-instructions (``benchmarks/augmentation.py`` has the figures).
+The published pipelines compute on float64 copies of channel-last images. Here nothing leaves the image's own type, every operation
+saturates instead of wrapping around, and all work is done on planes: that is how rasters and the compact store hold images and how a
+model takes them, and OpenCV's vector instructions are for few channels (``benchmarks/augmentation.py`` has the figures).
 """
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -14,10 +15,6 @@ from mmengine.registry import TRANSFORMS
 from decur.errors import ConfigError, DataError
 
 _INTERPOLATION = dict(nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA)
-#: Channels per group.
-_GROUP = 4
-#: From this window on OpenCV's separable filter is faster on 8 bit than its Gaussian blur.
-_WIDE_BLUR = 7
 
 
 class Geometry(NamedTuple):
@@ -33,13 +30,6 @@ class Geometry(NamedTuple):
     w: float
     hflip: bool
     vflip: bool
-
-
-def _apart(images: Sequence, count: int) -> np.ndarray:
-    """Groups ``(H, W, <= 4)`` to planes ``(C, H, W)``."""
-    planes = np.empty((count, *images[0].shape[:2]), images[0].dtype)
-    cv2.mixChannels(list(images), list(planes), [i for c in range(count) for i in (c, c)])
-    return planes
 
 
 @TRANSFORMS.register_module()
@@ -162,11 +152,12 @@ class ViewAugmentation:
         """
         flips = self._chance('hflip', view), self._chance('vflip', view)
         for _ in range(10):
-            area = np.random.uniform(*self.scale)
-            ratio = np.exp(np.random.uniform(np.log(self.ratio[0]), np.log(self.ratio[1])))
-            w, h = np.sqrt(area * ratio / aspect), np.sqrt(area / ratio * aspect)
+            a, r, y, x = np.random.random(4).tolist()
+            area = self.scale[0] + a * (self.scale[1] - self.scale[0])
+            ratio = self.ratio[0] * (self.ratio[1] / self.ratio[0])**r
+            w, h = math.sqrt(area * ratio / aspect), math.sqrt(area / ratio * aspect)
             if w <= 1 and h <= 1:
-                return Geometry(np.random.uniform(0, 1 - h), np.random.uniform(0, 1 - w), h, w, *flips)
+                return Geometry(y * (1 - h), x * (1 - w), h, w, *flips)
         ratio = min(max(aspect, self.ratio[0]), self.ratio[1])
         w, h = min(1., ratio / aspect), min(1., aspect / ratio)
         return Geometry((1 - h) / 2, (1 - w) / 2, h, w, *flips)
@@ -175,13 +166,13 @@ class ViewAugmentation:
         """Augment an image.
 
         Args:
-            image (ndarray): ``(H, W, C)``, uint8 or float32; 16-bit integers become float32. It is not changed.
+            image (ndarray): ``(H, W, C)``, uint8 or float32; 16-bit integers become float32. It is not changed. Planar memory (a
+                transposed ``(C, H, W)`` array) is fastest.
             view (int): Which view, from 0. Defaults to 0.
             geometry (Geometry, optional): The crop and flips. Defaults to a draw of its own.
 
         Returns:
-            ndarray: ``(height, width, C)``, uint8 or float32. Its memory may be planar: only then is the step to ``(C, height, width)``
-            free.
+            ndarray: ``(height, width, C)``, uint8 or float32. Its memory is planar, so the step to ``(C, height, width)`` is free.
 
         Raises:
             DataError: If the image is of another type or shape.
@@ -197,27 +188,23 @@ class ViewAugmentation:
         channels = image.shape[2]
         if geometry is None:
             geometry = self.sample_geometry(image.shape[1] / image.shape[0], view)
-        groups = self._crop(image, geometry)
+        planes = self._crop(image, geometry)
         if self._chance('jitter', view):
-            groups = self._jitter(groups)
+            planes = self._jitter(planes)
         gray = channels > 1 and self._chance('grayscale', view)
-        if gray:
-            # From here on all channels are the same: work on one.
-            groups = [self._grayscale(groups, channels)]
+        if gray:  # from here on all channels are the same: work on one
+            planes = self._grayscale(planes)
         if self._chance('blur', view):
-            groups = self._blur(groups, np.random.uniform(*self.blur_sigma))
+            planes = self._blur(planes, np.random.uniform(*self.blur_sigma))
         if self._chance('solarize', view):
-            groups = self._solarize(groups)
-        if len(groups) == 1 and not gray:
-            out = groups[0] if groups[0].ndim == 3 else groups[0][..., None]
-        else:
-            planes = np.repeat(groups[0][None], channels, axis=0) if gray else _apart(groups, channels)
-            out = planes.transpose(1, 2, 0)
+            planes = self._solarize(planes)
+        if gray:
+            planes = np.repeat(planes, channels, axis=0)
         if channels > 1 and self._chance('channel_drop', view):
             low, high = (min(n, channels - 1) for n in self.channel_drop)
             dropped = np.random.choice(channels, np.random.randint(low, high + 1), replace=False)
-            out[..., dropped] = self._range(image.dtype)[0]
-        return out
+            planes[dropped] = self._range(image.dtype)[0]
+        return planes.transpose(1, 2, 0)
 
     def _range(self, dtype) -> tuple:
         if dtype == np.uint8:
@@ -227,81 +214,75 @@ class ViewAugmentation:
                               'the augmentation, or set the probabilities of these to 0.')
         return self.value_range
 
-    def _crop(self, image: np.ndarray, geometry: Geometry) -> list:
-        """Crop, resize and flip; groups of at most four channels, ``(h, w, <= 4)`` or ``(h, w)``."""
+    def _crop(self, image: np.ndarray, geometry: Geometry) -> np.ndarray:
+        """Crop, resize and flip; ``(C, h, w)``, new memory."""
         height, width, channels = image.shape
         h, w = max(1, round(geometry.h * height)), max(1, round(geometry.w * width))
         y, x = min(round(geometry.y * height), height - h), min(round(geometry.x * width), width - w)
         crop = image[y:y + h, x:x + w]
-        if channels <= _GROUP:
-            groups = [crop]
+        if channels == 1 or image.strides[1] == image.itemsize:  # planar already
+            planes = crop.transpose(2, 0, 1)
         else:
-            counts = [min(_GROUP, channels - c) for c in range(0, channels, _GROUP)]
-            groups = [np.empty((h, w, n), image.dtype) for n in counts]
-            cv2.mixChannels([crop], groups, [i for c in range(channels) for i in (c, c)])
+            planes = np.empty((channels, h, w), image.dtype)
+            cv2.mixChannels([np.ascontiguousarray(crop)], list(planes), [i for c in range(channels) for i in (c, c)])
+        out = np.empty((channels, *self.size), image.dtype)
         flag, size = _INTERPOLATION[self.interpolation], self.size[::-1]
-        groups = [cv2.resize(group, size, interpolation=flag) for group in groups]
-        if geometry.hflip or geometry.vflip:
-            code = -1 if geometry.hflip and geometry.vflip else int(geometry.hflip)
-            groups = [cv2.flip(group, code) for group in groups]
-        if np.may_share_memory(groups[0], image):  # a view of the very size of its crop
-            groups = [group.copy() for group in groups]
-        return groups
-
-    def _jitter(self, groups: list) -> list:
-        """Brightness, then contrast. Linear operations on saturated types cost less than a look-up table per channel."""
-        low, high = self._range(groups[0].dtype)
-        brighter = np.random.uniform(max(0., 1 - self.brightness), 1 + self.brightness)
-        stronger = np.random.uniform(max(0., 1 - self.contrast), 1 + self.contrast)
-        out = []
-        for group in groups:
-            h, w = group.shape[:2]
-            flat = group.reshape(h, -1)
-            exact = flat.dtype == np.uint8
-            if exact:
-                flat = cv2.convertScaleAbs(flat, alpha=brighter)
+        code = -1 if geometry.hflip and geometry.vflip else int(geometry.hflip)
+        for plane, target in zip(planes, out):
+            if geometry.hflip or geometry.vflip:
+                cv2.flip(cv2.resize(plane, size, interpolation=flag), code, dst=target)
             else:
-                flat = np.clip(low + (flat - np.float32(low)) * np.float32(brighter), low, high, dtype=np.float32)
-            total = cv2.reduce(flat, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S if exact else cv2.CV_64F)
-            mean = total.reshape(w, -1).sum(0, dtype=np.float64) / (h * w)
-            if exact:
-                # The mean is rounded: at most 0.2 grey levels at the strongest published setting.
-                rows = np.broadcast_to(np.tile(np.rint(mean).astype(np.uint8), w), flat.shape)
-                flat = cv2.addWeighted(flat, stronger, np.ascontiguousarray(rows), 1 - stronger, 0)
-            else:
-                offset = np.tile(((1 - stronger) * mean).astype(np.float32), w)
-                flat = np.clip(flat * np.float32(stronger) + offset, low, high, dtype=np.float32)
-            out.append(flat.reshape(group.shape))
+                cv2.resize(plane, size, dst=target, interpolation=flag)
         return out
 
-    @staticmethod
-    def _grayscale(groups: list, channels: int) -> np.ndarray:
-        """The mean of all channels, ``(h, w)``."""
-        planes = _apart(groups, channels)
+    def _jitter(self, planes: np.ndarray) -> np.ndarray:
+        """Brightness, then contrast. Linear operations on saturated types cost less than a look-up table per channel."""
+        low, high = self._range(planes.dtype)
+        brighter = np.random.uniform(max(0., 1 - self.brightness), 1 + self.brightness)
+        stronger = np.random.uniform(max(0., 1 - self.contrast), 1 + self.contrast)
         if planes.dtype == np.uint8:
-            # In 16 bits as long as the sum fits.
-            total = np.add.reduce(planes, axis=0, dtype=np.uint16 if channels <= 257 else np.uint32)
-            return cv2.convertScaleAbs(total.astype(np.float32) if channels > 257 else total, alpha=1 / channels)
-        return planes.mean(axis=0)
+            factor = stronger
+            if brighter > 1:
+                planes = cv2.convertScaleAbs(planes.reshape(len(planes), -1), alpha=brighter).reshape(planes.shape)
+            else:  # nothing can saturate in between: one pass does both
+                factor = stronger * brighter
+            for plane in planes:
+                mean = cv2.mean(plane)[0] * min(brighter, 1.)
+                cv2.addWeighted(plane, factor, plane, 0, (1 - stronger) * mean, dst=plane)
+            return planes
+        planes = np.clip(low + (planes - np.float32(low)) * np.float32(brighter), low, high, dtype=np.float32)
+        mean = planes.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+        return np.clip(planes * np.float32(stronger) + ((1 - stronger) * mean).astype(np.float32), low, high, dtype=np.float32)
 
     @staticmethod
-    def _blur(groups: list, sigma: float) -> list:
-        """Gaussian blur with the window that OpenCV chooses by itself: three standard deviations on 8 bit, four on float."""
-        exact = groups[0].dtype == np.uint8
-        window = int(round(sigma * (6 if exact else 8) + 1)) | 1
-        if window == 1:
-            return groups
-        if exact and window < _WIDE_BLUR:
-            return [cv2.GaussianBlur(group, (window, window), sigma) for group in groups]
-        kernel = cv2.getGaussianKernel(window, sigma, cv2.CV_32F)
-        return [cv2.sepFilter2D(group, -1, kernel, kernel) for group in groups]
+    def _grayscale(planes: np.ndarray) -> np.ndarray:
+        """The mean of all channels, ``(1, h, w)``."""
+        if planes.dtype != np.uint8:
+            return planes.mean(axis=0, keepdims=True)
+        if len(planes) > 257:
+            return np.rint(planes.mean(axis=0, keepdims=True)).astype(np.uint8)
+        total = np.add.reduce(planes, axis=0, dtype=np.uint16)  # 257 * 255 is the most that fits
+        return cv2.convertScaleAbs(total, alpha=1 / len(planes))[None]
 
-    def _solarize(self, groups: list) -> list:
+    @staticmethod
+    def _blur(planes: np.ndarray, sigma: float) -> np.ndarray:
+        """Gaussian blur with the window that OpenCV chooses by itself: three standard deviations on 8 bit, four on float."""
+        window = int(round(sigma * (6 if planes.dtype == np.uint8 else 8) + 1)) | 1
+        if window == 1:
+            return planes
+        kernel = cv2.getGaussianKernel(window, sigma, cv2.CV_32F)
+        out = np.empty_like(planes)
+        for plane, target in zip(planes, out):
+            # On single planes twice to three times as fast as GaussianBlur.
+            cv2.sepFilter2D(plane, -1, kernel, kernel, dst=target)
+        return out
+
+    def _solarize(self, planes: np.ndarray) -> np.ndarray:
         """Mirror the values within ``solarize_range``."""
-        low, high = self._range(groups[0].dtype)
+        low, high = self._range(planes.dtype)
         first, last = (low + share * (high - low) for share in self.solarize_range)
-        if groups[0].dtype == np.uint8:
+        if planes.dtype == np.uint8:
             values = np.arange(256, dtype=np.uint8)
             table = np.where((values >= first) & (values <= last), 255 - values, values)
-            return [cv2.LUT(group, table) for group in groups]
-        return [np.where((group >= first) & (group <= last), np.float32(low + high) - group, group) for group in groups]
+            return cv2.LUT(planes.reshape(len(planes), -1), table).reshape(planes.shape)
+        return np.where((planes >= first) & (planes <= last), np.float32(low + high) - planes, planes)

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from .io import load_file, unwrap
+from .metadata import describe
 from .names import mit_from_nvlabs, vit_from_timm
 
 #: What can be read, for messages.
@@ -510,5 +511,6 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     model = build_model(cfg)
     state, report = fit(parsed, model, modality, attention)
     model.load_state_dict(state, strict=True)  # the promise, checked before anything is written
-    meta = dict(converted_from=report.kind, initialised=list(report.initialised), left_out=dict(report.left_out))
+    meta = dict(converted_from=report.kind, initialised=list(report.initialised), left_out=dict(report.left_out),
+                decur=describe(cfg.model))
     return dict(meta=meta, state_dict=state), report

@@ -1,6 +1,7 @@
 """Hooks of the runner."""
 from .epoch_seed import EpochSeedHook
+from .metadata import MetadataHook
 from .non_finite import NonFiniteLossHook
 from .probe import ProbeHook
 
-__all__ = ['EpochSeedHook', 'NonFiniteLossHook', 'ProbeHook']
+__all__ = ['EpochSeedHook', 'MetadataHook', 'NonFiniteLossHook', 'ProbeHook']

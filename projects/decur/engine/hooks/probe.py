@@ -145,9 +145,13 @@ class ProbeHook(Hook):
         unknown = sorted(set(methods) - {'knn', 'linear'})
         if unknown or not methods:
             raise ConfigError(f"ProbeHook: methods must be of 'knn' and 'linear', got {list(methods)}.")
-        # Each process takes its share; repeated samples at the end would count twice.
-        self.loaders = [dict(dict(sampler=dict(type='DefaultSampler', shuffle=False, round_up=False)), **loader)
-                        for loader in (test_dataloader, train_dataloader)]
+        self.loaders = []
+        for loader in (test_dataloader, train_dataloader):
+            sampler = dict(loader.get('sampler') or dict(type='DefaultSampler', shuffle=False))
+            if sampler['type'] == 'DefaultSampler':
+                # Each process takes its share; samples repeated to make shares equal would count twice.
+                sampler.setdefault('round_up', False)
+            self.loaders.append(dict(loader, sampler=sampler))
         self.interval = interval
         self.options = dict(methods=tuple(methods), k=k, temperature=temperature, l2=l2, max_iter=max_iter)
 

@@ -53,7 +53,7 @@ def choose_form(form: str, rows: int, width: int) -> str:
     return form
 
 
-def standardize(z: Tensor, eps: float) -> tuple:
+def standardize(z: Tensor, eps: float, scratch: Tensor | None = None) -> tuple:
     """Batch normalisation without affine: zero mean and unit (biased) variance of every column.
 
     A constant column gives exactly 0: its first row is subtracted before the mean is taken, so no rounding is blown up.
@@ -61,13 +61,14 @@ def standardize(z: Tensor, eps: float) -> tuple:
     Args:
         z (Tensor): ``(n, K)``.
         eps (float): Added to the variance.
+        scratch (Tensor, optional): ``(n, K)`` to be overwritten: a fresh large array costs more than the arithmetic on it.
 
     Returns:
         tuple[Tensor, Tensor]: ``(n, K)`` standardised, and ``(K,)`` 1 / standard deviation.
     """
     centred = z - z[:1]
     centred -= centred.mean(dim=0)
-    scale = torch.linalg.vector_norm(centred, dim=0).square_().div_(len(z)).add_(eps).rsqrt_()
+    scale = torch.mul(centred, centred, out=scratch).mean(dim=0).add_(eps).rsqrt_()
     return centred.mul_(scale), scale
 
 
@@ -81,7 +82,8 @@ class _CorrelationTerms(torch.autograd.Function):
     @staticmethod
     def forward(ctx, terms: tuple, form: str, eps: float, *views: Tensor):
         with torch.autocast(views[0].device.type, enabled=False):
-            scaled, scales = zip(*(standardize(z, eps) for z in views))
+            scratch = torch.empty_like(views[0], memory_format=torch.contiguous_format)
+            scaled, scales = zip(*(standardize(z, eps, scratch) for z in views))
             rows = len(views[0])
             values, diagonals, kept = [], [], []
             grams = _Grams(scaled, terms) if form == 'gram' else None
@@ -89,7 +91,7 @@ class _CorrelationTerms(torch.autograd.Function):
                 za = scaled[term.first][:, term.start:term.stop]
                 zb = scaled[term.second][:, term.start:term.stop]
                 if form == 'gram':
-                    diagonal = (za * zb).mean(dim=0)
+                    diagonal = torch.mul(za, zb, out=scratch[:, term.start:term.stop]).mean(dim=0)
                     product = grams.get(term.first, term.start, term.stop) * grams.get(term.second, term.start, term.stop)
                     # Sums of many numbers in double: the difference below must keep single precision.
                     squares = product.sum(dtype=torch.float64) / rows**2
@@ -120,6 +122,7 @@ class _CorrelationTerms(torch.autograd.Function):
         rows = len(scaled[0])
         with torch.autocast(scaled[0].device.type, enabled=False):
             grads = [torch.zeros_like(z) for z in scaled]
+            scratch = torch.empty_like(scaled[0])
             weights = [{} for _ in scaled]
             for index, term in enumerate(ctx.terms):
                 if term.start == term.stop:
@@ -151,7 +154,7 @@ class _CorrelationTerms(torch.autograd.Function):
             for z, scale, grad in zip(scaled, scales, grads):
                 # Through the standardisation. Its other part, the mean of the gradient over the rows, is 0: every summand above is a
                 # combination of standardised columns.
-                inner = (grad * z).mean(dim=0)
+                inner = torch.mul(grad, z, out=scratch).mean(dim=0)
                 grad.addcmul_(z, inner, value=-1).mul_(scale)
         return (None, None, None, *grads)
 

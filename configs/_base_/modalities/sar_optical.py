@@ -1,0 +1,20 @@
+# Sentinel-1 (VV, VH) and Sentinel-2 L1C (13 bands), both brought to 8 bit, which the encoders see as 0..1 (supplement B.1, SAR-optical).
+modalities = dict(
+    sar=dict(
+        channels=2,
+        bands=('VV', 'VH'),
+        files=dict(folder='s1', suffix='.tif'),
+        mean=[0.0],
+        std=[255.0],
+        augmentation=dict(type='ViewAugmentation', size=224, scale=(0.2, 1.0), jitter_prob=0.0, grayscale_prob=0.2, blur_prob=0.5),
+        encoder=dict(type='mmpretrain.ResNet', depth=50)),
+    optical=dict(
+        channels=13,
+        bands=('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B10', 'B11', 'B12'),
+        files=dict(folder='s2c', suffix='.tif'),
+        mean=[0.0],
+        std=[255.0],
+        augmentation=dict(
+            type='ViewAugmentation', size=224, scale=(0.2, 1.0), brightness=0.4, contrast=0.4, jitter_prob=0.8, grayscale_prob=0.2,
+            blur_prob=0.5, solarize_prob=0.2),
+        encoder=dict(type='mmpretrain.ResNet', depth=50)))

@@ -1,0 +1,230 @@
+"""Segment images of several modalities with a trained model, in Python or from the command line."""
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.structures import PixelData  # noqa: F401  mmseg's samples need it registered
+from mmengine.utils import ProgressBar
+from mmseg.structures import SegDataSample
+
+from decur.datasets.depth import DepthReader, read_intrinsics
+from decur.datasets.readers import IMAGE_SUFFIXES, build_reader
+from decur.errors import ConfigError, DataError
+from decur.models.preprocessing import MultimodalSegDataPreprocessor
+from decur.transforms.hha import check_intrinsics, depth_to_hha
+from decur.visualization import label_picture, modality_picture, save_label_map, sheet
+
+from .model import label_meta, load_model
+
+_SUFFIXES = (*IMAGE_SUFFIXES, '.npy', '.tif', '.tiff')
+
+
+class SegmentationInferencer:
+    """Segment one sample, or folders of them.
+
+    A sample is a dict of arrays or files by modality. Where the model wants ``hha``, it may be ``depth`` (and ``raw_depth``) with
+    intrinsics instead. Modalities that are left out are set to their mean, as in :func:`decur.evaluation.segmentation.test_modalities`.
+
+    .. code-block:: python
+
+        segment = SegmentationInferencer('configs/cmx/cmx_mit-b2_nyudv2-480x640.py', 'cmx.pth')
+        result = segment(dict(rgb='room.jpg', depth='room_depth.png'), intrinsics=(518.9, 519.5, 325.6, 253.7))
+        result['prediction']    # (H, W) uint8, index into segment.classes
+
+    Args:
+        config (str | Config): Config of a segmentation model.
+        checkpoint (str): Its checkpoint; every key must fit.
+        device (str): Defaults to ``'cpu'``.
+        depth_unit (float): Values per metre of 16-bit depth files. Defaults to 1000 (millimetres).
+        options (dict, optional): Overrides of the config by dotted key, for example ``{'model.test_cfg.mode': 'slide'}``.
+    """
+
+    def __init__(self, config, checkpoint, device: str = 'cpu', depth_unit: float = 1000., options: Mapping | None = None):
+        self.model, self.cfg = load_model(config, checkpoint, device, options)
+        if not isinstance(self.model.data_preprocessor, MultimodalSegDataPreprocessor):
+            raise ConfigError('the inferencer needs a segmentation model with a MultimodalSegDataPreprocessor.')
+        self.modalities = self.model.data_preprocessor.modalities
+        meta = label_meta(self.cfg)
+        self.classes, self.palette = meta['classes'], meta['palette']
+        self.readers = {name: build_reader(entry.get('reader')) for name, entry in self.modalities.items()}
+        self.depth_reader = DepthReader(unit=depth_unit)
+
+    def load(self, sample: Mapping, intrinsics=None) -> dict:
+        """Arrays (H, W, C) by modality of a sample of arrays or files.
+
+        Raises:
+            DataError: An unknown name, a wrong shape, sizes that differ, a depth that is not metres, missing intrinsics.
+        """
+        sample = {name: source for name, source in sample.items() if source is not None}
+        arrays = {}
+        for name in self.modalities:
+            if name in sample:
+                arrays[name] = self._array(name, sample.pop(name))
+        depth, raw = sample.pop('depth', None), sample.pop('raw_depth', None)
+        if depth is not None:
+            if 'hha' not in self.modalities or 'hha' in arrays:
+                raise DataError('depth is taken instead of hha only; this sample has hha already, or the model has no such modality.')
+            if intrinsics is None:
+                raise DataError('HHA is made of depth and the camera: give intrinsics=(fx, fy, cx, cy).')
+            depth = depth if isinstance(depth, np.ndarray) else self.depth_reader.metres(depth)
+            raw = raw if raw is None or isinstance(raw, np.ndarray) else self.depth_reader.metres(raw)
+            arrays['hha'] = depth_to_hha(depth, intrinsics, raw)
+        if sample:
+            raise DataError(f'unknown {sorted(sample)}: the model takes {list(self.modalities)}'
+                            f'{" (hha may be depth and raw_depth)" if "hha" in self.modalities else ""}.')
+        if not arrays:
+            raise DataError(f'the sample is empty: give at least one of {list(self.modalities)}.')
+        sizes = {name: array.shape[:2] for name, array in arrays.items()}
+        if len(set(sizes.values())) > 1:
+            raise DataError(f'the images differ in size: {sizes}. They must be of one size, pixel on pixel.')
+        return arrays
+
+    def _array(self, name: str, source) -> np.ndarray:
+        channels = self.modalities[name]['channels']
+        array = source if isinstance(source, np.ndarray) else self.readers[name](source)
+        array = array[..., None] if array.ndim == 2 else array
+        if array.ndim != 3 or array.shape[2] != channels:
+            where = '' if isinstance(source, np.ndarray) else f'{source}: '
+            raise DataError(f'{where}modality {name!r} must be (H, W, {channels}), got {array.shape}.')
+        return array
+
+    @torch.no_grad()
+    def __call__(self, sample: Mapping, intrinsics=None, scores: bool = False) -> dict:
+        """Segment one sample.
+
+        Args:
+            sample (dict): Arrays or files by modality: ``rgb`` (H, W, 3) uint8, ``hha`` (H, W, 3) uint8 or ``depth`` (H, W) metres, ...
+            intrinsics (Sequence[float], optional): fx, fy, cx, cy in pixels; needed with ``depth``.
+            scores (bool): Return the class probabilities too.
+
+        Returns:
+            dict: ``prediction`` (H, W) uint8, index into :attr:`classes`; ``images``, the arrays by modality; with ``scores`` also
+            ``scores`` (classes, H, W) float32 that sum to 1.
+        """
+        arrays = self.load(sample, intrinsics)
+        size = next(iter(arrays.values())).shape[:2]
+        preprocessor = self.model.data_preprocessor
+        parts = [np.asarray(arrays[name], np.float32) if name in arrays else np.zeros((*size, entry['channels']), np.float32)
+                 for name, entry in self.modalities.items()]
+        image = torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, -1).transpose(2, 0, 1)))
+        data = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
+        before = preprocessor.absent
+        preprocessor.hide([name for name in self.modalities if name not in arrays])
+        try:
+            output = self.model.test_step(dict(inputs=[image], data_samples=[data]))[0]
+        finally:
+            preprocessor.hide(before)
+        result = dict(prediction=output.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8), images=arrays)
+        if scores:
+            result['scores'] = output.seg_logits.data.float().softmax(0).cpu().numpy()
+        return result
+
+    def overlay(self, result: Mapping, opacity: float = .5) -> np.ndarray:
+        """The prediction over the first modality that is there, (H, W, 3) uint8."""
+        name = next(iter(result['images']))
+        picture = modality_picture(result['images'][name], name, self.modalities[name]).astype(np.float32)
+        colours = label_picture(result['prediction'], self.palette)
+        return np.rint(picture * (1 - opacity) + colours * opacity).astype(np.uint8)
+
+    def save(self, result: Mapping, stem: str, out) -> None:
+        """Write ``OUT/predictions/<stem>.png`` (palette PNG of class indices), ``OUT/overlays/<stem>.png`` and
+        ``OUT/pictures/<stem>.png`` (inputs, prediction and overlay side by side).
+        """
+        from PIL import Image
+        out = Path(out)
+        save_label_map(result['prediction'], self.palette, out / 'predictions' / f'{stem}.png')
+        overlay = self.overlay(result)
+        for folder in ('overlays', 'pictures'):
+            (out / folder).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(overlay).save(out / 'overlays' / f'{stem}.png')
+        pictures = [modality_picture(image, name, self.modalities[name]) for name, image in result['images'].items()]
+        pictures += [label_picture(result['prediction'], self.palette), overlay]
+        seen = np.unique(result['prediction'])
+        legend = {self.classes[i]: self.palette[i] for i in seen if i < len(self.classes)}
+        sheet([pictures], [*result['images'], 'prediction', 'overlay'], legend).save(out / 'pictures' / f'{stem}.png')
+
+    def run(self, sources: Mapping, out, intrinsics=None) -> list:
+        """Segment files, or all of the files in folders, and write the results to ``out``, with a progress bar.
+
+        Args:
+            sources (dict): A file or a folder by name (modalities, ``depth``, ``raw_depth``); in folders, files of the same stem belong
+                together.
+            out (str | Path): As :meth:`save` writes.
+            intrinsics (Sequence[float] | str, optional): fx, fy, cx, cy of all images, or a JSON file ``{stem: [fx, fy, cx, cy]}``, or a
+                text file with a camera matrix.
+
+        Returns:
+            list[str]: The stems.
+
+        Raises:
+            DataError: A missing file (named), or an image that cannot be taken.
+        """
+        pairs = pair_files(sources)
+        cameras = read_intrinsics(intrinsics) if isinstance(intrinsics, str | Path) else intrinsics
+        if cameras is not None and not isinstance(cameras, Mapping):
+            cameras = check_intrinsics(cameras)
+        bar = ProgressBar(len(pairs))
+        for stem, sample in pairs.items():
+            camera = cameras
+            if isinstance(cameras, Mapping):
+                if stem not in cameras:
+                    raise DataError(f'{intrinsics} has no entry for {stem!r}.')
+                camera = cameras[stem]
+            try:
+                result = self(sample, camera)
+            except DataError as error:
+                raise DataError(f'{stem}: {error}') from error
+            self.save(result, stem, out)
+            bar.update()
+        print(flush=True)
+        return list(pairs)
+
+
+def pair_files(sources: Mapping) -> dict:
+    """Files that belong together, ``{stem: {name: path}}``.
+
+    Args:
+        sources (dict): A file, or a folder, by name; all of one kind.
+
+    Raises:
+        DataError: Something does not exist, is of the other kind, or a folder lacks a stem that another has.
+    """
+    if not sources:
+        raise DataError('nothing to segment: give a file or a folder per modality.')
+    paths = {name: Path(path) for name, path in sources.items()}
+    for name, path in paths.items():
+        if not path.exists():
+            raise DataError(f'{name}: {path} does not exist.')
+    folders = {name for name, path in paths.items() if path.is_dir()}
+    if folders and folders != set(paths):
+        raise DataError(f'{sorted(folders)} are folders and {sorted(set(paths) - folders)} files: give all of one kind.')
+    if not folders:
+        return {next(iter(paths.values())).stem: paths}
+    found: dict = {}
+    for name, folder in paths.items():
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in _SUFFIXES and not path.name.startswith('.'):
+                found.setdefault(path.stem, {})[name] = path
+    if not found:
+        raise DataError(f'no images in {", ".join(str(p) for p in paths.values())}; suffixes are {", ".join(_SUFFIXES)}.')
+    for stem, sample in found.items():
+        missing = [name for name in paths if name not in sample]
+        if missing:
+            raise DataError(f'{paths[missing[0]]} has no file {stem!r}, which {next(iter(sample.values()))} goes with.')
+    return dict(sorted(found.items()))
+
+
+def parse_sources(arguments: Sequence[str]) -> dict:
+    """``['rgb=a', 'depth=b']`` to a dict.
+
+    Raises:
+        ConfigError: An argument that is not of this form, or a name given twice.
+    """
+    sources = {}
+    for argument in arguments:
+        name, equals, path = argument.partition('=')
+        if not (name and equals and path) or name in sources:
+            raise ConfigError(f'expected NAME=PATH once per name, got {argument!r}, for example rgb=room.jpg depth=room.png.')
+        sources[name] = path
+    return sources

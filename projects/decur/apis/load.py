@@ -1,0 +1,193 @@
+"""Encoders in one call: from a config, or from a checkpoint that says what it is."""
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from torch import Tensor, nn
+
+from ..errors import ConfigError, DataError, WeightsError
+from ..modalities import check_modalities, select
+from ..weights.convert import build_model, fit, parse
+from ..weights.io import load_file
+from ..weights.metadata import describe, read_metadata
+from ..weights.sources import fetch
+
+
+class ModalityTransform:
+    """Brings one modality's image to what its encoder takes: radiometry, channel order, float32, mean and standard deviation.
+
+    Args:
+        name (str): The modality.
+        entry (dict): Its entry.
+        preprocessor (MultimodalDataPreprocessor): Does the normalisation, as in training.
+    """
+
+    def __init__(self, name: str, entry: Mapping, preprocessor: nn.Module):
+        self.name, self.entry, self.preprocessor = name, entry, preprocessor
+        self.radiometry = [TRANSFORMS.build(dict(step)) for step in entry.get('radiometry') or ()]
+
+    def __call__(self, image) -> Tensor:
+        """Transform one image.
+
+        Args:
+            image (ndarray | Tensor): ``(H, W, C)`` as the modality's reader gives it, in the data's own units.
+
+        Returns:
+            Tensor: ``(C, H, W)`` float32; stack several to the ``(N, C, H, W)`` of ``extract_feat``.
+
+        Raises:
+            DataError: If the image has another number of channels.
+        """
+        image = np.asarray(image)
+        if image.ndim != 3 or image.shape[2] != self.entry['channels']:
+            raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
+        for step in self.radiometry:
+            image = step(image)
+        x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32, copy=False))
+        buffer = next(self.preprocessor.buffers())
+        return self.preprocessor.normalize(self.name, x[None].to(buffer.device))[0].contiguous()
+
+
+class LoadedEncoder(nn.Module):
+    """The encoders of some modalities, in eval mode. What :func:`load` returns.
+
+    Attributes:
+        modalities (dict[str, dict]): Entries: ``channels``, ``encoder``, ...
+        transforms (dict[str, ModalityTransform]): By modality, ``(H, W, C)`` image to ``(C, H, W)`` tensor.
+        metadata (dict[str, dict]): By modality: ``bands``, ``mean``, ``std`` and what the entry's ``meta`` says (``data``, ``licence``).
+    """
+
+    def __init__(self, modalities: Mapping, interactions: Mapping | None = None):
+        super().__init__()
+        self.modalities = check_modalities(modalities)
+        with DefaultScope.overwrite_default_scope('mmengine'):
+            self.backbone = MODELS.build(dict(type='MultimodalBackbone', modalities=self.modalities, interactions=interactions or None))
+            self.data_preprocessor = MODELS.build(dict(type='MultimodalDataPreprocessor', modalities=self.modalities))
+        self.transforms = {name: ModalityTransform(name, entry, self.data_preprocessor) for name, entry in self.modalities.items()}
+        self.metadata = {
+            name: dict(bands=entry.get('bands'), mean=entry.get('mean'), std=entry.get('std'), **dict(entry.get('meta') or {}))
+            for name, entry in self.modalities.items()
+        }
+        self.eval()
+
+    @property
+    def feature_dims(self) -> dict:
+        """Length F of each modality's feature."""
+        return self.backbone.feature_dims
+
+    def extract_feat(self, inputs: Mapping) -> dict:
+        """Features ``{name: (N, F)}`` of transformed images ``{name: (N, C, H, W)}``, any subset of the modalities."""
+        return self.backbone.features(inputs)
+
+    def extract_maps(self, inputs: Mapping) -> dict:
+        """Stage maps ``{name: ((N, C_i, H_i, W_i), ...)}`` of the same."""
+        return self.backbone.step(inputs)
+
+    def forward(self, inputs: Mapping) -> dict:
+        """As :meth:`extract_feat`."""
+        return self.extract_feat(inputs)
+
+
+def load(source, config=None, modalities: Sequence[str] | None = None, sha256: str | None = None, device='cpu') -> LoadedEncoder:
+    """Build encoders with their weights.
+
+    ::
+
+        encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')
+        encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/decur_ssl4eo.py', modalities=['sar'])
+        x = torch.stack([encoder.transforms['sar'](image) for image in images])   # images (H, W, C) in the data's units
+        features = encoder.extract_feat(dict(sar=x))['sar']                       # (N, F)
+
+    Args:
+        source (str | Path | Config): A checkpoint (a path, ``http(s)://``, ``hf://OWNER/REPO/FILE``), or a config, whose encoders are then
+            initialised as the config says.
+        config (str | Path | Config, optional): The config of a checkpoint that does not describe itself: the published weights, those of
+            other libraries. Checkpoints of this project do.
+        modalities (Sequence[str], optional): The ones to build. Defaults to all; with a config and a file that has fewer, to those.
+        sha256 (str, optional): Digest (or its first letters) that the checkpoint must have.
+        device (str | torch.device): Where to. Defaults to ``'cpu'``.
+
+    Returns:
+        LoadedEncoder: In eval mode.
+
+    Raises:
+        WeightsError: If the file is missing, damaged, unsafe or does not fit.
+        ConfigError: If there is no such config or modality.
+    """
+    if isinstance(source, Config) or str(source).endswith('.py'):
+        if sha256:
+            raise ConfigError('sha256 is the digest of a checkpoint, but the source is a config.')
+        described = describe(_config(source).model)
+        encoder = _build(described, modalities, 'the config')
+        original = _config(source).model['backbone']['modalities']
+        for name, stream in encoder.backbone.streams.items():
+            init_cfg = (original[name]['encoder'].get('init_cfg') or {})
+            if init_cfg.get('type') == 'Pretrained':
+                stream.init_cfg = dict(init_cfg)
+        encoder.backbone.init_weights()
+        return encoder.to(device)
+    path = fetch(source, sha256)
+    checkpoint = load_file(path)
+    described = read_metadata(checkpoint, path)
+    if config is None:
+        if not described:
+            raise WeightsError(f'{source} does not say which encoders it holds. Name a config: decur.load({str(source)!r}, config=...).')
+        encoder = _build(described, modalities, str(source))
+        _load_own(encoder, checkpoint, str(source))
+        return encoder.to(device)
+    cfg = _config(config)
+    parsed = parse(checkpoint, str(source))
+    model = build_model(cfg)
+    one = modalities[0] if modalities is not None and len(modalities) == 1 else None
+    state, report = fit(parsed, model, one)
+    found = [name for name in model.backbone.streams if f'backbone.streams.{name}.encoder' in report.taken]
+    wanted = list(modalities) if modalities is not None else found
+    missing = [name for name in wanted if name not in found]
+    if missing:
+        raise WeightsError(f'{source} ({report.kind}) has no encoder for {missing}; it has one for {found}.')
+    encoder = _build(describe(cfg.model), wanted, str(config))
+    _load_own(encoder, state, str(source))
+    return encoder.to(device)
+
+
+def _config(config) -> Config:
+    if isinstance(config, Config):
+        cfg = config
+    elif Path(config).is_file():
+        cfg = Config.fromfile(config)
+    else:
+        raise ConfigError(f'config {str(config)!r} does not exist.')
+    if not describe(cfg.get('model') or {}):
+        raise ConfigError(f'{cfg.filename or "the config"}: its model has no MultimodalBackbone with modalities.')
+    return cfg
+
+
+def _build(described: Mapping, modalities: Sequence[str] | None, origin: str) -> LoadedEncoder:
+    entries = described['modalities']
+    interactions = described.get('interactions')
+    if modalities is not None:
+        if interactions and set(modalities) != set(entries):
+            raise ConfigError(f'the encoders of {origin} interact ({sorted(entries)}): they cannot be loaded one without the other.')
+        entries = select(entries, modalities)
+    return LoadedEncoder(entries, interactions)
+
+
+def _load_own(encoder: LoadedEncoder, checkpoint: Mapping, origin: str) -> None:
+    """Strictly load the streams and interactions of a checkpoint in this project's names."""
+    parsed = parse(checkpoint, origin)
+    state = {}
+    for name, found in parsed.encoders.items():
+        if name in encoder.modalities:
+            state.update({f'streams.{name}.{part}.{key}': value for part, values in found.parts.items() for key, value in values.items()})
+    state.update({f'interactions.{key}': value for key, value in parsed.rest.get('backbone.interactions', {}).items()})
+    target = encoder.backbone.state_dict()
+    problems = [f'missing {key}' for key in target if key not in state] + [f'surplus {key}' for key in state if key not in target]
+    problems += [f'{key} is {tuple(state[key].shape)}, the model has {tuple(value.shape)}' for key, value in target.items()
+                 if key in state and state[key].shape != value.shape]
+    if problems:
+        shown = '\n  '.join(problems[:12] + ([f'... and {len(problems) - 12} more'] if len(problems) > 12 else []))
+        raise WeightsError(f'{origin} does not fit the encoders that it describes:\n  {shown}')
+    encoder.backbone.load_state_dict(state, strict=True)

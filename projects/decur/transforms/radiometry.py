@@ -1,0 +1,254 @@
+"""Raw values to the 8 bits that remote-sensing pretraining works on (supplement B.1 and B.2).
+
+Each class is a step of a modality entry's ``radiometry`` and is applied right after reading: a callable ``(H, W, C) -> (H, W, C)``. What
+they return is planar in memory (a transposed ``(C, H, W)`` array). The published recipes are
+
+* optical: ``[dict(type='ToEightBit', statistics='ssl4eo_s2c')]``
+* SAR: ``[dict(type='CutOutliers'), dict(type='ToEightBit', statistics='ssl4eo_s1')]``
+* L2A optical for a 13-band network: ``[dict(type='ToEightBit', statistics='bigearthnet_s2'), dict(type='InsertEmptyBand')]``
+* elevation: ``[dict(type='PercentilesToEightBit')]``
+"""
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from mmengine.registry import TRANSFORMS
+
+from decur.errors import ConfigError, DataError
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation by band, in the units of the files (reflectance times 10,000, or dB)."""
+
+    bands: tuple
+    mean: tuple
+    std: tuple
+
+
+S2C_BANDS = ('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B10', 'B11', 'B12')
+S2A_BANDS = tuple(band for band in S2C_BANDS if band != 'B10')
+
+#: Statistics by id. SSL4EO-S12: Wang et al., arXiv 2211.07044, and the loader that belongs to it. BigEarthNet: SeCo and DeCUR's loader.
+STATISTICS = dict(
+    ssl4eo_s1=Statistics(('VV', 'VH'), (-12.54847273, -20.19237134), (5.25697717, 5.91150917)),
+    ssl4eo_s1_loader=Statistics(('VV', 'VH'), (-12.59, -20.26), (5.26, 5.91)),
+    ssl4eo_s2c=Statistics(
+        S2C_BANDS,
+        (1605.57504906, 1390.78157673, 1314.8729939, 1363.52445545, 1549.44374991, 2091.74883118, 2371.7172463, 2299.90463006,
+         2560.29504086, 830.06605044, 22.10351321, 2177.07172323, 1524.06546312),
+        (786.78685367, 850.34818441, 875.06484736, 1138.84957046, 1122.17775652, 1161.59187054, 1274.39184232, 1248.42891965,
+         1345.52684884, 577.31607053, 51.15431158, 1336.09932639, 1136.53823676)),
+    ssl4eo_s2a=Statistics(
+        S2A_BANDS,
+        (752.40087073, 884.29673756, 1144.16202635, 1297.47289228, 1624.90992062, 2194.6423161, 2422.21248945, 2517.76053101,
+         2581.64687018, 2645.51888987, 2368.51236873, 1805.06846033),
+        (1108.02887453, 1155.15170768, 1183.6292542, 1368.11351514, 1370.265037, 1355.55390699, 1416.51487101, 1474.78900051,
+         1439.3086061, 1582.28010962, 1455.52084939, 1343.48379601)),
+    ssl4eo_v11_s1=Statistics(('VV', 'VH'), (-12.577, -20.265), (5.179, 5.872)),
+    bigearthnet_s1=Statistics(('VV', 'VH'), (-12.59, -19.22), (5.04, 5.42)),
+    bigearthnet_s2=Statistics(
+        S2A_BANDS,
+        (340.76769064, 429.9430203, 614.21682446, 590.23569706, 950.68368468, 1792.46290469, 2075.46795189, 2218.94553375,
+         2266.46036911, 2246.0605464, 1594.42694882, 1009.32729131),
+        (554.81258967, 572.41639287, 582.87945694, 675.88746967, 729.89827633, 1096.01480586, 1273.45393088, 1365.45589904,
+         1356.13789355, 1302.3292881, 1079.19066363, 818.86747235)))
+
+#: Cirrus reflectance is near 0 (mean 22 in SSL4EO-S12 v1.0), so a mean of band 10 above this is the offset of baseline 04.00, 1000.
+OFFSET_THRESHOLD = 500.
+
+
+def _planes(image: np.ndarray) -> np.ndarray:
+    """``(H, W, C)`` as contiguous planes ``(C, H, W)``, checked."""
+    if image.ndim != 3 or image.size == 0:
+        raise DataError(f'an image must have shape (H, W, C) and pixels, got {image.shape}.')
+    return np.ascontiguousarray(image.transpose(2, 0, 1))
+
+
+def has_offset(band10: np.ndarray) -> bool:
+    """Whether Sentinel-2 values carry the +1000 of processing baseline 04.00 and later (and of SSL4EO-S12 v1.1), told by band 10."""
+    return float(band10.mean(dtype=np.float64)) > OFFSET_THRESHOLD
+
+
+@TRANSFORMS.register_module()
+class RemoveOffset:
+    """Take the offset of processing baseline 04.00 off a Sentinel-2 L1C image, if band 10 shows that it is there.
+
+    ``x - 1000`` for all bands, not below 0, where the mean of band 10 is above 500; else unchanged. L2A images have no band 10 and
+    cannot be told apart this way.
+
+    Args:
+        band (int): Index of band 10 (cirrus). Defaults to 10, its place among the 13 bands.
+        offset (int): Defaults to 1000.
+    """
+
+    def __init__(self, band: int = 10, offset: int = 1000):
+        self.band, self.offset = band, offset
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """``(H, W, C)`` to the same shape and type.
+
+        Raises:
+            DataError: If the image has not the band.
+        """
+        if image.ndim != 3 or image.shape[2] <= self.band:
+            raise DataError(f'an image of shape {image.shape} has no band with index {self.band} to tell the offset by: give all 13 bands.')
+        if not has_offset(image[..., self.band]):
+            return image
+        return np.maximum(image, self.offset) - np.asarray(self.offset, image.dtype)
+
+
+@TRANSFORMS.register_module()
+class CutOutliers:
+    """Clip every band of every image to its own percentiles: ``clip(x_c, P_low(x_c), P_high(x_c))``.
+
+    "We cut out 2% outliers for each image": 1 % at each end. (The published loader mixes the bands before it takes the percentiles; here
+    each band has its own.) The seasons of a location are cut together by stacking them along the height. Pixels that are not finite are
+    left out of the percentiles and set to the lower one.
+
+    Args:
+        share (float): Share of the pixels that is cut, both ends together. Defaults to 0.02.
+    """
+
+    def __init__(self, share: float = 0.02):
+        if not 0 <= share < 1:
+            raise ConfigError(f'share must be within 0..1, got {share!r}.')
+        self.share = share
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """``(H, W, C)`` to the same shape and type."""
+        planes = _planes(image)
+        out = np.empty_like(planes)
+        for plane, target in zip(planes, out):
+            finite = plane[np.isfinite(plane)]
+            if not finite.size:
+                target[...] = 0
+                continue
+            low, high = np.percentile(finite, (50 * self.share, 100 - 50 * self.share)).astype(plane.dtype)
+            np.clip(plane if finite.size == plane.size else np.where(np.isfinite(plane), plane, low), low, high, out=target)
+        return out.transpose(1, 2, 0)
+
+
+@TRANSFORMS.register_module()
+class ToEightBit:
+    """Mean plus and minus two standard deviations to 0..255: ``floor(clip((x - (mu - 2 s)) / (4 s) * 255, 0, 255))`` by band.
+
+    Computed in float64; what is not finite becomes 0.
+
+    Args:
+        mean (Sequence[float], optional), std (Sequence[float], optional): By band, in the units of the image.
+        statistics (str, optional): The id of known ones instead (:data:`STATISTICS`). Those with band 10 are checked against the
+            image: the offset of SSL4EO-S12 v1.1 and of newer products is an error.
+
+    Raises:
+        ConfigError: If both or neither are given, or the id is unknown.
+    """
+
+    def __init__(self, mean: Sequence | None = None, std: Sequence | None = None, statistics: str | None = None):
+        self.id, self.band10 = statistics, None
+        if statistics is not None:
+            if mean is not None or std is not None:
+                raise ConfigError('give mean and std, or statistics, not both.')
+            if statistics not in STATISTICS:
+                raise ConfigError(f'unknown statistics {statistics!r}; known: {sorted(STATISTICS)}.')
+            bands, mean, std = STATISTICS[statistics]
+            self.band10 = bands.index('B10') if 'B10' in bands else None
+        if mean is None or std is None or len(mean) != len(std):
+            raise ConfigError('give mean and std of the same length, or statistics.')
+        self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)
+        if not (self.std > 0).all():
+            raise ConfigError(f'std must be positive, got {list(std)}.')
+        self._tables = {}
+
+    def _scale(self, x: np.ndarray, band: int) -> np.ndarray:
+        mean, std = self.mean[band], self.std[band]
+        y = (x.astype(np.float64) - (mean - 2 * std)) / (4 * std) * 255.
+        return np.clip(np.nan_to_num(y, nan=0., posinf=0., neginf=0.), 0, 255).astype(np.uint8)
+
+    def _table(self, dtype: np.dtype) -> np.ndarray:
+        """What each 16-bit value becomes, ``(C, 65536)``, indexed by the value's bits."""
+        if dtype not in self._tables:
+            values = np.arange(65536, dtype=np.uint16).view(dtype)
+            self._tables[dtype] = np.stack([self._scale(values, band) for band in range(len(self.mean))])
+        return self._tables[dtype]
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """``(H, W, C)`` of any numeric type to uint8.
+
+        Raises:
+            DataError: If the number of bands differs, or band 10 shows that the statistics are not those of the image.
+        """
+        planes = _planes(image)
+        if len(planes) != len(self.mean):
+            known = STATISTICS[self.id].bands if self.id else ''
+            raise DataError(f'an image of {len(planes)} bands does not fit statistics of {len(self.mean)} {known}: choose other '
+                            'statistics, or the bands in the reader.')
+        if self.band10 is not None and has_offset(planes[self.band10]):
+            raise DataError(f'statistics {self.id!r} do not fit: band 10 has mean {planes[self.band10].mean():.0f}, so the values carry '
+                            "an offset of 1000 (SSL4EO-S12 v1.1, or processing baseline 04.00 and later). "
+                            "Put dict(type='RemoveOffset') first.")
+        out = np.empty(planes.shape, np.uint8)
+        if planes.dtype in (np.uint16, np.int16):
+            for table, plane, target in zip(self._table(planes.dtype), planes.view(np.uint16), out):
+                np.take(table, plane, out=target)
+        else:
+            for band, (plane, target) in enumerate(zip(planes, out)):
+                target[...] = self._scale(plane, band)
+        return out.transpose(1, 2, 0)
+
+
+@TRANSFORMS.register_module()
+class PercentilesToEightBit:
+    """Percentiles of each band of each image to 0..255: ``floor((clip(x, P_1, P_99) - P_1) / (P_99 - P_1) * 255)``.
+
+    For elevation, whose absolute height says little. A flat image becomes 0, and so do pixels that are not finite or equal ``nodata``,
+    which are left out of the percentiles.
+
+    Args:
+        low (float), high (float): Percentiles. Default to 1 and 99.
+        nodata (float, optional): A value that means "missing". Defaults to None.
+    """
+
+    def __init__(self, low: float = 1, high: float = 99, nodata: float | None = None):
+        if not 0 <= low < high <= 100:
+            raise ConfigError(f'low and high must be percentiles, low < high, got {low!r} and {high!r}.')
+        self.low, self.high, self.nodata = low, high, nodata
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """``(H, W, C)`` of any numeric type to uint8."""
+        planes = _planes(image)
+        out = np.zeros(planes.shape, np.uint8)
+        for plane, target in zip(planes, out):
+            valid = np.isfinite(plane)
+            if self.nodata is not None:
+                valid &= plane != self.nodata
+            values = plane[valid].astype(np.float64)
+            if not values.size:
+                continue
+            low, high = np.percentile(values, (self.low, self.high))
+            if high > low:
+                target[valid] = (np.clip(values, low, high) - low) / (high - low) * 255
+        return out.transpose(1, 2, 0)
+
+
+@TRANSFORMS.register_module()
+class InsertEmptyBand:
+    """Insert a band of one value, so that 12 bands of L2A fit a network of 13 (B.2: "we insert one empty band").
+
+    Args:
+        index (int): Where. Defaults to 10, the place of band 10.
+        value (float): Defaults to 0 (after :class:`ToEightBit`).
+    """
+
+    def __init__(self, index: int = 10, value: float = 0):
+        self.index, self.value = index, value
+
+    def __call__(self, image: np.ndarray) -> np.ndarray:
+        """``(H, W, C)`` to ``(H, W, C + 1)`` of the same type.
+
+        Raises:
+            DataError: If the place is beyond the last band.
+        """
+        planes = _planes(image)
+        if self.index > len(planes):
+            raise DataError(f'band {self.index} cannot be inserted into an image of {len(planes)} bands.')
+        return np.insert(planes, self.index, self.value, axis=0).transpose(1, 2, 0)

@@ -1,0 +1,74 @@
+"""What a checkpoint says about itself: enough to build its encoders and to prepare data for them, as plain values and no code."""
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import WeightsError
+from ..version import __version__
+
+#: Of a modality's entry, what a reader of the weights needs.
+_KEPT = ('channels', 'bands', 'mean', 'std', 'channel_order', 'radiometry', 'interpolation', 'encoder', 'attention', 'feature_channels',
+         'meta')
+
+
+def plain(value):
+    """A config value as dicts, lists, strings, numbers, booleans and None, which every format stores and reads without running code."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (str, bool, int, float)):
+        return value
+    raise WeightsError(f'{value!r} in the model config is no plain value and cannot be stored with the weights; name types by strings.')
+
+
+def describe(model_cfg: Mapping) -> dict:
+    """The metadata of a model whose backbone is a :class:`~decur.models.MultimodalBackbone`.
+
+    Args:
+        model_cfg (dict): A config's ``model``.
+
+    Returns:
+        dict: ``version`` of this project, ``modalities`` (entries with ``channels``, ``bands``, ``mean``, ``std``, ``encoder``,
+        ``attention``, ``meta`` (data, licence), ...) and ``interactions``; empty for another model.
+    """
+    backbone = model_cfg.get('backbone') or {}
+    if not backbone.get('modalities'):
+        return {}
+    modalities = {}
+    for name, entry in backbone['modalities'].items():
+        if entry is not None:
+            modalities[name] = plain({key: entry[key] for key in _KEPT if entry.get(key) is not None})
+            # Where the weights started from: of no use to who loads them, and a download.
+            if (modalities[name].get('encoder', {}).get('init_cfg') or {}).get('type') == 'Pretrained':
+                modalities[name]['encoder'].pop('init_cfg')
+    return dict(version=__version__, modalities=modalities, interactions=plain(backbone.get('interactions') or {}))
+
+
+def read_metadata(checkpoint: Mapping, path) -> dict:
+    """The metadata in a checkpoint of this project.
+
+    Args:
+        checkpoint (dict): As from :func:`~decur.weights.io.load_file`.
+        path (str or Path): The file; a ``.safetensors`` file keeps its metadata in the head.
+
+    Returns:
+        dict: As from :func:`describe`; empty if there is none.
+
+    Raises:
+        WeightsError: If it is there but damaged.
+    """
+    if Path(path).suffix == '.safetensors':
+        from safetensors import safe_open
+        with safe_open(path, 'pt') as file:
+            text = (file.metadata() or {}).get('decur')
+        try:
+            found = json.loads(text) if text else {}
+        except json.JSONDecodeError as error:
+            raise WeightsError(f'{path}: the metadata under "decur" is no JSON ({error}).') from error
+    else:
+        meta = checkpoint.get('meta')
+        found = meta.get('decur', {}) if isinstance(meta, Mapping) else {}
+    if found and (not isinstance(found, Mapping) or not isinstance(found.get('modalities'), Mapping)):
+        raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
+    return dict(found)

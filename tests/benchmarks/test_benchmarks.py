@@ -1,0 +1,28 @@
+"""The benchmarks' command lines at small sizes: that they run, count and compare."""
+import json
+
+import pytest
+from helpers import run_tool
+
+
+@pytest.mark.slow
+def test_loss(tmp_path):
+    done = run_tool('benchmarks/loss.py', '--shapes', '32x2048', '--worlds', 2, '--traffic-shape', '16x1024', '--repeats', 2,
+                    '--out', tmp_path / 'loss.png')
+    record = json.loads((tmp_path / 'loss.json').read_text())
+    row, traffic = record['forms'][0], record['traffic'][0]
+    assert row['gram']['seconds'] < row['published']['seconds'] and row['gram']['bytes'] < row['published']['bytes']
+    # Four views of 16 x 1024 floats from the other process, and a few numbers about them.
+    assert 0 <= traffic['ours'] - 4 * 16 * 1024 * 4 < 1000 and traffic['matrices'] == 3 * 4 * 1024**2
+    assert (tmp_path / 'loss.png').stat().st_size > 1000 and 'W = 2' in done.stdout
+
+
+@pytest.mark.slow
+def test_pretraining(tmp_path):
+    run_tool('benchmarks/pretraining.py', 'configs/quickstart/decur_rooms.py', '--size', 48, '--batch-size', 8, '--steps', 2,
+             '--out', tmp_path / 'steps.json')
+    record = json.loads((tmp_path / 'steps.json').read_text())['records'][0]
+    parts = record['parts']
+    assert all(value > 0 for value in parts.values()) and parts['encoders'] == max(parts.values())
+    # Cut at its parts the step takes about as long as whole.
+    assert 0.5 < sum(parts.values()) / record['seconds'] < 2

@@ -1,0 +1,61 @@
+"""Encoders leave in other libraries' names and come back as they were."""
+import pytest
+import torch
+import torchvision
+
+from decur.errors import WeightsError
+from decur.models import MultimodalBackbone
+from decur.weights.convert import parse
+from decur.weights.export import export_encoder
+
+MIT = dict(type='DecurMixVisionTransformer', arch='b0', num_layers=(1, 1, 1, 1))
+VIT = dict(type='mmpretrain.VisionTransformer', arch=dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64), img_size=32)
+ATTENTION = {'3': dict(type='RDA', num_heads=8, groups=4, stride=1, kernel_size=3, map_size=7)}
+
+
+@pytest.fixture(scope='module')
+def model():
+    torch.manual_seed(0)
+    return MultimodalBackbone(
+        dict(
+            rgb=dict(channels=3, encoder=dict(type='mmpretrain.ResNet', depth=18)),
+            sar=dict(channels=2, encoder=VIT),
+            hha=dict(channels=3, encoder=MIT, feature_channels=16),
+            dem=dict(channels=1, encoder=dict(type='mmpretrain.ResNet', depth=18), attention=ATTENTION))).eval()
+
+
+def test_a_resnet_loads_in_torchvision_and_gives_the_same_features(model):
+    net = torchvision.models.resnet18()
+    net.fc = torch.nn.Identity()
+    net.load_state_dict(export_encoder(model.state_dict(), 'rgb', 'torchvision'), strict=True)
+    x = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert torch.allclose(net.eval()(x), model.features(dict(rgb=x))['rgb'], atol=1e-5)
+
+
+@pytest.mark.parametrize('name, naming', [('rgb', 'torchvision'), ('sar', 'timm'), ('hha', 'mit')])
+def test_round_trip_is_the_identity(model, name, naming):
+    state = model.state_dict()
+    exported = export_encoder(state, name, naming)
+    head = {key: exported.pop(key) for key in list(exported) if key.startswith('head.')}
+    back = parse(exported, 'exported').encoders[0].parts['encoder']
+    prefix = f'streams.{name}.encoder.'
+    ours = {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+    assert back.keys() == ours.keys() and all(torch.equal(back[key], value) for key, value in ours.items())
+    assert set(head) == ({'head.weight', 'head.bias'} if name == 'hha' else set())
+    names = set(exported)
+    assert {'torchvision': 'layer1.0.conv1.weight', 'timm': 'blocks.0.attn.qkv.weight', 'mit': 'block1.0.attn.kv.weight'}[naming] in names
+    assert not any('in_proj' in key or 'projection' in key for key in names)
+
+
+@pytest.mark.parametrize('name, naming, message', [
+    ('rgb', 'timm', "cannot be written in the names of timm, which are of a vit; use --export torchvision"),
+    ('hha', 'torchvision', 'use --export mit'),
+    ('dem', 'torchvision', r"trained with \['attention.3'\]"),
+    (None, 'mit', 'say which encoder to write: --modality rgb|sar|hha|dem'),
+    ('thermal', 'mit', "there is no 'thermal'"),
+    ('rgb', 'keras', "unknown naming 'keras'"),
+])
+def test_what_cannot_be_written_is_named(model, name, naming, message):
+    with pytest.raises(WeightsError, match=message):
+        export_encoder(model.state_dict(), name, naming)
