@@ -5,6 +5,7 @@ modalities = dict(
     rgb=dict(
         channels=3,
         bands=('R', 'G', 'B'),
+        meta=dict(data='GeoNRW', licence='of its authors: doi.org/10.21227/s5xq-b822'),
         files=dict(folder='img_dir', suffix='.png'),
         mean=[0.0],
         std=[255.0],
@@ -15,6 +16,7 @@ modalities = dict(
     dem=dict(
         channels=3,
         bands=('DEM', 'DEM', 'DEM'),
+        meta=dict(data='GeoNRW', licence='of its authors: doi.org/10.21227/s5xq-b822'),
         files=dict(folder='dem_dir', suffix='.tif'),
         reader=dict(type='RasterioReader', bands=[1, 1, 1]),
         mean=[0.0],
