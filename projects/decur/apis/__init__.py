@@ -1,4 +1,7 @@
-"""Calls for programs that use trained encoders."""
+"""Use a trained model: load it strictly, extract features, segment images, export it."""
+from .export import check_onnx, export_onnx
+from .inferencer import SegmentationInferencer
 from .load import LoadedEncoder, load
+from .model import load_model
 
-__all__ = ['LoadedEncoder', 'load']
+__all__ = ['LoadedEncoder', 'SegmentationInferencer', 'check_onnx', 'export_onnx', 'load', 'load_model']

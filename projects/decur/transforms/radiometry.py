@@ -102,7 +102,8 @@ class CutOutliers:
     """Clip every band of every image to its own percentiles: ``clip(x_c, P_low(x_c), P_high(x_c))``.
 
     "We cut out 2% outliers for each image": 1 % at each end. (The published loader mixes the bands before it takes the percentiles; here
-    each band has its own.) The seasons of a location are cut together by stacking them along the height. Pixels that are not finite are left out of the percentiles and set to the lower one.
+    each band has its own.) The seasons of a location are cut together by stacking them along the height. Pixels that are not finite are
+    left out of the percentiles and set to the lower one.
 
     Args:
         share (float): Share of the pixels that is cut, both ends together. Defaults to 0.02.
