@@ -70,8 +70,8 @@ def test_it_builds_and_takes_one_step(path):
     losses = model.train_step(tiny_batch(cfg), optim_wrapper)
     assert losses['loss'].isfinite()
     moved = {name for name, p in model.named_parameters() if name in before and not torch.equal(before[name], p)}
-    for name in (cfg.model.backbone.get('modalities') or {}):
-        if not cfg.model.backbone.get('frozen'):
+    for name, entry in (cfg.model.backbone.get('modalities') or {}).items():
+        if entry is not None and not cfg.model.backbone.get('frozen'):
             assert any(f'streams.{name}.' in key for key in moved), f'no parameter of the encoder of {name!r} was trained'
     assert moved
 
