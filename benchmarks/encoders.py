@@ -10,7 +10,6 @@ per form, above what it had before the step.
 """
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import time
@@ -161,8 +160,9 @@ def compare(steps, rounds):
 
 
 def peak_mib():
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Largest resident memory of this process so far (ru_maxrss would be that of the process that started it, if larger)."""
+    with open('/proc/self/status') as file:
+        return next(int(line.split()[1]) for line in file if line.startswith('VmHWM')) / 1024
 
 
 def peak_of(args, what, form):
