@@ -11,8 +11,8 @@ VERSION = re.search(
 
 # Why these bounds: requirements/constraints.txt gives the reason of each pin.
 INSTALL_REQUIRES = [
-    'torch>=2.4',
-    'torchvision>=0.19',
+    'torch>=2.6',
+    'torchvision>=0.21',
     'numpy>=2,<3',
     'onedl-mmengine>=0.10.12,<0.11',
     'onedl-mmcv>=2.3.6,<2.4',

@@ -9,7 +9,7 @@ default_hooks = dict(
     param_scheduler=dict(type='ParamSchedulerHook'),
     # Two are kept, so that one is whole even if the run is killed while the other is written.
     checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_last=True))
-custom_hooks = [dict(type='EpochSeedHook')]
+custom_hooks = [dict(type='EpochSeedHook'), dict(type='NonFiniteLossHook')]
 env_cfg = dict(
     cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
 # TensorBoard: --cfg-options visualizer.vis_backends.0.type=TensorboardVisBackend, or several in a child config.

@@ -77,6 +77,27 @@ def test_all_samples_lacking_a_modality_still_train_the_other():
     assert torch.isfinite(loss) and net.backbone.streams['sar'].encoder.conv1.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.parametrize('count', [0, 1])
+def test_a_modality_with_fewer_than_two_samples_is_left_out(count):
+    samples = [DataSample() for _ in range(6)]
+    for i, sample in enumerate(samples):
+        sample.set_field(dict(sar=True, optical=i < count), 'present', field_type='metainfo')
+    net = model()
+    before = net.backbone.streams['optical'].encoder.bn1.running_mean.clone()
+    losses = net.loss(views(), samples)
+    assert losses['loss'].isfinite() and losses['intra_optical'] == 0 and losses['intra_sar'] > 0
+    assert torch.equal(before, net.backbone.streams['optical'].encoder.bn1.running_mean)
+
+
+def test_objectives_of_one_view_encode_one(monkeypatch):
+    net = model(head=dict(type='MultimodalCLIPHead'))
+    calls = []
+    encode = net._encode_view
+    monkeypatch.setattr(net, '_encode_view', lambda *a: calls.append(1) or encode(*a))
+    net.loss(views())
+    assert len(calls) == 1
+
+
 def test_three_modalities_need_nothing_but_a_third_entry():
     three = dict(entries(), dem=dict(channels=1, encoder=entries()['sar']['encoder']))
     net = model(backbone=dict(type='MultimodalBackbone', modalities=three))

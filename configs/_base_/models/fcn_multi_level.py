@@ -3,7 +3,7 @@
 model = dict(
     type='EncoderDecoder',
     data_preprocessor=dict(type='MultimodalSegDataPreprocessor', seg_pad_val=255),
-    backbone=dict(type='MultimodalBackbone', fusion=dict(type='ConcatFusion'), pretrained=None, frozen=False),
+    backbone=dict(type='MultimodalBackbone', fusion=dict(type='ConcatFusion')),
     decode_head=dict(
         type='MultiLevelFCNHead',
         in_index=(1, 2, 3),

@@ -6,6 +6,7 @@ DeCUR and its baselines are this one class with another ``head``. Reading order 
 from collections.abc import Mapping, Sequence
 
 import torch
+from mmengine.dist import get_world_size
 from mmengine.registry import MODELS
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 
@@ -70,33 +71,39 @@ class MultimodalPretraining(BaseSelfSupervisor):
         Args:
             inputs (dict[str, Sequence[Tensor]]): ``[view1, view2]``, each ``(N, C, H, W)``, by modality.
             data_samples (Sequence[DataSample], optional): A sample that lacks a modality says so in
-                ``present`` (``{name: bool}``); its rows are not encoded and its terms are masked.
+                ``present`` (``{name: bool}``); its rows are not encoded (but see :meth:`_encode_view`) and its terms are masked.
 
         Returns:
             dict[str, Tensor]: Scalars; the one named ``loss`` is optimised.
         """
         present = self._present(inputs, data_samples)
-        embeddings = {}
-        views = [self._encode_view([x[v] for x in inputs.values()], list(inputs), present) for v in range(2)]
-        for name in inputs:
-            embeddings[name] = (views[0][name], views[1][name])
-        return self.head.loss(embeddings, present=present)
+        # Objectives that use one view per modality (SimCLR, CLIP, ...) say so; the second is not encoded then.
+        count = getattr(self.head, 'num_views', 2)
+        views = [self._encode_view({name: x[v] for name, x in inputs.items()}, present) for v in range(count)]
+        return self.head.loss({name: tuple(view[name] for view in views) for name in inputs}, present=present)
 
-    def _encode_view(self, tensors: list, names: list, present: dict | None) -> dict:
-        """Embeddings ``{name: (N, K)}`` of one view of every modality; rows of absent samples are zero."""
-        batch = dict(zip(names, tensors))
+    def _encode_view(self, batch: Mapping, present: Mapping | None) -> dict:
+        """Embeddings ``{name: (N, K)}`` of one view of every modality; rows of absent samples are zero.
+
+        Batch norm cannot take a single row, and the objectives need two, so a modality with fewer than two samples is not encoded.
+        Several processes must all run the same layers, so there the first two rows are encoded whatever they hold and count as little as
+        any absent row.
+        """
         if present is None:
             return self.extract_embeddings(batch)
         if len(self.backbone.interactions):
             raise ConfigError('samples that lack a modality cannot be trained with interacting streams: each stream needs the others.')
-        found = {name: x[present[name]] for name, x in batch.items() if bool(present[name].any())}
-        encoded = self.extract_embeddings(found)
+        rows = {name: present[name].nonzero(as_tuple=True)[0] for name in batch}
+        if get_world_size() > 1:
+            rows = {name: index if len(index) > 1 else torch.arange(2, device=index.device) for name, index in rows.items()}
+        rows = {name: index for name, index in rows.items() if len(index) > 1}
+        encoded = self.extract_embeddings({name: batch[name][index] for name, index in rows.items()})
         out = {}
-        for name in batch:
-            rows = len(batch[name])
+        for name, x in batch.items():
             z = encoded.get(name)
-            full = batch[name].new_zeros((rows, self.neck.out_channels), dtype=torch.float32 if z is None else z.dtype)
-            out[name] = full if z is None else full.index_put((present[name].nonzero(as_tuple=True)[0], ), z)
+            out[name] = x.new_zeros((len(x), self.neck.out_channels), dtype=torch.float32 if z is None else z.dtype)
+            if z is not None:
+                out[name] = out[name].index_put((rows[name], ), z)
         return out
 
     @staticmethod
