@@ -53,12 +53,12 @@ def main() -> float:
         for name, values in seconds.items():
             print(f'{name:8s} {1e3 * np.median(values):8.2f} ms per sample')
         keys = record_keys(read_manifest(store))
-        size = {product: np.mean([sum(band.nbytes for band in read_record(str(store), key).values()) for key in keys if f'/{product}/' in key])
-                for product in ('s1', 's2c')}
+        sizes = {key: sum(band.nbytes for band in read_record(str(store), key).values()) for key in keys}
+        size = {product: np.mean([value for key, value in sizes.items() if f'/{product}/' in key]) for product in ('s1', 's2c')}
         upsampled = 4 * 264**2 * (13 * 2 + 2 * 4)
         read = 2 * sum(size.values())
-        print(f'bytes per sample: store {read / 1e6:.2f} MB, four upsampled seasons of the same types in one record {upsampled / 1e6:.2f} MB '
-              f'({read / upsampled:.2f} of it)')
+        print(f'bytes per sample: store {read / 1e6:.2f} MB, four upsampled seasons of the same types in one record '
+              f'{upsampled / 1e6:.2f} MB ({read / upsampled:.2f} of it)')
         ratio = float(np.median(seconds['GeoTIFF']) / np.median(seconds['store']))
         print(f'store: {ratio:.2f} times the speed of GeoTIFF')
         return ratio
