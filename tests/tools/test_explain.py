@@ -179,3 +179,15 @@ def test_the_record_is_readable(setup):
     explanation(root, config, 'record', facts=dict(config='a.py'))
     record = json.loads((root / 'record' / 'explanation.json').read_text())
     assert record['config'] == 'a.py' and record['batch_size'] == 8
+
+
+def test_three_modalities_give_three_pairs(setup):
+    root, _ = setup
+    config = tiny(root / 'three.py', 'decur_shapes3.py', extra=COMMON)
+    model = load_explained(load_config(str(config)), None)
+    options = Options(num_samples=16, batch_size=8, perplexity=4, analyses=('alignment', 'tsne', 'spatial'))
+    Explanation(model, dataset(config), root / 'three', options, progress=False).run()
+    pairs = {(r['modality_a'], r['modality_b']) for r in rows(root / 'three' / 'alignment.csv')}
+    assert pairs == {('optical', 'radar'), ('optical', 'height'), ('radar', 'height')}
+    assert 'radar/height/unique' in rows(root / 'three' / 'spatial_agreement.csv')[0]
+    assert len(rows(root / 'three' / 'tsne.csv')) == 3 * 16

@@ -5,6 +5,7 @@ modalities = dict(
     rgb=dict(
         channels=3,
         bands=('R', 'G', 'B'),
+        meta=dict(data='GeoNRW', licence='of its authors: doi.org/10.21227/s5xq-b822'),
         files=dict(raster='rgb'),
         mean=[0.0],
         std=[255.0],
@@ -17,6 +18,7 @@ modalities = dict(
     dem=dict(
         channels=3,
         bands=('DEM', 'DEM', 'DEM'),
+        meta=dict(data='GeoNRW', licence='of its authors: doi.org/10.21227/s5xq-b822'),
         files=dict(raster='dem'),
         reader=dict(type='RasterioReader', bands=[1, 1, 1]),
         radiometry=[dict(type='PercentilesToEightBit')],

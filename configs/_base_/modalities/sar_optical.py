@@ -3,6 +3,7 @@ modalities = dict(
     sar=dict(
         channels=2,
         bands=('VV', 'VH'),
+        meta=dict(data='SSL4EO-S12', licence='CC-BY-4.0'),
         files=dict(product='s1'),
         reader=dict(type='BandReader', bands=('VV', 'VH'), size=264),
         radiometry=[dict(type='CutOutliers'), dict(type='ToEightBit', statistics='ssl4eo_s1')],
@@ -13,6 +14,7 @@ modalities = dict(
     optical=dict(
         channels=13,
         bands=('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B10', 'B11', 'B12'),
+        meta=dict(data='SSL4EO-S12', licence='CC-BY-4.0'),
         files=dict(product='s2c'),
         reader=dict(
             type='BandReader', size=264,

@@ -2,7 +2,6 @@
 from typing import NamedTuple
 
 import numpy as np
-from scipy import stats
 
 
 class Interval(NamedTuple):
@@ -23,6 +22,7 @@ def t_interval(values, confidence: float = 0.95) -> Interval:
     Returns:
         Interval: ``low`` and ``high`` are NaN for one value, which says nothing about the spread.
     """
+    from scipy import stats
     values = np.asarray(values, dtype=np.float64).ravel()
     if not len(values):
         raise ValueError('an interval needs at least one value')
@@ -45,6 +45,7 @@ def bootstrap_interval(values, confidence: float = 0.95, resamples: int = 1000, 
     Returns:
         Interval: ``low`` and ``high`` are NaN for one value.
     """
+    from scipy import stats
     values = np.asarray(values, dtype=np.float64).ravel()
     if len(values) < 2:
         return t_interval(values, confidence)

@@ -92,6 +92,7 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
     common = cfg.model.head.get('common_dim') if train else None
     scores = score_model(model, DATASETS.build(cfg.score_dataset), common, seed)
     scores = dict(fingerprint=key, seed=seed, loss=loss, seconds=round(time.time() - start, 1), **scores)
+    folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json.dumps(scores).encode())
     return scores
 
@@ -132,7 +133,7 @@ def probe_scores(scores: Mapping, representation: str = 'encoder') -> dict:
         if row['representation'] == representation:
             factor = scores['factors'][row['factor']]
             attribute = row['factor'].split('_')[0]
-            for key in {attribute, f'{attribute} ({factor["role"]})', factor['role']}:
+            for key in dict.fromkeys((factor['role'], attribute, f'{attribute} ({factor["role"]})')):
                 found.setdefault(key, []).append(row['score'])
     return {key: float(np.mean(values)) for key, values in found.items()}
 
