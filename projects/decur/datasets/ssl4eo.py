@@ -120,7 +120,7 @@ class SSL4EODataset(MultimodalDataset):
             if product not in manifest['scenes']:
                 raise DataError(f'{root} holds {sorted(manifest["scenes"])}, not {product!r}. Prepare it with --products.')
             found[product] = {
-                location: [dict(store=str(root), key=f'{location}/{product}/{season}') for season in range(len(scenes))]
+                location: [dict(store=str(root), key=f'{location}/{product}/{scene}') for scene in scenes]
                 for location, scenes in manifest['scenes'][product].items()
             }
         return found

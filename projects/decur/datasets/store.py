@@ -1,6 +1,6 @@
 """The compact store: LMDB, one record per location, modality and season, bands at native resolution, and a JSON manifest.
 
-``FOLDER/data.mdb`` holds safetensors records (``{band: (h, w)}``) under keys ``{location}/{modality}/{season}``; ``FOLDER/manifest.json``
+``FOLDER/data.mdb`` holds safetensors records (``{band: (h, w)}``) under keys ``{location}/{product}/{scene}``; ``FOLDER/manifest.json``
 says what they are: format and version, data set, scenes of every location with their time stamps. Nothing is ever unpickled. Reading
 opens the environment once per process, when the first record is read.
 """
@@ -52,6 +52,13 @@ def read_manifest(folder: str | Path) -> dict:
 def is_store(folder: str | Path) -> bool:
     """Whether a folder is a store (of any version, or one of the published code, which reading then explains)."""
     return (Path(folder) / MANIFEST).is_file() or (Path(folder) / 'data.mdb').is_file()
+
+
+def _close_reader(folder: str | Path) -> None:
+    """LMDB opens an environment once per process: close the one that was opened for reading."""
+    pid, environment = _open.pop(str(folder), (None, None))
+    if pid == os.getpid():
+        environment.close()
 
 
 def read_record(folder: str, key: str) -> dict:
@@ -115,6 +122,7 @@ class StoreWriter:
         self._error = _lmdb().Error
         self._full = _lmdb().MapFullError
         self.folder, self.batch = Path(folder), batch
+        _close_reader(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         used = (self.folder / 'data.mdb').stat().st_size if (self.folder / 'data.mdb').exists() else 0
         self.environment = _lmdb().open(str(self.folder), map_size=used + (64 << 20), readahead=False)
@@ -125,6 +133,16 @@ class StoreWriter:
             return True
         with self.environment.begin() as transaction, transaction.cursor() as cursor:
             return cursor.set_key(key.encode())
+
+    def get(self, key: str) -> bytes:
+        """A record that is in the store."""
+        with self.environment.begin() as transaction:
+            return self._pending.get(key) or transaction.get(key.encode())
+
+    def keys(self) -> list:
+        """All keys that were committed, sorted."""
+        with self.environment.begin() as transaction, transaction.cursor() as cursor:
+            return [key.decode() for key in cursor.iternext(keys=True, values=False)]
 
     def put(self, key: str, data: bytes) -> None:
         """Add or replace a record."""
@@ -167,12 +185,13 @@ class StoreWriter:
 
 
 def verify_store(folder: str | Path) -> list:
-    """Keys of records that are missing or damaged, by the manifest's ``keys``."""
+    """Keys that the manifest names and whose records are missing or damaged."""
     manifest, bad = read_manifest(folder), []
+    _close_reader(folder)
     environment = _lmdb().open(str(folder), readonly=True, lock=False, readahead=False)
     try:
         with environment.begin() as transaction:
-            for key in manifest['keys']:
+            for key in record_keys(manifest):
                 data = transaction.get(key.encode())
                 try:
                     if data is None:
@@ -183,3 +202,9 @@ def verify_store(folder: str | Path) -> list:
     finally:
         environment.close()
     return bad
+
+
+def record_keys(manifest: Mapping) -> list:
+    """Every key that a manifest names."""
+    return [f'{location}/{product}/{scene}' for product, places in manifest['scenes'].items() for location, names in places.items()
+            for scene in names]
