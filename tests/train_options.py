@@ -3,9 +3,9 @@ import socket
 
 #: The canonical config, scaled down to seconds: the network is the config's own, the data are small.
 SCALE = [
-    'neck.hid_channels=64', 'neck.out_channels=64', 'head.common_dim=48', 'backbone.modalities.rgb.encoder.depth=18',
-    'backbone.modalities.hha.encoder.depth=18', 'backbone.modalities.rgb.encoder.init_cfg=None',
-    'backbone.modalities.hha.encoder.init_cfg=None'
+    'neck.hid_channels=64', 'neck.out_channels=64', 'head.common_dim=48',
+    # init_cfg=None: no ImageNet weights, which would be fetched.
+    *(f'backbone.modalities.{name}.encoder.{option}' for name in ('rgb', 'hha') for option in ('arch=b0', 'init_cfg=None'))
 ]
 OPTIONS = [
     *(f'model.{option}' for option in SCALE), 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',

@@ -12,7 +12,7 @@ default_hooks = dict(
 custom_hooks = [dict(type='EpochSeedHook')]
 env_cfg = dict(
     cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))
-# TensorBoard: --cfg-options visualizer.vis_backends.1.type=TensorboardVisBackend, or a list in a child config.
+# TensorBoard: --cfg-options visualizer.vis_backends.0.type=TensorboardVisBackend, or several in a child config.
 visualizer = dict(type='Visualizer', vis_backends=[dict(type='LocalVisBackend')])
 log_processor = dict(type='LogProcessor', window_size=10)
 log_level = 'INFO'

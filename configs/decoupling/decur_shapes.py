@@ -38,5 +38,5 @@ optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=2e-3, 
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=iterations, by_epoch=False)]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=iterations, val_interval=10**9)
 default_hooks = dict(
-    logger=dict(interval=100), checkpoint=dict(by_epoch=False, interval=iterations, max_keep_ckpts=1, save_optimizer=False, save_last=True))
+    logger=dict(interval=100), checkpoint=dict(by_epoch=False, interval=iterations, max_keep_ckpts=1, save_optimizer=False))
 log_processor = dict(by_epoch=False)

@@ -1,8 +1,9 @@
 # DeCUR on generated rooms of 64x64 pixels with a small ResNet, for two CPU cores.
 _base_ = '../decur/decur_resnet50_sunrgbd.py'
 encoder = dict(_delete_=True, type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2))
+stream = dict(encoder=encoder, meta=dict(data='generated rooms', licence=None))
 model = dict(
-    backbone=dict(modalities=dict(rgb=dict(encoder=encoder), hha=dict(encoder=encoder))),
+    backbone=dict(modalities=dict(rgb=stream, hha=stream)),
     neck=dict(hid_channels=1024, out_channels=1024),
     head=dict(common_dim=768))
 views = dict(size=48, scale=(0.4, 1.0))

@@ -11,6 +11,7 @@ from helpers import ROOT
 from PIL import Image
 
 from decur.apis import SegmentationInferencer, check_onnx, export_onnx, load_model
+from decur.apis.export import ExportableSegmentor, example_input
 from decur.apis.inferencer import pair_files, parse_sources
 from decur.apis.model import label_meta
 from decur.engine import load_config
@@ -215,6 +216,17 @@ def test_label_meta():
     assert meta['classes'] == tuple('0123456') and len({tuple(c) for c in meta['palette']}) == 7
 
 
+@pytest.mark.parametrize('order', ['rgb', 'bgr'])
+def test_what_is_exported_normalises_as_the_preprocessor(order):
+    model = build_model(load_config(CONFIG, {'model.data_preprocessor.modalities.rgb.channel_order': order})).eval()
+    pixels = example_input(model, (64, 96), batch=2)
+    with torch.no_grad():
+        inputs = model.data_preprocessor(dict(inputs=list(pixels)))['inputs']
+        logits = torch.nn.functional.interpolate(model(inputs, mode='tensor'), size=(64, 96), mode='bilinear')
+        found = ExportableSegmentor(model)(pixels)
+    assert torch.allclose(found, logits, atol=1e-5) and (model.data_preprocessor.order[0] == 2) == (order == 'bgr')
+
+
 @pytest.mark.slow
 def test_onnx_of_any_size(trained, tmp_path):
     model, _ = load_model(CONFIG, str(trained / 'model.pth'))
@@ -233,3 +245,15 @@ def test_export_tool(trained, tmp_path, monkeypatch, capsys):
     assert tool(monkeypatch, 'export_onnx.py', *options) is None
     assert '100.000 %' in capsys.readouterr().out and [p.name for p in tmp_path.iterdir()] == ['fcn.onnx']
     assert 'tolerance' in tool(monkeypatch, 'export_onnx.py', *options, '--tolerance', '-1')
+
+
+@pytest.mark.slow
+def test_onnx_of_cmx(tmp_path):
+    small = {f'model.backbone.modalities.{name}.encoder.{key}': value for name in ('rgb', 'hha')
+             for key, value in dict(arch='b0', num_layers=(1, 1, 1, 1)).items()}
+    cfg = load_config(str(ROOT / 'configs' / 'cmx' / 'cmx_mit-b2_nyudv2-480x640_published.py'),
+                      {**small, 'model.decode_head.in_channels': (32, 64, 160, 256), 'model.decode_head.channels': 32})
+    model = build_model(cfg).eval()
+    assert model.data_preprocessor.order == [2, 1, 0, 5, 4, 3]
+    found = check_onnx(model, export_onnx(model, tmp_path / 'cmx.onnx', (96, 128)), [(96, 128)])
+    assert found['difference'] < 1e-4 * max(found['scale'], 1) and found['agreement'] > .999

@@ -338,3 +338,20 @@ def test_command_line(tmp_path, monkeypatch, capsys):
         runpy.run_path(tool, run_name='__main__')
     assert end.value.code == 1 and 'decode_head.conv_seg.bias: missing in the file' in capsys.readouterr().err
     assert not (tmp_path / 'no.pth').exists()
+
+
+def test_export_by_the_tool_is_the_inverse(tmp_path, monkeypatch):
+    config = tmp_path / 'config.py'
+    cfg_of_file = cmx_config()
+    cfg_of_file.custom_imports = dict(imports=['decur'], allow_failed_imports=False)
+    cfg_of_file.dump(config)
+    source, out = published.cmx(), tmp_path / 'hha.safetensors'
+    tool = str(ROOT / 'tools/convert_checkpoint.py')
+    monkeypatch.setattr(sys, 'argv', [tool, str(written(tmp_path, source)), str(out), '--config', str(config), '--export', 'mit',
+                                      '--modality', 'hha'])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(tool, run_name='__main__')
+    assert not end.value.code
+    exported = load_file(out)
+    theirs = {key.replace('backbone.extra_', ''): value for key, value in source.items() if key.startswith('backbone.extra_')}
+    assert exported.keys() == theirs.keys() and all(torch.equal(exported[key], value) for key, value in theirs.items())

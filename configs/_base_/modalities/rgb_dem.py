@@ -5,18 +5,23 @@ modalities = dict(
     rgb=dict(
         channels=3,
         bands=('R', 'G', 'B'),
-        files=dict(folder='img_dir', suffix='.png'),
+        meta=dict(data='GeoNRW', licence='of its authors: doi.org/10.21227/s5xq-b822'),
+        files=dict(raster='rgb'),
         mean=[0.0],
         std=[255.0],
         augmentation=dict(
             type='ViewAugmentation', size=224, scale=(0.2, 1.0), brightness=0.4, contrast=0.4, jitter_prob=0.8, grayscale_prob=0.2,
-            blur_prob=0.5, solarize_prob=0.2),
+            blur_prob=0.5, solarize_prob=0.2,
+            # The published threshold of 0.5 is of a value range of 1, the images are of 255: it mirrors the value 0 only.
+            solarize_range=(0.0, 0.001)),
         encoder=dict(type='mmpretrain.ResNet', depth=50, zero_init_residual=True, init_cfg=imagenet)),
     dem=dict(
         channels=3,
         bands=('DEM', 'DEM', 'DEM'),
-        files=dict(folder='dem_dir', suffix='.tif'),
+        meta=dict(data='GeoNRW', licence='of its authors: doi.org/10.21227/s5xq-b822'),
+        files=dict(raster='dem'),
         reader=dict(type='RasterioReader', bands=[1, 1, 1]),
+        radiometry=[dict(type='PercentilesToEightBit')],
         mean=[0.0],
         std=[255.0],
         augmentation=dict(type='ViewAugmentation', size=224, scale=(0.2, 1.0), jitter_prob=0.0, grayscale_prob=0.0, blur_prob=0.0),

@@ -5,6 +5,7 @@ modalities = dict(
     rgb=dict(
         channels=3,
         bands=('R', 'G', 'B'),
+        meta=dict(data='SUN RGB-D', licence='of its authors: rgbd.cs.princeton.edu'),
         files=dict(folder='rgb', suffix=('.jpg', '.png')),
         reader=dict(type='PillowReader', mode='RGB'),
         mean=[123.675, 116.28, 103.53],
@@ -16,6 +17,7 @@ modalities = dict(
     hha=dict(
         channels=3,
         bands=('disparity', 'height', 'angle'),
+        meta=dict(data='SUN RGB-D', licence='of its authors: rgbd.cs.princeton.edu'),
         files=dict(folder='hha', suffix='.png'),
         reader=dict(type='PillowReader', mode='RGB'),
         mean=[123.675, 116.28, 103.53],

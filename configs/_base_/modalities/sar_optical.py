@@ -3,7 +3,10 @@ modalities = dict(
     sar=dict(
         channels=2,
         bands=('VV', 'VH'),
-        files=dict(folder='s1', suffix='.tif'),
+        meta=dict(data='SSL4EO-S12', licence='CC-BY-4.0'),
+        files=dict(product='s1'),
+        reader=dict(type='BandReader', bands=('VV', 'VH'), size=264),
+        radiometry=[dict(type='CutOutliers'), dict(type='ToEightBit', statistics='ssl4eo_s1')],
         mean=[0.0],
         std=[255.0],
         augmentation=dict(type='ViewAugmentation', size=224, scale=(0.2, 1.0), jitter_prob=0.0, grayscale_prob=0.2, blur_prob=0.5),
@@ -11,10 +14,17 @@ modalities = dict(
     optical=dict(
         channels=13,
         bands=('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B10', 'B11', 'B12'),
-        files=dict(folder='s2c', suffix='.tif'),
+        meta=dict(data='SSL4EO-S12', licence='CC-BY-4.0'),
+        files=dict(product='s2c'),
+        reader=dict(
+            type='BandReader', size=264,
+            bands=('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B10', 'B11', 'B12')),
+        radiometry=[dict(type='ToEightBit', statistics='ssl4eo_s2c')],
         mean=[0.0],
         std=[255.0],
         augmentation=dict(
             type='ViewAugmentation', size=224, scale=(0.2, 1.0), brightness=0.4, contrast=0.4, jitter_prob=0.8, grayscale_prob=0.2,
-            blur_prob=0.5, solarize_prob=0.2),
+            blur_prob=0.5, solarize_prob=0.2,
+            # The published threshold of 0.5 is of a value range of 1, the images are of 255: it mirrors the value 0 only.
+            solarize_range=(0.0, 0.001)),
         encoder=dict(type='mmpretrain.ResNet', depth=50)))

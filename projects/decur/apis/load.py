@@ -29,11 +29,12 @@ class ModalityTransform:
         self.name, self.entry, self.preprocessor = name, entry, preprocessor
         self.radiometry = [TRANSFORMS.build(dict(step)) for step in entry.get('radiometry') or ()]
 
-    def __call__(self, image) -> Tensor:
+    def __call__(self, image, radiometry: bool = True) -> Tensor:
         """Transform one image.
 
         Args:
             image (ndarray | Tensor): ``(H, W, C)`` as the modality's reader gives it, in the data's own units.
+            radiometry (bool): Apply the entry's ``radiometry``; False for an image to which ``LoadModalities`` has applied it.
 
         Returns:
             Tensor: ``(C, H, W)`` float32; stack several to the ``(N, C, H, W)`` of ``extract_feat``.
@@ -44,7 +45,7 @@ class ModalityTransform:
         image = np.asarray(image)
         if image.ndim != 3 or image.shape[2] != self.entry['channels']:
             raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
-        for step in self.radiometry:
+        for step in self.radiometry if radiometry else ():
             image = step(image)
         x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32, copy=False))
         buffer = next(self.preprocessor.buffers())

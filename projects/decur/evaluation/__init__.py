@@ -1,9 +1,10 @@
 """Set-wide metrics and scores."""
 from .decoupling import decoupling_scores, effective_rank, linear_cka, mean_diagonal, probe, variance_explained
 from .intervals import bootstrap_interval, t_interval
+from .multilabel import MultiLabelScores
 from .segmentation import PerClassIoUMetric
 
 __all__ = [
-    'PerClassIoUMetric', 'bootstrap_interval', 'decoupling_scores', 'effective_rank', 'linear_cka', 'mean_diagonal', 'probe', 't_interval',
-    'variance_explained'
+    'MultiLabelScores', 'PerClassIoUMetric', 'bootstrap_interval', 'decoupling_scores', 'effective_rank', 'linear_cka', 'mean_diagonal',
+    'probe', 't_interval', 'variance_explained'
 ]

@@ -1,12 +1,13 @@
 """Encoders in streams, what acts between them, projectors, objectives and heads."""
 from . import heads, interactions, layers, objectives, streams  # noqa: F401
 from .backbone import MultimodalBackbone
+from .classifier import MultimodalClassifier
 from .objectives import decur_loss
 from .preprocessing import MultimodalDataPreprocessor, MultimodalSegDataPreprocessor
 from .pretraining import MultimodalPretraining
 from .projector import MultimodalProjector
 
 __all__ = [
-    'MultimodalBackbone', 'MultimodalDataPreprocessor', 'MultimodalPretraining', 'MultimodalProjector', 'MultimodalSegDataPreprocessor',
-    'decur_loss'
+    'MultimodalBackbone', 'MultimodalClassifier', 'MultimodalDataPreprocessor', 'MultimodalPretraining', 'MultimodalProjector',
+    'MultimodalSegDataPreprocessor', 'decur_loss'
 ]

@@ -13,7 +13,7 @@ CLASSES = ('wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table')
 VOID, WALL, FLOOR, CABINET, BED, CHAIR, SOFA, TABLE = range(8)
 
 #: How often a surface has the look that is typical of its kind; otherwise any look at all, so that colour alone does not tell.
-TYPICAL = .65
+TYPICAL = .85
 
 # Typical looks: (patterns, hue range, saturation range, value range, size range in metres, largest gloss).
 _LOOKS = {
@@ -28,7 +28,7 @@ _LOOKS = {
 
 
 def material(rng, look):
-    """A :class:`Material` of the typical ``look``, or (one time in three) of any."""
+    """A :class:`Material` of the typical ``look``, or (one time in seven) of any."""
     if rng.random() > TYPICAL:
         look = rng.choice(list(_LOOKS))
     patterns, hue, saturation, value, scale, gloss = _LOOKS[look]

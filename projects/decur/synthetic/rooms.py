@@ -1,7 +1,7 @@
 """Procedural rooms seen by an RGB-D camera: colour, metric depth with a sensor's noise and holes, and class labels.
 
 The two modalities share the layout of the scene, and each has what the other lacks. Colour knows materials, light and what hangs flat on
-a wall (pictures, windows, rugs), but a third of all surfaces look like anything at all and light and shadow are arbitrary. Depth knows the
+a wall (pictures, windows, rugs), but one surface in seven looks like anything at all and light and shadow are arbitrary. Depth knows the
 exact geometry of untextured things, but neither materials nor what is flat, and it is noisy and has holes.
 """
 import cv2

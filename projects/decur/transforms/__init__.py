@@ -7,10 +7,11 @@ from .loading import BoundTransform, LoadLabelMap, LoadModalities
 from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
 from .radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
+from .seasons import DrawSeasons
 from .views import MakeViews
 
 __all__ = [
-    'BoundTransform', 'CenterView', 'ConcatModalities', 'CutOutliers', 'DepthToHHA', 'Geometry', 'InsertEmptyBand', 'LoadLabelMap',
-    'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit', 'RemoveOffset', 'ToEightBit',
-    'ViewAugmentation', 'depth_to_hha', 'to_tensor'
+    'BoundTransform', 'CenterView', 'ConcatModalities', 'CutOutliers', 'DepthToHHA', 'DrawSeasons', 'Geometry', 'InsertEmptyBand',
+    'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit', 'RemoveOffset',
+    'ToEightBit', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
 ]

@@ -28,8 +28,9 @@ class BoundTransform(BaseTransform):
 class LoadModalities(BoundTransform):
     """Read every modality with the reader of its entry.
 
-    Needs ``sources`` (``{name: source or None}``); adds ``images`` (``{name: (H, W, C) array or None}``), each with as many
-    channels as its entry says, and applies the entry's ``radiometry``.
+    Needs ``sources`` (``{name: source or None}``); adds ``images`` (``{name: (H, W, C) array or None}``), with the entry's ``radiometry``
+    applied and as many channels as it says. A list of sources (one per view, see :class:`DrawSeasons`) gives a list of images; a source
+    that occurs twice in it is read once.
     """
 
     def bind(self, modalities: Mapping, dataset) -> None:
@@ -50,14 +51,27 @@ class LoadModalities(BoundTransform):
             if source is None:
                 results['images'][name] = None
                 continue
-            image = self.readers[name](source)
-            if image.ndim != 3 or image.shape[2] != entry['channels']:
-                raise DataError(f'{source}: modality {name!r} has {entry["channels"]} channels, the file has shape {image.shape} '
-                                '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
+            if isinstance(source, list):
+                read = []
+                for i, one in enumerate(source):
+                    twin = source.index(one)
+                    read.append(read[twin] if twin < i else self._read(name, entry, one))
+                results['images'][name] = read
+            else:
+                results['images'][name] = self._read(name, entry, source)
+        return results
+
+    def _read(self, name: str, entry: Mapping, source) -> np.ndarray:
+        image = self.readers[name](source)
+        try:
             for step in self.radiometry[name]:
                 image = step(image)
-            results['images'][name] = image
-        return results
+        except DataError as error:
+            raise DataError(f'{source}: modality {name!r}: {error}') from error
+        if image.ndim != 3 or image.shape[2] != entry['channels']:
+            raise DataError(f'{source}: modality {name!r} has {entry["channels"]} channels, the file has shape {image.shape} '
+                            '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
+        return image
 
 
 @TRANSFORMS.register_module()

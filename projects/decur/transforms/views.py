@@ -17,7 +17,7 @@ class MakeViews(BoundTransform):
     Args:
         aligned (bool): One crop box and flip per view for all modalities, so that view v of every modality shows the same ground. As
             published, every modality draws its own. Defaults to False.
-        num_views (int): Views per modality. Defaults to 2.
+        num_views (int): Views per modality. Defaults to 2. A single view takes the place of the image (transfer).
     """
 
     def __init__(self, aligned: bool = False, num_views: int = 2):
@@ -43,6 +43,8 @@ class MakeViews(BoundTransform):
             for name, image in results['images'].items():
                 if image is None:
                     continue
+                if isinstance(image, list):  # an image for each view
+                    image = image[view]
                 augment, geometry = self.augmentations[name], shared
                 if geometry is None:
                     geometry = augment.sample_geometry(image.shape[1] / image.shape[0], view)
@@ -50,5 +52,8 @@ class MakeViews(BoundTransform):
                     # The first modality's flips and crop scale hold for all: aligned modalities are usually given the same ones.
                     shared = geometry
                 views[name].append(augment(image, view, geometry=geometry))
-        results['views'] = views
+        if self.num_views == 1:
+            results['images'] = {name: None if drawn is None else drawn[0] for name, drawn in views.items()}
+        else:
+            results['views'] = views
         return results

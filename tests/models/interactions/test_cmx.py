@@ -101,6 +101,23 @@ def test_gradients_reach_everything_and_are_right(pair):
     assert torch.autograd.gradcheck(run, small)
 
 
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16])
+def test_mixed_precision(dtype):
+    """Many tokens, so that the context's sum is far beyond what half precision holds."""
+    torch.manual_seed(2)
+    fusion = randomise(CMXFusion(dict(a=(C, ), b=(C, )), num_heads=(2, ))).float().eval()
+    maps = {name: torch.randn(1, C, 96, 96) * 4 for name in 'ab'}
+    frm = randomise(CMXRectification(dict(a=C, b=C))).float()
+    full = fusion(0, frm(maps))
+    u = fusion.stages[0].proj[0](maps['a'].flatten(2).transpose(1, 2)).relu()[..., C:]
+    k, v = fusion.stages[0].kv[0](u).chunk(2, -1)
+    assert (k.transpose(1, 2) @ v).abs().max() > 65504, 'the test would not see an overflow'
+    with torch.autocast('cpu', dtype=dtype):
+        mixed = fusion(0, frm(maps))
+    assert mixed.isfinite().all()
+    assert (mixed.float() - full).abs().mean() < .05 * full.abs().mean()
+
+
 def test_published_initialisation():
     torch.manual_seed(0)
     fusion = CMXFusion(dict(a=(320, ), b=(320, )), num_heads=(5, ))

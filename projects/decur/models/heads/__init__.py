@@ -1,5 +1,6 @@
 """Heads for transfer."""
 from .cmx_decoder import CMXHead
+from .late_fusion import LateFusionHead
 from .multi_level_fcn import MultiLevelFCNHead
 
-__all__ = ['CMXHead', 'MultiLevelFCNHead']
+__all__ = ['CMXHead', 'LateFusionHead', 'MultiLevelFCNHead']

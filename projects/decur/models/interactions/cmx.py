@@ -110,7 +110,10 @@ class _Fusion(BaseModule):
         """Context (N, heads, C/heads, C/heads) of tokens (N, L, C): ``softmax(k^T v / sqrt(C/heads))`` over the rows."""
         k, v = kv(u).unflatten(2, (2, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         scale = (self.channels // self.num_heads) ** -.5
-        return ((k.transpose(-2, -1) @ v) * scale).softmax(dim=-2)
+        # A sum over all tokens: in half precision it would overflow, in bfloat16 it would lose what the softmax reads.
+        with torch.autocast(u.device.type, enabled=False):
+            wide = torch.promote_types(k.dtype, torch.float32)
+            return ((k.to(wide).transpose(-2, -1) @ v.to(wide)) * scale).softmax(dim=-2)
 
     def _end(self, end: nn.Linear, hidden: Tensor, context: Tensor) -> Tensor:
         """``end(cat(y, u context))`` of hidden = cat(y, u), the context being block-diagonal over the heads.

@@ -53,62 +53,70 @@ def choose_form(form: str, rows: int, width: int) -> str:
     return form
 
 
-def standardize(z: Tensor, eps: float, scratch: Tensor | None = None) -> tuple:
+def standardize(z: Tensor, eps: float, out: Tensor, scratch: Tensor) -> Tensor:
     """Batch normalisation without affine: zero mean and unit (biased) variance of every column.
 
     A constant column gives exactly 0: its first row is subtracted before the mean is taken, so no rounding is blown up.
 
     Args:
-        z (Tensor): ``(n, K)``.
+        z (Tensor): ``(n, B)``.
         eps (float): Added to the variance.
-        scratch (Tensor, optional): ``(n, K)`` to be overwritten: a fresh large array costs more than the arithmetic on it.
+        out (Tensor): ``(n, B)``, gets the result.
+        scratch (Tensor): ``(n, B)``, overwritten.
 
     Returns:
-        tuple[Tensor, Tensor]: ``(n, K)`` standardised, and ``(K,)`` 1 / standard deviation.
+        Tensor: ``(B,)`` 1 / standard deviation.
     """
-    centred = z - z[:1]
-    centred -= centred.mean(dim=0)
-    scale = torch.mul(centred, centred, out=scratch).mean(dim=0).add_(eps).rsqrt_()
-    return centred.mul_(scale), scale
+    torch.sub(z, z[:1], out=out)
+    out -= out.mean(dim=0)
+    scale = torch.mul(out, out, out=scratch).mean(dim=0).add_(eps).rsqrt_()
+    out *= scale
+    return scale
 
 
 class _CorrelationTerms(torch.autograd.Function):
     """All terms over one set of rows. One function for the standardisation, the sums and their gradients.
 
     It shares between terms what plain autograd would compute again: a Gram matrix of all columns is the sum of those of its parts, and
-    each view's gradient is one product per part, whatever number of terms it enters.
+    each view's gradient is one product per part, whatever number of terms it enters. On a CPU it goes through the columns in blocks that
+    stay in the cache.
     """
 
     @staticmethod
     def forward(ctx, terms: tuple, form: str, eps: float, *views: Tensor):
         with torch.autocast(views[0].device.type, enabled=False):
-            scratch = torch.empty_like(views[0], memory_format=torch.contiguous_format)
-            scaled, scales = zip(*(standardize(z, eps, scratch) for z in views))
-            rows = len(views[0])
-            values, diagonals, kept = [], [], []
+            rows, width = views[0].shape
+            scaled = [z.new_empty(rows, width) for z in views]
+            scales = [z.new_empty(width) for z in views]
+            diagonals = [views[0].new_zeros(term.stop - term.start) for term in terms]
             grams = _Grams(scaled, terms) if form == 'gram' else None
-            for term in terms:
-                za = scaled[term.first][:, term.start:term.stop]
-                zb = scaled[term.second][:, term.start:term.stop]
-                if form == 'gram':
-                    diagonal = torch.mul(za, zb, out=scratch[:, term.start:term.stop]).mean(dim=0)
+            blocks = _blocks(terms, views[0])
+            scratch = views[0].new_empty(rows, max((stop - start for start, stop in blocks), default=0))
+            for start, stop in blocks:
+                temporary = scratch[:, :stop - start]
+                for z, out, scale in zip(views, scaled, scales):
+                    scale[start:stop] = standardize(z[:, start:stop], eps, out[:, start:stop], temporary)
+                for term, diagonal in zip(terms, diagonals):
+                    if term.start <= start and stop <= term.stop:
+                        torch.mul(scaled[term.first][:, start:stop], scaled[term.second][:, start:stop], out=temporary)
+                        diagonal[start - term.start:stop - term.start] = temporary.mean(dim=0)
+                if grams:
+                    grams.add(start, stop)
+            values, matrices = [], []
+            for term, diagonal in zip(terms, diagonals):
+                # Sums of many numbers in double: the differences below must keep single precision.
+                if grams:
                     product = grams.get(term.first, term.start, term.stop) * grams.get(term.second, term.start, term.stop)
-                    # Sums of many numbers in double: the difference below must keep single precision.
-                    squares = product.sum(dtype=torch.float64) / rows**2
-                    off = squares - diagonal.double().square().sum()
+                    off = product.sum(dtype=torch.float64) / rows**2 - diagonal.double().square().sum()
                 else:
-                    matrix = (za.T @ zb).div_(rows)
-                    diagonal = matrix.diagonal().clone()
-                    matrix.fill_diagonal_(0)
+                    columns = slice(term.start, term.stop)
+                    matrix = (scaled[term.first][:, columns].T @ scaled[term.second][:, columns]).div_(rows).fill_diagonal_(0)
                     # Row by row in single, the rows in double: no copy of the matrix, no loss over K^2 summands.
                     off = torch.linalg.vector_norm(matrix, dim=1).double().square().sum()
-                    kept.append(matrix)
-                on = (diagonal.double() - term.target).square().sum()
-                values.append(on + term.lambd * off)
-                diagonals.append(diagonal)
-            ctx.terms, ctx.form, ctx.counts = terms, form, (len(views), len(terms))
-            ctx.grams = grams
-            ctx.save_for_backward(*scaled, *scales, *diagonals, *kept)
+                    matrices.append(matrix)
+                values.append((diagonal.double() - term.target).square().sum() + term.lambd * off)
+            ctx.terms, ctx.grams, ctx.blocks, ctx.counts = terms, grams, blocks, (len(views), len(terms))
+            ctx.save_for_backward(*scaled, *scales, *diagonals, *matrices)
             ctx.mark_non_differentiable(*diagonals)
             return (torch.stack(values).to(views[0].dtype), *diagonals)
 
@@ -119,69 +127,87 @@ class _CorrelationTerms(torch.autograd.Function):
         saved = ctx.saved_tensors
         scaled, scales = saved[:n_views], saved[n_views:2 * n_views]
         diagonals, matrices = saved[2 * n_views:2 * n_views + n_terms], saved[2 * n_views + n_terms:]
-        rows = len(scaled[0])
+        rows, terms, grams = len(scaled[0]), ctx.terms, ctx.grams
         with torch.autocast(scaled[0].device.type, enabled=False):
             grads = [torch.zeros_like(z) for z in scaled]
-            scratch = torch.empty_like(scaled[0])
-            weights = [{} for _ in scaled]
-            for index, term in enumerate(ctx.terms):
-                if term.start == term.stop:
+            # Through the squares. d/dZa of sum C^2 is 2 (Zb ZbT) Za / n^2, or 2 Zb C^T / n.
+            factors = {}
+            for index, term in enumerate(terms):
+                weight = grad_values[index] * (2 * term.lambd / rows)
+                if not term.lambd or term.start == term.stop:
                     continue
-                columns = slice(term.start, term.stop)
-                weight = grad_values[index] * (2 / rows)
-                # Through the diagonal: d/dZa of sum (d - t)^2 - lambda d^2 (Gram form; the squares below include the diagonal), or
-                # of sum (d - t)^2 (matrix form).
-                lost = term.lambd if ctx.form == 'gram' else 0.
-                on = (diagonals[index] * (1 - lost) - term.target).mul_(weight)
-                for own, other in ((term.first, term.second), (term.second, term.first)):
-                    grads[own][:, columns].addcmul_(scaled[other][:, columns], on)
-                if not term.lambd:
-                    continue
-                if ctx.form == 'gram':
-                    # d/dZa of sum C^2 is 2 (Zb ZbT) Za / n^2: collect the n x n factor for every part of the columns.
+                if grams:
                     for own, other in ((term.first, term.second), (term.second, term.first)):
-                        factor = ctx.grams.get(other, term.start, term.stop) * (weight * (term.lambd / rows))
-                        for part in ctx.grams.parts(own, term.start, term.stop):
-                            weights[own][part] = weights[own][part] + factor if part in weights[own] else factor
+                        factor = grams.get(other, term.start, term.stop) * (weight / rows)
+                        for part in grams.parts(own, term.start, term.stop):
+                            factors[own, part] = factors[own, part] + factor if (own, part) in factors else factor
                 else:
-                    weight = weight * term.lambd
-                    za, zb = scaled[term.first][:, columns], scaled[term.second][:, columns]
-                    grads[term.first][:, columns].addmm_(zb * weight, matrices[index].T)
-                    grads[term.second][:, columns].addmm_(za * weight, matrices[index])
-            for own, factors in enumerate(weights):
-                for (start, stop), factor in factors.items():
-                    grads[own][:, start:stop].addmm_(factor, scaled[own][:, start:stop])
-            for z, scale, grad in zip(scaled, scales, grads):
-                # Through the standardisation. Its other part, the mean of the gradient over the rows, is 0: every summand above is a
-                # combination of standardised columns.
-                inner = torch.mul(grad, z, out=scratch).mean(dim=0)
-                grad.addcmul_(z, inner, value=-1).mul_(scale)
+                    columns = slice(term.start, term.stop)
+                    grads[term.first][:, columns].addmm_(scaled[term.second][:, columns] * weight, matrices[index].T)
+                    grads[term.second][:, columns].addmm_(scaled[term.first][:, columns] * weight, matrices[index])
+            # Through the diagonals: of sum (d - t)^2 - lambda d^2 where the squares above include them, else of sum (d - t)^2.
+            slopes = [(d * (1 - (term.lambd if grams else 0.)) - term.target).mul_(grad * (2 / rows))
+                      for term, d, grad in zip(terms, diagonals, grad_values)]
+            scratch = scaled[0].new_empty(rows, max((stop - start for start, stop in ctx.blocks), default=0))
+            for start, stop in ctx.blocks:
+                z, grad = ([x[:, start:stop] for x in tensors] for tensors in (scaled, grads))
+                for (own, part), factor in factors.items():
+                    if part[0] <= start and stop <= part[1]:
+                        grad[own].addmm_(factor, z[own])
+                for term, slope in zip(terms, slopes):
+                    if term.start <= start and stop <= term.stop:
+                        slope = slope[start - term.start:stop - term.start]
+                        grad[term.first].addcmul_(z[term.second], slope)
+                        grad[term.second].addcmul_(z[term.first], slope)
+                for own in range(n_views):
+                    # Through the standardisation. Its other part, the mean of the gradient over the rows, is 0: every summand above
+                    # is a combination of standardised columns.
+                    inner = torch.mul(grad[own], z[own], out=scratch[:, :stop - start]).mean(dim=0)
+                    grad[own].addcmul_(z[own], inner, value=-1).mul_(scales[own][start:stop])
         return (None, None, None, *grads)
 
 
-class _Grams:
-    """Gram matrices of column ranges, each computed once; where parts are asked for too, the whole is their sum."""
+def _blocks(terms: tuple, z: Tensor) -> list:
+    """Column ranges that no term cuts; on a CPU also small enough for about ten arrays of them to stay in the cache."""
+    width = z.shape[1]
+    edges = {0, width, *(edge for term in terms for edge in (term.start, term.stop))}
+    if z.device.type == 'cpu':
+        # Half a MiB an array in single precision, but not so few columns that calls outweigh the arithmetic.
+        edges.update(range(0, width, max(256, 2**17 // len(z))))
+    edges = sorted(edges)
+    return list(zip(edges, edges[1:]))
 
-    def __init__(self, scaled: tuple, terms: tuple):
-        self.scaled, self.known = scaled, {}
-        self.asked = {(view, term.start, term.stop) for term in terms for view in (term.first, term.second)}
+
+class _Grams:
+    """Gram matrices of column ranges; where parts of a range are asked for too, it is their sum."""
+
+    def __init__(self, scaled: list, terms: tuple):
+        self.scaled, self.sums = scaled, {}
+        self.edges = [sorted({edge for term in terms if view in (term.first, term.second) for edge in (term.start, term.stop)})
+                      for view in range(len(scaled))]
 
     def parts(self, view: int, start: int, stop: int) -> list:
         """The ranges that make up ``start:stop`` of a view, cut wherever a term of that view begins or ends."""
-        edges = sorted({edge for v, *range_ in self.asked if v == view for edge in range_ if start <= edge <= stop})
-        return list(zip(edges, edges[1:]))
+        edges = self.edges[view]
+        return [(a, b) for a, b in zip(edges, edges[1:]) if start <= a and b <= stop]
+
+    def add(self, start: int, stop: int) -> None:
+        """Add the columns ``start:stop`` of every view to the part they belong to."""
+        for view, z in enumerate(self.scaled):
+            block = z[:, start:stop]
+            for part in self.parts(view, 0, z.shape[1]):
+                if part[0] <= start and stop <= part[1]:
+                    if (view, part) in self.sums:
+                        self.sums[view, part].addmm_(block, block.T)
+                    else:
+                        self.sums[view, part] = block @ block.T
 
     def get(self, view: int, start: int, stop: int) -> Tensor:
         """``Z Z^T`` (n, n) of columns ``start:stop`` of a view."""
-        key = (view, start, stop)
-        if key not in self.known:
-            parts = self.parts(view, start, stop)
-            if len(parts) > 1 and all((view, *part) in self.asked for part in parts):
-                self.known[key] = sum(self.get(view, *part) for part in parts)
-            else:
-                z = self.scaled[view][:, start:stop]
-                self.known[key] = z @ z.T
-        return self.known[key]
+        parts = [self.sums[view, part] for part in self.parts(view, start, stop)]
+        if not parts:
+            return self.scaled[view].new_zeros(len(self.scaled[view]), len(self.scaled[view]))
+        return parts[0] if len(parts) == 1 else sum(parts[1:], parts[0])
 
 
 def correlation_terms(views: list, terms: list, form: str = 'auto', eps: float = 1e-5) -> tuple:

@@ -1,0 +1,82 @@
+"""Parameters, FLOPs and latency of any config's model."""
+import copy
+import time
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from ..errors import ConfigError
+from ..modalities import check_modalities
+
+#: What counts, for reports: one multiply-add is two FLOPs; tools that print multiply-adds give half of it.
+FLOPS_TOOL = 'torch.utils.flop_counter (matrix products, convolutions and attention; a multiply-add counts 2)'
+
+
+def build_for_analysis(cfg: Config) -> tuple:
+    """A config's model in eval mode, uninitialised beyond its constructor, and its modality entries.
+
+    Raises:
+        ConfigError: If the model has no modalities.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    model_cfg = copy.deepcopy(cfg.model)
+    backbone = model_cfg.get('backbone') or {}
+    if not backbone.get('modalities'):
+        raise ConfigError('the model of the config has no backbone with modalities.')
+    backbone.pretrained = None
+    return MODELS.build(model_cfg).eval(), check_modalities(backbone.modalities)
+
+
+def example_inputs(model: nn.Module, modalities: Mapping, size: Sequence[int], batch: int = 1):
+    """Random input in the form that the model takes: by modality, or one tensor ``(N, sum C, H, W)`` for a segmentor."""
+    inputs = {name: torch.randn(batch, entry['channels'], *size) for name, entry in modalities.items()}
+    # Segmentation models of mmseg take one tensor (docs/architecture.md).
+    return torch.cat(list(inputs.values()), dim=1) if hasattr(model, 'decode_head') else inputs
+
+
+def count_parameters(model: nn.Module) -> dict:
+    """Numbers of parameters: ``total``, ``trainable``, and by part (``backbone.streams.<name>``, ``neck``, ``decode_head``, ...)."""
+    parts = {}
+    for name, parameter in model.named_parameters():
+        pieces = name.split('.')
+        depth = 3 if pieces[:2] == ['backbone', 'streams'] else 2 if pieces[0] == 'backbone' else 1
+        key = '.'.join(pieces[:depth])
+        parts[key] = parts.get(key, 0) + parameter.numel()
+    return dict(total=sum(parts.values()), trainable=sum(p.numel() for p in model.parameters() if p.requires_grad), parts=parts)
+
+
+def count_flops(model: nn.Module, inputs) -> int:
+    """FLOPs of one forward pass, by :data:`FLOPS_TOOL`, without computing anything (on the meta device).
+
+    Args:
+        model (nn.Module): Its parameters are copied without their values.
+        inputs: As from :func:`example_inputs`.
+    """
+    meta = copy.deepcopy(model).to('meta').eval()
+    inputs = inputs.to('meta') if isinstance(inputs, torch.Tensor) else {name: x.to('meta') for name, x in inputs.items()}
+    # The fused CPU kernel of attention is unknown to the counter; the plain one is made of matrix products.
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        meta(inputs, mode='tensor')
+    return counter.get_total_flops()
+
+
+@torch.inference_mode()
+def measure_latency(model: nn.Module, inputs, repeats: int = 10, warmup: int = 2) -> dict:
+    """Seconds of a forward pass: ``median``, ``fastest``, ``slowest``; ``device`` and ``threads`` it was measured on."""
+    device = next(model.parameters()).device
+    inputs = inputs.to(device) if isinstance(inputs, torch.Tensor) else {name: x.to(device) for name, x in inputs.items()}
+    times = []
+    for i in range(warmup + repeats):
+        start = time.perf_counter()
+        model(inputs, mode='tensor')
+        if device.type == 'cuda':
+            torch.cuda.synchronize(device)
+        if i >= warmup:
+            times.append(time.perf_counter() - start)
+    times.sort()
+    return dict(median=times[len(times) // 2], fastest=times[0], slowest=times[-1], device=str(device), threads=torch.get_num_threads())

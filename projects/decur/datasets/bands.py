@@ -1,0 +1,67 @@
+"""Images whose bands lie in files, or store records, of their own, each at its native resolution."""
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from decur.errors import DataError
+from decur.registry import READERS
+
+from .readers import RasterioReader
+from .store import read_record
+
+
+def stack_bands(bands: Sequence, size: Sequence) -> np.ndarray:
+    """Resize bands to one size (bilinear, as the published loaders do) and stack them.
+
+    Args:
+        bands (Sequence[ndarray]): ``(h, w)`` each, of one type.
+        size (Sequence[int]): Height and width, pixels. Patches with an extra row or column are resized too.
+
+    Returns:
+        ndarray: ``(H, W, C)``, planar in memory.
+    """
+    out = np.empty((len(bands), *size), bands[0].dtype)
+    for band, target in zip(bands, out):
+        if band.shape == tuple(size):
+            target[...] = band
+        else:
+            cv2.resize(np.ascontiguousarray(band), tuple(size[::-1]), dst=target, interpolation=cv2.INTER_LINEAR)
+    return out.transpose(1, 2, 0)
+
+
+@READERS.register_module()
+class BandReader:
+    """Read an image band by band, from single-band rasters or from the compact store; the arrays are the same.
+
+    A source is ``dict(folder=..., pattern='{band}.tif')`` or ``dict(store=folder, key=key)``.
+
+    Args:
+        bands (Sequence[str]): Names of the bands, in the order of the channels.
+        size (int | tuple[int]): Height and width to which every band is resized, pixels.
+    """
+
+    def __init__(self, bands: Sequence, size: int | Sequence):
+        self.bands = tuple(bands)
+        self.size = (size, size) if isinstance(size, int) else tuple(size)
+        self._raster = RasterioReader()
+
+    def native(self, source: Mapping) -> dict:
+        """The bands as they are stored, ``{name: (h, w) array}``.
+
+        Raises:
+            DataError: If a band is missing or cannot be read.
+        """
+        if 'store' in source:
+            record = read_record(source['store'], source['key'])
+            missing = [band for band in self.bands if band not in record]
+            if missing:
+                raise DataError(f'{source["store"]}: record {source["key"]!r} has no band {missing}; it has {sorted(record)}.')
+            return {band: record[band] for band in self.bands}
+        folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')
+        return {band: self._raster(folder / pattern.format(band=band))[..., 0] for band in self.bands}
+
+    def __call__(self, source: Mapping) -> np.ndarray:
+        """Read a source as ``(H, W, C)``."""
+        return stack_bands(list(self.native(source).values()), self.size)

@@ -1,0 +1,120 @@
+"""GeoNRW (Baier et al., 2020): aerial RGB, elevation and land cover at 1 m, as released or as DeCUR's tiles of 250 pixels."""
+from collections.abc import Mapping
+from pathlib import Path
+
+from mmengine.registry import DATASETS
+
+from decur.errors import ConfigError, DataError
+
+from .base import MultimodalDataset
+
+CLASSES = ('forest', 'water', 'agricultural', 'residential,commercial,industrial', 'grassland,swamp,shrubbery', 'railway,trainstation',
+           'highway,squares', 'airport,shipyard', 'roads', 'buildings')
+PALETTE = [[0, 100, 0], [0, 0, 200], [220, 220, 80], [200, 0, 0], [120, 200, 80], [90, 60, 30], [130, 130, 130], [160, 80, 200],
+           [60, 60, 60], [250, 120, 60]]
+#: Cities of the test split; all others are for training.
+TEST_CITIES = ('duesseldorf', 'herne', 'neuss')
+#: Tile side, and tiles along each side of a released image of 1000 pixels (the published tiling).
+TILE, TILES = 250, 4
+_ENDINGS = dict(rgb=('_rgb.jp2', '_rgb.png'), dem=('_dem.tif', ), seg=('_seg.tif', ))
+_FOLDERS = dict(rgb='img_dir', dem='dem_dir', seg='ann_dir')
+
+
+@DATASETS.register_module()
+class GeoNRWDataset(MultimodalDataset):
+    """A sample is a tile with RGB and elevation, and its land-cover classes (1 to 10 in the files, 0 background).
+
+    Two layouts, told by their folders: as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}``, each image read as 4 x 4 windows of 250
+    pixels (or whole with ``tile=None``); or tiled, ``{img_dir,dem_dir,ann_dir}/{train,test}/{e}_{n}_{k}_{rgb.png,dem.tif,seg.tif}`` with k
+    from 1 to 16 row by row. The windows are those tiles, pixel for pixel.
+
+    A modality's entry names its raster, ``files=dict(raster='rgb')`` or ``'dem'``. Background counts as a class of its own with
+    ``background=True``; otherwise it is ignored.
+
+    Args:
+        modalities (dict[str, dict]): Entries.
+        data_root (str): The folder of the cities, or of ``img_dir`` and so on.
+        split (str): ``'train'`` or ``'test'`` (Duesseldorf, Herne, Neuss).
+        label (bool): Whether the label raster is needed. Defaults to True.
+        background (bool): See above. Defaults to False.
+        tile (int, optional): Tile side for the released layout, pixels. Defaults to 250.
+        **kwargs: As :class:`MultimodalDataset`.
+    """
+
+    METAINFO = dict(classes=CLASSES, palette=PALETTE)
+
+    def __init__(self,
+                 modalities: Mapping,
+                 data_root: str = '',
+                 split: str = 'train',
+                 label: bool = True,
+                 background: bool = False,
+                 tile: int | None = TILE,
+                 **kwargs):
+        if split not in ('train', 'test'):
+            raise ConfigError(f"split must be 'train' or 'test', got {split!r}.")
+        self.split, self.label, self.tile = split, label, tile
+        self.background = background
+        super().__init__(modalities=modalities, data_root=data_root, reduce_zero_label=not background, **kwargs)
+
+    @property
+    def metainfo(self) -> dict:
+        """The ten classes, or eleven with the background first."""
+        info = super().metainfo
+        return dict(info, classes=('background', *CLASSES), palette=[[0, 0, 0], *PALETTE]) if self.background else info
+
+    def load_data_list(self) -> list:
+        """List the tiles of the split."""
+        root = Path(self.data_root)
+        if not root.is_dir():
+            raise DataError(f'data_root {str(root)!r} is not a folder.')
+        rasters = {}
+        for name, entry in self.modalities.items():
+            rasters[name] = (entry.get('files') or {}).get('raster')
+            if rasters[name] not in ('rgb', 'dem'):
+                raise ConfigError(f"modality {name!r}: files=dict(raster=...) must be 'rgb' or 'dem', got {rasters[name]!r}.")
+        tiled = (root / _FOLDERS['rgb']).is_dir() or (root / _FOLDERS['dem']).is_dir()
+        found = self._tiled(root) if tiled else self._released(root)
+        wanted = {*rasters.values(), *(['seg'] if self.label else [])}
+        samples = []
+        for stem, files in found.items():
+            for raster in sorted(wanted - set(files)):
+                raise DataError(f'tile {stem!r} under {root} has no {raster} raster ({" or ".join(_ENDINGS[raster])}).')
+            for suffix, window in self._windows() if not tiled and self.tile else [('', None)]:
+                def source(raster, window=window, files=files):
+                    return files[raster] if window is None else dict(path=files[raster], window=window)
+
+                sample = dict(sample_id=f'{stem}{suffix}', sources={name: source(raster) for name, raster in rasters.items()})
+                if self.label:
+                    sample['seg_source'] = source('seg')
+                samples.append(sample)
+        return samples
+
+    def _windows(self) -> list:
+        if not 0 < self.tile <= TILE * TILES:
+            raise ConfigError(f'tile must be 1 to {TILE * TILES} pixels, got {self.tile!r}.')
+        count = TILE * TILES // self.tile
+        return [(f'_{row * count + column + 1}', (row * self.tile, column * self.tile, self.tile, self.tile))
+                for row in range(count) for column in range(count)]
+
+    @staticmethod
+    def _collect(folder: Path, found: dict, prefix: str = '') -> None:
+        for path in sorted(folder.iterdir()):
+            for raster, endings in _ENDINGS.items():
+                for ending in endings:
+                    if path.name.endswith(ending):
+                        found.setdefault(f'{prefix}{path.name[:-len(ending)]}', {})[raster] = str(path)
+
+    def _tiled(self, root: Path) -> dict:
+        found: dict = {}
+        for folder in _FOLDERS.values():
+            if (root / folder / self.split).is_dir():
+                self._collect(root / folder / self.split, found)
+        return dict(sorted(found.items()))
+
+    def _released(self, root: Path) -> dict:
+        found: dict = {}
+        for city in sorted(folder for folder in root.iterdir() if folder.is_dir()):
+            if (city.name in TEST_CITIES) == (self.split == 'test'):
+                self._collect(city, found, f'{city.name}/')
+        return found

@@ -1,0 +1,95 @@
+"""Late fusion: features of all modalities concatenated, one linear layer (supplement B.2)."""
+from collections.abc import Mapping, Sequence
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
+from torch import Tensor, nn
+
+from decur.errors import ConfigError, DataError
+
+
+@MODELS.register_module()
+class LateFusionHead(BaseModule):
+    """A linear classifier on concatenated features, for multi-label scenes.
+
+    Where a modality is missing, the mean of its features over the training samples stands for it, so the layer sees what it expects on
+    average rather than zeros.
+
+    Args:
+        num_classes (int): Number of labels.
+        in_channels (dict[str, int]): Length of each modality's feature; given by the classifier.
+        threshold (float): Probability from which a label is predicted. Defaults to 0.5.
+        init_cfg (dict, optional): As in MMEngine.
+    """
+
+    def __init__(self, num_classes: int, in_channels: Mapping, threshold: float = 0.5, init_cfg: dict | None = None):
+        super().__init__(init_cfg)
+        self.in_channels, self.num_classes, self.threshold = dict(in_channels), num_classes, threshold
+        self.fc = nn.Linear(sum(self.in_channels.values()), num_classes)
+        self.criterion = nn.MultiLabelSoftMarginLoss()
+        for name, channels in self.in_channels.items():
+            self.register_buffer(f'mean_{name}', torch.zeros(channels))
+            self.register_buffer(f'count_{name}', torch.zeros(()))
+
+    def init_weights(self) -> None:
+        """Normal weights of standard deviation 0.01, zero bias, as published."""
+        nn.init.normal_(self.fc.weight, std=0.01)
+        nn.init.zeros_(self.fc.bias)
+
+    @torch.no_grad()
+    def _count(self, name: str, x: Tensor) -> None:
+        """Keep the running mean; over the last 10,000 samples or so, as fine-tuned features move."""
+        count = getattr(self, f'count_{name}')
+        mean = getattr(self, f'mean_{name}')
+        if len(x):
+            count.add_(len(x)).clamp_(max=10000.)
+            mean.lerp_(x.float().mean(0), min(1., len(x) / float(count)))
+
+    def forward(self, features: Mapping, present: Mapping | None = None) -> Tensor:
+        """Logits.
+
+        Args:
+            features (dict[str, Tensor]): ``(N, F)`` by modality; one that is left out is missing in all samples.
+            present (dict[str, Tensor], optional): ``(N, )`` bool by modality.
+
+        Returns:
+            Tensor: ``(N, num_classes)``.
+        """
+        unknown = [name for name in features if name not in self.in_channels]
+        if unknown or not features:
+            raise ConfigError(f'features of {list(features)}; this head takes {list(self.in_channels)}.')
+        first = next(iter(features.values()))
+        parts = []
+        for name in self.in_channels:
+            x = features.get(name)
+            mean = getattr(self, f'mean_{name}').to(first.dtype)
+            if x is None:
+                x = mean.expand(len(first), -1)
+            else:
+                there = None if present is None else present.get(name)
+                if self.training:
+                    self._count(name, x if there is None else x[there])
+                if there is not None:
+                    x = torch.where(there[:, None], x, mean)
+            parts.append(x)
+        return self.fc(torch.cat(parts, dim=1))
+
+    def loss(self, features: Mapping, data_samples: Sequence, present: Mapping | None = None) -> dict:
+        """MultiLabelSoftMarginLoss against ``gt_score`` ``(num_classes, )`` of every data sample."""
+        for sample in data_samples:
+            score = getattr(sample, 'gt_score', None)
+            if score is None or len(score) != self.num_classes:
+                raise DataError(f'sample {getattr(sample, "sample_id", "")!r} has '
+                                f'{"no labels" if score is None else f"{len(score)} labels"}, the head {self.num_classes} classes.')
+        target = torch.stack([sample.gt_score for sample in data_samples]).to(self.fc.weight.device)
+        return dict(loss=self.criterion(self(features, present).float(), target.float()))
+
+    def predict(self, features: Mapping, data_samples: Sequence | None = None, present: Mapping | None = None) -> list:
+        """Data samples with ``pred_score`` (probabilities) and ``pred_label`` (indices above the threshold)."""
+        scores = self(features, present).float().sigmoid()
+        samples = data_samples if data_samples is not None else [DataSample() for _ in scores]
+        for sample, score in zip(samples, scores):
+            sample.set_pred_score(score).set_pred_label(torch.where(score >= self.threshold)[0])
+        return list(samples)

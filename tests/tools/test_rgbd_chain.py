@@ -1,0 +1,94 @@
+"""From a release to tested models, by the documented commands: prepare with HHA, pretrain, CMX and FCN, single- and multi-scale."""
+import json
+
+import pytest
+from helpers import ROOT, run_tool
+
+SMALL = "dict(_delete_=True, type='DecurMixVisionTransformer', arch='b0', num_layers=(1, 1, 1, 1))"
+PRETRAINING = '''
+_base_ = '{root}/configs/decur/decur_resnet50_sunrgbd.py'
+model = dict(
+    backbone=dict(modalities=dict(rgb=dict(encoder={encoder}), hha=dict(encoder={encoder}))),
+    neck=dict(hid_channels=32, out_channels=32), head=dict(common_dim=24))
+train_dataloader = dict(
+    batch_size=4, num_workers=0, persistent_workers=False, pin_memory=False,
+    dataset=dict(data_root='{data}', modalities=dict(rgb=dict(augmentation=dict(size=64)), hha=dict(augmentation=dict(size=64)))))
+train_cfg = dict(max_epochs=1)
+'''
+LOADER = "dict(num_workers=0, persistent_workers=False, dataset=dict(data_root='{data}'))"
+CMX = '''
+_base_ = '{root}/configs/cmx/cmx_mit-b2_sunrgbd-480x480.py'
+model = dict(
+    data_preprocessor=dict(size=(64, 64), test_cfg=dict(size=(64, 64))),
+    backbone=dict(modalities=dict(rgb=dict(encoder={encoder}), hha=dict(encoder={encoder}))),
+    decode_head=dict(in_channels=(32, 64, 160, 256), channels=32),
+    test_cfg=dict(crop_size=(64, 64), stride=(43, 43)))
+train_dataloader = dict(batch_size=3, pin_memory=False, num_workers=0, persistent_workers=False, dataset=dict(data_root='{data}'))
+val_dataloader = {loader}
+test_dataloader = {loader}
+train_cfg = dict(max_epochs=1, val_begin=1, val_interval=1)
+default_hooks = dict(checkpoint=dict(interval=1))
+'''
+FCN = '''
+_base_ = '{root}/configs/fcn/fcn_r50_sunrgbd.py'
+encoder = dict(depth=18)
+model = dict(
+    data_preprocessor=dict(size=(64, 64)), backbone=dict(modalities=dict(rgb=dict(encoder=encoder))),
+    decode_head=dict(in_channels=512, channels=16), auxiliary_head=dict(in_channels=256, channels=16))
+train_dataloader = dict(batch_size=2, pin_memory=False, num_workers=0, persistent_workers=False, dataset=dict(data_root='{data}'))
+val_dataloader = {loader}
+test_dataloader = {loader}
+train_cfg = dict(max_iters=2, val_interval=2)
+default_hooks = dict(checkpoint=dict(interval=2))
+'''
+
+
+@pytest.fixture(scope='module')
+def data(tmp_path_factory):
+    root = tmp_path_factory.mktemp('chain')
+    run_tool('tools/generate_dataset.py', 'rooms', root / 'release', '--layout', 'sunrgbd', '--num-train', 8, '--num-test', 2,
+             '--size', 64, 96)
+    run_tool('tools/prepare_dataset.py', 'sunrgbd', root / 'release', root / 'sunrgbd')
+    return root / 'sunrgbd'
+
+
+def write_config(folder, name, text, data):
+    loader = LOADER.format(data=data)
+    path = folder / f'{name}.py'
+    path.write_text(text.format(root=ROOT, data=data, encoder=SMALL, loader=loader))
+    return path
+
+
+def tested(config, checkpoint, folder, *options):
+    run_tool('tools/test.py', config, checkpoint, '--work-dir', folder, '--out', folder / 'metrics.json', *options)
+    return json.loads((folder / 'metrics.json').read_text())
+
+
+@pytest.mark.slow
+def test_release_to_cmx(data, tmp_path):
+    run_tool('tools/train.py', write_config(tmp_path, 'decur', PRETRAINING, data), '--work-dir', tmp_path / 'decur')
+    cmx = write_config(tmp_path, 'cmx', CMX, data)
+    log = run_tool('tools/train.py', cmx, '--work-dir', tmp_path / 'cmx', '--cfg-options',
+                   f'model.backbone.pretrained={tmp_path / "decur" / "epoch_1.pth"}',
+                   'train_dataloader.dataset.pipeline.5.crop_size=(64,64)')
+    assert 'mIoU' in log.stdout
+    single = tested(cmx, tmp_path / 'cmx' / 'epoch_1.pth', tmp_path / 'ss')
+    several = tested(cmx, tmp_path / 'cmx' / 'epoch_1.pth', tmp_path / 'ms', '--tta')
+    assert {'mIoU', 'aAcc', 'mAcc'} <= set(single) == set(several)
+    table = run_tool('tools/test_modalities.py', cmx, tmp_path / 'cmx' / 'epoch_1.pth', '--work-dir', tmp_path / 'table', '--out',
+                     tmp_path / 'table.json').stdout
+    results = json.loads((tmp_path / 'table.json').read_text())
+    assert results['rgb+hha']['mIoU'] == pytest.approx(single['mIoU']) and set(results) == {'rgb+hha', 'rgb', 'hha'}
+    assert 'night stand' in table
+
+
+@pytest.mark.slow
+def test_release_to_fcn(data, tmp_path):
+    fcn = write_config(tmp_path, 'fcn', FCN, data)
+    run_tool('tools/train.py', fcn, '--work-dir', tmp_path / 'fcn', '--cfg-options', 'train_dataloader.dataset.pipeline.3.scale=(96,64)',
+             'train_dataloader.dataset.pipeline.4.crop_size=(64,64)')
+    single = tested(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'ss', '--show-dir', tmp_path / 'show')
+    assert 0 <= single['mIoU'] <= 100 and len(list((tmp_path / 'show' / 'pictures').iterdir())) == 2
+    slide = tested(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'slide', '--cfg-options', 'model.test_cfg.mode=slide',
+                   'model.test_cfg.crop_size=(64,64)', 'model.test_cfg.stride=(32,32)')
+    assert 'mIoU' in slide
