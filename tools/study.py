@@ -17,12 +17,10 @@ from decur.evaluation.study import markdown_table, over_seeds, replace_between, 
 from decur.explain.files import save_figure
 from decur.writing import write_bytes
 
-_BLOCKS = {
-    'common: shared': 'common: shared', 'common: partial': 'common: pair', 'common: private': 'common: private',
-    'unique: shared': 'unique: shared', 'unique: partial': 'unique: pair', 'unique: private': 'unique: private',
-    'all: shared': 'all: shared', 'all: partial': 'all: pair', 'all: private': 'all: private',
-    'common: shared / private': 'common: shared / private', 'unique: private / shared': 'unique: private / shared',
-}
+_BLOCKS = {f'{block}: {role}': f'{block}: {title}' for block in ('common', 'unique', 'all') for role, title in (
+    ('shared', 'shared'), ('shared, joint', 'shared, joint'), ('partial', 'pair'), ('private', 'private'),
+    ('private, joint', 'private, joint'))}
+_BLOCKS.update({name: name for name in ('common: shared / private', 'unique: private / shared')})
 _MORE = {'diag(C) common': 'diag(C) common', 'diag(C) unique': 'diag(C) unique', 'diag(C) all': 'diag(C) all',
          'CKA common – unique, within': 'CKA common–unique', 'CKA common, across': 'CKA common across',
          'CKA unique, across': 'CKA unique across', 'CKA all, across': 'CKA all across',

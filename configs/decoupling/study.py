@@ -16,6 +16,7 @@ runs = [
     dict(config='decur_shapes_lambda0.0005.py', label='0.0005', groups=('lambda', )),
     dict(config='decur_shapes_lambda0.05.py', label='0.05', groups=('lambda', )),
     dict(config='decur_shapes_no-intra.py', label='no terms within modalities', groups=('terms', )),
+    dict(config='decur_shapes_lambda-unique.py', label='λ = 0.1 in the unique terms', groups=('terms', )),
     dict(config='decur_shapes3.py', label='DeCUR', groups=('three', )),
     dict(config='barlow-twins_shapes3.py', label='Barlow Twins', groups=('three', )),
     dict(config='clip_shapes3.py', label='CLIP', groups=('three', )),

@@ -54,6 +54,18 @@ def test_scale_and_offset_of_a_dimension_do_not_matter(rng):
     np.testing.assert_allclose(scores, scores[0], rtol=1e-6)
 
 
+def test_interactions_are_what_two_factors_explain_only_together(rng):
+    n = 20000
+    a, b, angle = rng.integers(0, 2, n), rng.integers(0, 3, n), rng.uniform(0, 2 * np.pi, n)
+    sign = 2. * a - 1
+    z = np.stack([sign * (b - 1.), sign + (b - 1.), sign * np.cos(angle), rng.normal(size=n)], axis=1)
+    interaction = decoupling.interaction_explained
+    np.testing.assert_allclose(interaction(z, (a, 'categorical'), (b, 'categorical')), [1, 0, 0, 0], atol=0.02)
+    np.testing.assert_allclose(interaction(z, (a, 'categorical'), (angle, 'periodic')), [0, 0, 1, 0], atol=0.02)
+    few = rng.normal(size=(100, 3000))
+    assert abs(interaction(few, (a[:100], 'categorical'), (b[:100], 'categorical')).mean()) < 0.003  # corrected for chance
+
+
 def test_angles_are_periodic(rng):
     a = rng.uniform(0, 2 * np.pi, 500)
     z = np.cos(a)[:, None]

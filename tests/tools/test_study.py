@@ -96,6 +96,16 @@ def test_shares_add_up_over_factors_and_average_over_modalities():
     assert study.ratio(0.5, -0.001) == pytest.approx(0.5 / 0.005)  # chance does not make a ratio infinite
 
 
+def test_interactions_with_a_private_factor_are_private():
+    run = scores()
+    run['interactions'] = [dict(modality='a', block='unique', factors=['shape', 'colour_a'], score=0.2),
+                           dict(modality='a', block='unique', factors=['colour_a', 'texture_a'], score=0.1),
+                           dict(modality='b', block='unique', factors=['shape', 'colour_b'], score=0.1)]
+    shares = study.block_shares(run)
+    assert shares['unique', 'private, joint'] == pytest.approx(0.2)
+    assert ('unique', 'shared, joint') not in shares
+
+
 def test_tables():
     rows = {'one': {'common: shared': study.t_interval([0.7, 0.72, 0.74])}, 'two': {'unique: shared': study.t_interval([0.1])}}
     table = study.markdown_table(rows, {'common: shared': 'C', 'unique: shared': 'U', 'all: shared': 'A'}, 'run')

@@ -8,6 +8,7 @@ Everything here takes and returns NumPy arrays and plain rows (lists of dicts), 
 """
 import warnings
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -45,8 +46,12 @@ def design_matrix(values: np.ndarray, kind: str, degree: int = 3) -> np.ndarray:
             columns = np.concatenate([columns ** k for k in range(1, degree + 1)], axis=1)
         else:
             raise DataError(f'kind of a factor must be one of {KINDS}, got {kind!r}')
-    columns = columns - columns.mean(0)
-    u, s, _ = np.linalg.svd(columns, full_matrices=False)
+    return _orthonormal(columns)
+
+
+def _orthonormal(columns: np.ndarray) -> np.ndarray:
+    """An orthonormal basis of centred columns, without what is linearly dependent."""
+    u, s, _ = np.linalg.svd(columns - columns.mean(0), full_matrices=False)
     return u[:, s > 1e-8 * max(s.max(initial=0.0), 1e-12)]
 
 
@@ -74,7 +79,32 @@ def variance_explained(z: np.ndarray, values: np.ndarray, kind: str, degree: int
     z = np.asarray(z, dtype=np.float64)
     if z.ndim != 2 or len(z) != len(values):
         raise DataError(f'embeddings must be (N, K) with N = {len(values)} as the factor, got {z.shape}')
-    q = design_matrix(values, kind, degree)
+    return _share(z, design_matrix(values, kind, degree), corrected)
+
+
+def interaction_explained(z: np.ndarray, first: tuple, second: tuple, degree: int = 2) -> np.ndarray:
+    """Share of the variance of each dimension that two factors explain together beyond what each explains alone, corrected for chance.
+
+    A dimension that fires for a red disk, and neither for red things nor for disks as such, carries the interaction. For independent
+    factors these shares add up with those of :func:`variance_explained` to at most 1.
+
+    Args:
+        z: (N, K).
+        first: values and kind of one factor.
+        second: values and kind of the other.
+        degree: see :func:`design_matrix`.
+
+    Returns:
+        np.ndarray: (K,) float64.
+    """
+    a, b = (design_matrix(values, kind, degree) for values, kind in (first, second))
+    products = (a[:, :, None] * b[:, None, :]).reshape(len(a), -1)
+    both, joint = (_orthonormal(np.concatenate(parts, axis=1)) for parts in ((a, b), (a, b, products * np.sqrt(len(a)))))
+    return _share(z, joint, True) - _share(z, both, True)
+
+
+def _share(z: np.ndarray, q: np.ndarray, corrected: bool) -> np.ndarray:
+    """Share of the variance of z (N, K) in the span of the orthonormal, centred columns q (N, p)."""
     n, p = q.shape
     if n < p + 2:
         raise DataError(f'{n} samples are too few for a factor with {p} degrees of freedom: use at least {p + 2}, better {20 * (p + 1)}')
@@ -243,6 +273,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         dict of tables (lists of rows):
 
         - ``explained``: modality, block, factor, ``score``: share of variance, corrected for chance, averaged over the dimensions;
+        - ``interactions``: modality, block, two factors that the modality shows, ``score``: what they explain only together;
         - ``probes``: modality, representation (encoder, embedding or a block), factor, ``score``, ``chance``, metric;
         - ``alignment``: the two modalities, block, ``score``: mean diagonal of C;
         - ``cka``: the two modalities and blocks, ``score``;
@@ -256,7 +287,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     if missing:
         raise DataError(f'no kind given for factor(s) {missing}: kinds must map each to one of {KINDS}')
     parts = {m: {name: z[:, part] for name, part in blocks(z.shape[1], common_dim).items()} for m, z in embeddings.items()}
-    tables = dict(explained=[], probes=[], alignment=[], cka=[], rank=[])
+    tables = dict(explained=[], interactions=[], probes=[], alignment=[], cka=[], rank=[])
 
     for modality, z in embeddings.items():
         representations = dict(encoder=features[modality]) if modality in features else {}
@@ -265,12 +296,17 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
             representations.update(parts[modality])
         for name, x in representations.items():
             tables['rank'].append(dict(modality=modality, representation=name, dims=x.shape[1], score=effective_rank(x)))
+        shown = [name for name in factors if seen is None or modality in seen[name]]
+        for one, two in combinations(shown, 2):
+            for block, x in parts[modality].items():
+                score = interaction_explained(x, (factors[one], kinds[one]), (factors[two], kinds[two])).mean()
+                tables['interactions'].append(dict(modality=modality, block=block, factors=[one, two], score=float(score)))
         for factor, values in factors.items():
             kind = kinds[factor]
             for block, x in parts[modality].items():
                 score = variance_explained(x, values, kind, degree).mean()
                 tables['explained'].append(dict(modality=modality, block=block, factor=factor, score=float(score)))
-            if seen is not None and modality not in seen[factor]:
+            if factor not in shown:
                 continue
             for name, x in representations.items():
                 tables['probes'].append(dict(

@@ -102,7 +102,8 @@ def block_shares(scores: Mapping) -> dict:
     """Share of variance by block and role, averaged over the modalities.
 
     Factors are independent, so their shares add up: ``shared`` is the sum over factors shared by all modalities, ``partial`` over those
-    that this modality shares with some, ``private`` over its own. ``foreign`` (what it cannot see) is chance.
+    that this modality shares with some, ``private`` over its own. ``foreign`` (what it cannot see) is chance. ``interactions`` with at
+    least one private factor are as private as the factor: no other modality can predict them; they are summed as ``private, joint``.
 
     Returns:
         dict: {(block, role): share}.
@@ -112,6 +113,10 @@ def block_shares(scores: Mapping) -> dict:
         factor = scores['factors'][row['factor']]
         role = factor['role'] if row['modality'] in factor['modalities'] else 'foreign'
         by_modality = sums.setdefault((row['block'], role), {})
+        by_modality[row['modality']] = by_modality.get(row['modality'], 0.0) + row['score']
+    for row in scores.get('interactions', ()):
+        roles = {scores['factors'][name]['role'] for name in row['factors']}
+        by_modality = sums.setdefault((row['block'], 'private, joint' if 'private' in roles else 'shared, joint'), {})
         by_modality[row['modality']] = by_modality.get(row['modality'], 0.0) + row['score']
     return {key: float(np.mean(list(by_modality.values()))) for key, by_modality in sums.items()}
 
