@@ -24,6 +24,8 @@ class MultimodalDataset(BaseDataset):
         data_root (str): The folder that all paths are relative to.
         metainfo (dict, optional): ``classes`` and ``palette`` of the labels. With fewer or reordered ``classes`` than the dataset's own,
             labels are mapped by name and what is left out becomes the ignore index.
+        class_groups (dict[str, Sequence[str]], optional): Merge classes: name of the new class to names of those that it is made of; a
+            class in no group becomes the ignore index. Replaces ``classes``; a group's colour is its first member's.
         num_samples (int, optional): Keep this many samples, drawn without replacement with ``subset_seed``.
         fraction (float, optional): The same as a share of the dataset, in (0, 1].
         subset_seed (int): Seed of that draw. Defaults to 0.
@@ -37,6 +39,7 @@ class MultimodalDataset(BaseDataset):
                  modalities: Mapping,
                  data_root: str = '',
                  metainfo: Mapping | None = None,
+                 class_groups: Mapping | None = None,
                  num_samples: int | None = None,
                  fraction: float | None = None,
                  subset_seed: int = 0,
@@ -54,6 +57,8 @@ class MultimodalDataset(BaseDataset):
         self.seed = None
         metainfo = dict(metainfo or {})
         self.label_map = self._label_map(metainfo.get('classes'))
+        if class_groups:
+            metainfo.update(self._group_classes(metainfo, class_groups))
         if self.label_map is not None and 'palette' not in metainfo and 'palette' in self.METAINFO:
             own = list(self.METAINFO['classes'])
             metainfo['palette'] = [self.METAINFO['palette'][own.index(c)] for c in metainfo['classes']]
@@ -80,6 +85,19 @@ class MultimodalDataset(BaseDataset):
         if unknown:
             raise ConfigError(f'classes {unknown} are not among those of {cls.__name__}: {list(own)}.')
         return {i: list(classes).index(c) if c in classes else 255 for i, c in enumerate(own)}
+
+    def _group_classes(self, metainfo: Mapping, groups: Mapping) -> dict:
+        """Map every class to its group; returns the ``classes`` and ``palette`` of the groups."""
+        own = list(metainfo.get('classes') or self.METAINFO.get('classes') or ())
+        members = [name for group in groups.values() for name in group]
+        wrong = [name for name in members if name not in own] + sorted({name for name in members if members.count(name) > 1})
+        if wrong:
+            raise ConfigError(f'class_groups names {wrong}, which are no classes or stand in two groups; the classes are {own}.')
+        index = {name: i for i, group in enumerate(groups.values()) for name in group}
+        self.label_map = {i: index.get(name, 255) for i, name in enumerate(own)}
+        palette = metainfo.get('palette') or self.METAINFO.get('palette')
+        first = [own.index(group[0]) for group in groups.values()]
+        return dict(classes=tuple(groups), **({'palette': [palette[i] for i in first]} if palette else {}))
 
     @property
     def num_classes(self) -> int | None:
