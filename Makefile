@@ -4,10 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 
-.PHONY: help install quickstart test lint clean
+.PHONY: help install quickstart study test lint clean
 
 help:
 	@echo 'make quickstart [SEED=0]  install, pretrain DeCUR on generated rooms, transfer, compare with random initialisation'
+	@echo 'make study                install, run the decoupling study (docs/decoupling.md); resumable'
 	@echo 'make test                 install, run every test'
 	@echo 'make lint                 install, check the style'
 	@echo 'make install              install into $(VENV)'
@@ -24,6 +25,9 @@ $(VENV)/.installed: setup.py requirements/constraints.txt tools/fix_opencv.sh
 
 quickstart: install
 	$(BIN)/python tools/quickstart.py --seed $(SEED)
+
+study: install
+	$(BIN)/python tools/study.py --jobs 2
 
 test: install
 	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist loadfile

@@ -20,6 +20,7 @@ INSTALL_REQUIRES = [
     'onedl-mmpretrain>=1.3.6,<1.4',
     'rasterio>=1.3.10',
     'safetensors>=0.4',
+    'scikit-learn>=1.4',
 ]
 
 EXTRAS = {
@@ -29,7 +30,7 @@ EXTRAS = {
     'data': ['lmdb>=1.4', 'zarr>=3,<3.2', 'h5py>=3.10', 'scipy>=1.11',
              'pandas>=2', 'pyarrow>=14'],
     # Section D of the supplement.
-    'explain': ['captum>=0.7', 'scikit-learn>=1.4', 'matplotlib>=3.8'],
+    'explain': ['captum>=0.7', 'matplotlib>=3.8'],
     # ONNX export and its check; weights from the Hugging Face hub.
     'deploy': ['onnx>=1.16', 'onnxscript>=0.1', 'onnxruntime>=1.18',
                'huggingface_hub>=0.23'],

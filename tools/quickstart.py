@@ -28,15 +28,15 @@ TRANSFERS = {
 }
 
 
-def run(*command: object, done: Path) -> None:
-    """Run a tool unless ``done`` exists; its log goes beside ``done``."""
+def run(*command: object, done: Path, log: Path | None = None) -> None:
+    """Run a tool unless ``done`` exists; its log goes beside ``done`` or to ``log``."""
     command = [str(part) for part in command]
     print('$ python ' + ' '.join(os.path.relpath(part) if Path(part).is_absolute() else part for part in command), flush=True)
     if done.exists():
         print(f'  done before: {os.path.relpath(done)}')
         return
     start = time.time()
-    log = done.with_suffix('.log')
+    log = log or done.with_suffix('.log')
     log.parent.mkdir(parents=True, exist_ok=True)
     with open(log, 'w', encoding='utf-8') as file:
         process = subprocess.Popen(
@@ -106,7 +106,7 @@ def main() -> None:
     pretraining = load_config(str(CONFIGS / 'decur_rooms.py'))
     labelled = load_config(str(CONFIGS / TRANSFERS['RGB, frozen encoder'])).train_dataloader.dataset.num_samples
     run(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64), '--num-test',
-        max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt')
+        max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt', log=out / 'rooms.log')
     epochs = max(round(pretraining.train_cfg.max_epochs * args.scale), 1)
     checkpoint = out / 'decur' / f'epoch_{epochs}.pth'
     run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', '--cfg-options',

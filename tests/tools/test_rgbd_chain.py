@@ -59,7 +59,7 @@ def write_config(folder, name, text, data):
     return path
 
 
-def tested(config, checkpoint, folder, *options):
+def scores_of(config, checkpoint, folder, *options):
     run_tool('tools/test.py', config, checkpoint, '--work-dir', folder, '--out', folder / 'metrics.json', *options)
     return json.loads((folder / 'metrics.json').read_text())
 
@@ -72,8 +72,8 @@ def test_release_to_cmx(data, tmp_path):
                    f'model.backbone.pretrained={tmp_path / "decur" / "epoch_1.pth"}',
                    'train_dataloader.dataset.pipeline.5.crop_size=(64,64)')
     assert 'mIoU' in log.stdout
-    single = tested(cmx, tmp_path / 'cmx' / 'epoch_1.pth', tmp_path / 'ss')
-    several = tested(cmx, tmp_path / 'cmx' / 'epoch_1.pth', tmp_path / 'ms', '--tta')
+    single = scores_of(cmx, tmp_path / 'cmx' / 'epoch_1.pth', tmp_path / 'ss')
+    several = scores_of(cmx, tmp_path / 'cmx' / 'epoch_1.pth', tmp_path / 'ms', '--tta')
     assert {'mIoU', 'aAcc', 'mAcc'} <= set(single) == set(several)
     table = run_tool('tools/test_modalities.py', cmx, tmp_path / 'cmx' / 'epoch_1.pth', '--work-dir', tmp_path / 'table', '--out',
                      tmp_path / 'table.json').stdout
@@ -87,8 +87,8 @@ def test_release_to_fcn(data, tmp_path):
     fcn = write_config(tmp_path, 'fcn', FCN, data)
     run_tool('tools/train.py', fcn, '--work-dir', tmp_path / 'fcn', '--cfg-options', 'train_dataloader.dataset.pipeline.3.scale=(96,64)',
              'train_dataloader.dataset.pipeline.4.crop_size=(64,64)')
-    single = tested(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'ss', '--show-dir', tmp_path / 'show')
+    single = scores_of(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'ss', '--show-dir', tmp_path / 'show')
     assert 0 <= single['mIoU'] <= 100 and len(list((tmp_path / 'show' / 'pictures').iterdir())) == 2
-    slide = tested(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'slide', '--cfg-options', 'model.test_cfg.mode=slide',
+    slide = scores_of(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'slide', '--cfg-options', 'model.test_cfg.mode=slide',
                    'model.test_cfg.crop_size=(64,64)', 'model.test_cfg.stride=(32,32)')
     assert 'mIoU' in slide
