@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import torch
 from PIL import Image
 
 from decur.engine import load_config
@@ -54,6 +55,12 @@ def run(*command: object, done: Path, log: Path | None = None) -> None:
     if not done.exists():
         sys.exit(f'{command[0]} ended without writing {done}; see {log}')
     print(f'  {time.time() - start:.0f} s', flush=True)
+
+
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself; where it does not, emulating it would be slower than float32."""
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
+    return bool(found.get('avx512_bf16') or found.get('amx_bf16'))
 
 
 def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argparse.Namespace) -> float:
@@ -109,7 +116,8 @@ def main() -> None:
         max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt', log=out / 'rooms.log')
     epochs = max(round(pretraining.train_cfg.max_epochs * args.scale), 1)
     checkpoint = out / 'decur' / f'epoch_{epochs}.pth'
-    run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', '--cfg-options',
+    amp = ['--amp'] if fast_bfloat16() else []
+    run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
         f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
         done=checkpoint)
     table = {}

@@ -1,4 +1,4 @@
-# RGB segmentation of generated rooms from 32 labelled scenes, all weights trained.
+# RGB segmentation of generated rooms from 128 labelled scenes, all weights trained.
 _base_ = [
     '../_base_/default_runtime.py', '../_base_/datasets/paired_segmentation.py', '../_base_/models/fcn_multi_level.py'
 ]
@@ -17,7 +17,7 @@ data = dict(
     label=dict(folder='label', suffix='.png'),
     metainfo=dict(classes=classes, palette=palette),
     reduce_zero_label=True)
-train_dataloader = dict(num_workers=1, dataset=dict(split='train.txt', num_samples=32, **data))
+train_dataloader = dict(num_workers=1, dataset=dict(split='train.txt', num_samples=128, **data))
 test_dataloader = dict(batch_size=32, num_workers=1, dataset=dict(split='test.txt', **data))
 model = dict(
     data_preprocessor=dict(modalities=dict(rgb=rgb)),
@@ -26,6 +26,6 @@ model = dict(
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
-param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=300, by_epoch=False)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=1000000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=300))
+param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=400, by_epoch=False)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=1000000)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=400))
