@@ -1,7 +1,9 @@
 # FCN-ResNet50 on the RGB images of NYU-Depth v2, 40 classes (supplement B.2): batch 8, 40k iterations.
 # The encoder of a DeCUR checkpoint: --cfg-options model.backbone.pretrained=FILE
-_base_ = ['../_base_/default_runtime.py', '../_base_/models/fcn_r50-d8.py', '../_base_/schedules/sgd_40k.py']
-default_scope = 'mmseg'
+_base_ = [
+    '../_base_/datasets/cmx_rgbd.py', '../_base_/default_runtime.py', '../_base_/models/fcn_r50-d8.py',
+    '../_base_/schedules/sgd_40k.py'
+]
 crop_size = (480, 640)
 rgb = dict(
     channels=3,
@@ -24,35 +26,9 @@ train_pipeline = [
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs')
 ]
-test_pipeline = [dict(type='LoadModalities'), dict(type='LoadLabelMap'), dict(type='ConcatModalities'), dict(type='PackSegInputs')]
-tta_pipeline = [
-    dict(type='LoadModalities'),
-    dict(type='ConcatModalities'),
-    dict(
-        type='TestTimeAug',
-        transforms=[
-            [dict(type='Resize', scale_factor=scale, keep_ratio=True) for scale in (0.75, 1.0, 1.25)],
-            [dict(type='RandomFlip', prob=0.0, direction='horizontal'), dict(type='RandomFlip', prob=1.0, direction='horizontal')],
-            [dict(type='LoadLabelMap')],
-            [dict(type='PackSegInputs')],
-        ])
-]
-tta_model = dict(type='SegTTAModel')
 data = dict(type='NYUv2Dataset', data_root='data/nyudv2', modalities=dict(rgb=rgb))
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=8,
-    persistent_workers=True,
-    pin_memory=True,
-    sampler=dict(type='EpochInfiniteSampler'),
-    dataset=dict(split='train', pipeline=train_pipeline, **data))
-val_dataloader = dict(
-    batch_size=1,
-    num_workers=4,
-    persistent_workers=True,
-    sampler=dict(type='DefaultSampler', shuffle=False),
-    dataset=dict(split='test', pipeline=test_pipeline, **data))
-test_dataloader = val_dataloader
-val_evaluator = dict(type='IoUMetric', iou_metrics=['mIoU'])
-test_evaluator = val_evaluator
+    batch_size=8, sampler=dict(type='EpochInfiniteSampler'), dataset=dict(pipeline=train_pipeline, **data))
+val_dataloader = dict(dataset=data)
+test_dataloader = dict(dataset=data)
 default_hooks = dict(checkpoint=dict(by_epoch=False, interval=4000, save_best='mIoU'))

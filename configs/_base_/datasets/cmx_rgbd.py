@@ -1,5 +1,5 @@
 # CMX's way of reading RGB-D images: flip, one of six scales, crop; no photometric changes. The preprocessor pads images and labels.
-# The leaf config gives the data set class, modalities, data_root and crop_size.
+# Tested as FCN on these data is too (configs/fcn). The leaf config gives the data set class, modalities, data_root and crop_size.
 default_scope = 'mmseg'
 train_pipeline = [
     dict(type='LoadModalities'),
