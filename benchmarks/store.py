@@ -17,7 +17,7 @@ from decur.datasets import SSL4EODataset
 from decur.datasets.bands import BandReader
 from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
-from decur.datasets.store import read_manifest, read_record, record_keys
+from decur.datasets.store import read_record, record_keys
 
 ENTRIES = {
     name: dict(channels=len(PRODUCTS[product]), files=dict(product=product),
@@ -52,7 +52,7 @@ def main() -> float:
                 seconds[name].append((time.process_time() - start) / args.samples)
         for name, values in seconds.items():
             print(f'{name:8s} {1e3 * np.median(values):8.2f} ms per sample')
-        keys = record_keys(read_manifest(store))
+        keys = record_keys(store)
         sizes = {key: sum(band.nbytes for band in read_record(str(store), key).values()) for key in keys}
         size = {product: np.mean([value for key, value in sizes.items() if f'/{product}/' in key]) for product in ('s1', 's2c')}
         upsampled = 4 * 264**2 * (13 * 2 + 2 * 4)

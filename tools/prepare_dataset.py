@@ -2,11 +2,11 @@
 import argparse
 import sys
 
-from decur.datasets.prepare import nyudv2, ssl4eo, sunrgbd
+from decur.datasets.prepare import bigearthnet, geonrw, nyudv2, ssl4eo, sunrgbd
 from decur.errors import ConfigError, DataError
 
 #: Every data set adds its own command.
-DATASETS = (sunrgbd, nyudv2, ssl4eo)
+DATASETS = (sunrgbd, nyudv2, ssl4eo, bigearthnet, geonrw)
 
 
 def main():

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 import cv2
-from mmengine.utils import ProgressBar
 
 from decur.errors import ConfigError, DataError
+from decur.progress import Progress
 
 #: The record of what a folder holds.
 RECORD = 'dataset.json'
@@ -17,8 +17,12 @@ def write_bytes(path, data):
     """Write ``data`` to ``path`` at once: a reader, or a run after a kill, sees the whole file or none."""
     path = Path(path)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    temporary.write_bytes(data)
-    os.replace(temporary, path)
+    try:
+        temporary.write_bytes(data)
+        os.replace(temporary, path)
+    except OSError:  # a full disk
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_png(path, image, compression=3):
@@ -69,7 +73,7 @@ def _one_thread():
 
 
 def run_jobs(function, jobs, workers=1, title=''):
-    """``[function(job) for job in jobs]`` in ``workers`` processes, with a progress bar that shows the time left.
+    """``[function(job) for job in jobs]`` in ``workers`` processes, with a display of progress and of the time left.
 
     ``function`` must be importable (module level, or a :func:`functools.partial` of such). With one worker it runs here.
     """
@@ -78,12 +82,13 @@ def run_jobs(function, jobs, workers=1, title=''):
         print(f'{title}: {len(jobs)} to do', flush=True)
     if not jobs:
         return []
-    bar, results = ProgressBar(len(jobs)), []
+    results: list = []
 
     def collect(stream):
-        for result in stream:
-            results.append(result)
-            bar.update()
+        with Progress(len(jobs)) as progress:
+            for result in stream:
+                results.append(result)
+                progress.update()
 
     if workers <= 1:
         collect(map(function, jobs))
@@ -93,5 +98,4 @@ def run_jobs(function, jobs, workers=1, title=''):
             collect(pool.imap(function, jobs, chunksize=max(1, min(8, len(jobs) // (4 * workers)))))
             pool.close()
             pool.join()
-    print(flush=True)
     return results

@@ -142,7 +142,7 @@ def test_bigearthnet_splits_exclusions_and_missing_partners(sample_data, tmp_pat
     with pytest.raises(DataError, match='nobody'):
         BigEarthNetDataset(split='train.csv', **make)
     shutil.rmtree(next((root / 'BigEarthNet-S1-v1.0').iterdir()))
-    (root / 'decur_index_v1.json').unlink()
+    (root / 'decur_index_v1.safetensors').unlink()
     with pytest.raises(DataError, match='no S1 patch'):
         BigEarthNetDataset(**make)
     assert len(BigEarthNetDataset(missing='skip', **make)) == 5
@@ -168,7 +168,7 @@ def test_bigearthnet_v2_layout(sample_data, tmp_path):
     assert np.array_equal(sample['images']['optical'][..., 3], band(next(root.glob(f'BigEarthNet-S2/*/{s2}/{s2}_B04.tif'))))
     assert np.array_equal(sample['images']['sar'][..., 0], band(next(root.glob(f'BigEarthNet-S1/*/{s1}/{s1}_VV.tif'))))
     (root / 'metadata.parquet').unlink()
-    (root / 'decur_index_v2.json').unlink()
+    (root / 'decur_index_v2.safetensors').unlink()
     with pytest.raises(DataError, match='metadata.parquet'):
         BigEarthNetDataset(bigearthnet_entries(), str(root), split='test', pipeline=LOAD)
 

@@ -1,14 +1,18 @@
 """The compact store: the arrays of the files, whole after a kill, damage found, pickles refused."""
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import time
 
 import numpy as np
 import pytest
-from helpers import run_tool
+from helpers import ROOT, run_tool
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.prepare import ssl4eo as prepare_ssl4eo
 from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
 from decur.datasets.store import StoreWriter, decode, encode, read_manifest, read_record, record_keys, verify_store
@@ -45,7 +49,7 @@ def same(a, b):
 
 
 def records(store):
-    return {key: read_record(str(store), key) for key in record_keys(read_manifest(store))}
+    return {key: read_record(str(store), key) for key in record_keys(store)}
 
 
 def test_store_gives_the_arrays_of_the_files(raw, tmp_path):
@@ -81,33 +85,97 @@ def test_archives_give_the_same_store(raw, tmp_path, split):
             prepare(tmp_path / 'tars', tmp_path / 'c')
     else:
         path = tmp_path / 'tars' / 's1.tar.gz'
-        path.write_bytes(path.read_bytes()[:200_000])
-        with pytest.raises(DataError, match='cut short'):
-            prepare(tmp_path / 'tars', tmp_path / 'c')
+        whole = path.read_bytes()
+        path.write_bytes(whole[:len(whole) // 2])
+        with pytest.raises(DataError, match=r'cut short after \d{7}/s1/S1\w+ \(V[VH]\)'):
+            prepare(tmp_path / 'tars', tmp_path / 'c', workers=2)
+        path.write_bytes(whole)
+        prepare(tmp_path / 'tars', tmp_path / 'c')
+        assert read_manifest(tmp_path / 'a') == read_manifest(tmp_path / 'c') and not verify_store(tmp_path / 'c')
 
 
-def test_an_interrupted_run_goes_on_and_ends_the_same(raw, tmp_path, monkeypatch):
-    prepare(raw, tmp_path / 'a')
-    encode_folder, calls = prepare_ssl4eo._encode_folder, []
+def command(*args):
+    """A running ``tools/prepare_dataset.py``."""
+    return subprocess.Popen([sys.executable, 'tools/prepare_dataset.py', *map(str, args)], cwd=ROOT, stdout=subprocess.PIPE,
+                            stderr=subprocess.STDOUT, text=True, start_new_session=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
 
-    def stop_after_five(job):
-        if len(calls) == 5:
-            raise KeyboardInterrupt
-        calls.append(job)
-        return encode_folder(job)
 
-    monkeypatch.setattr(prepare_ssl4eo, '_encode_folder', stop_after_five)
-    monkeypatch.setattr(prepare_ssl4eo, 'StoreWriter', lambda out: StoreWriter(out, batch=2))
-    with pytest.raises(KeyboardInterrupt):
-        prepare(raw, tmp_path / 'b')
-    with pytest.raises(DataError, match='manifest'):
-        read_manifest(tmp_path / 'b')
-    calls.clear()
-    monkeypatch.setattr(prepare_ssl4eo, '_encode_folder', lambda job: calls.append(job) or encode_folder(job))
-    prepare(raw, tmp_path / 'b')
-    assert len(calls) == 12 - 4  # two batches of two were committed
-    assert read_manifest(tmp_path / 'a') == read_manifest(tmp_path / 'b')
-    assert not verify_store(tmp_path / 'b')
+@pytest.mark.slow
+@pytest.mark.parametrize('archive', [False, True])
+def test_a_killed_run_goes_on_and_ends_the_same(sample_data, tmp_path, archive):
+    """SIGKILL of the real command half way, then the same command: the content of an uninterrupted run."""
+    raw = tmp_path / 'raw'
+    for product in ('s1', 's2c'):
+        for number in range(60):
+            shutil.copytree(sample_data / 'ssl4eo_s12_v1' / product / '0000200', raw / product / f'{number:07d}')
+    if archive:
+        (tmp_path / 'tars').mkdir()
+        for product in ('s1', 's2c'):
+            with tarfile.open(tmp_path / 'tars' / f'{product}.tar', 'w') as file:
+                file.add(raw / product, product)
+    source = tmp_path / 'tars' if archive else raw
+    prepare(source, tmp_path / 'whole')
+    run = command('ssl4eo', source, tmp_path / 'store', '--workers', 2)
+    data = tmp_path / 'store' / 'data.mdb'
+    deadline = time.monotonic() + 300
+    while run.poll() is None and time.monotonic() < deadline:
+        if data.is_file() and data.stat().st_size > 60e6:
+            os.killpg(run.pid, signal.SIGKILL)
+            break
+        time.sleep(.005)
+    assert run.wait() == -signal.SIGKILL, run.stdout.read()
+    with pytest.raises(DataError, match='no manifest.json: its preparation was not finished'):
+        read_manifest(tmp_path / 'store')
+    with pytest.raises(DataError, match='not finished'):
+        SSL4EODataset(ENTRIES, str(tmp_path / 'store'), pipeline=[])
+    begun = StoreWriter(tmp_path / 'store', 'ssl4eo-s12-v1.0')
+    kept = set(begun.keys())
+    begun.close()
+    assert 0 < len(kept) < 240
+    figures = json.loads(run_tool('tools/prepare_dataset.py', 'ssl4eo', source, tmp_path / 'store', '--workers', 2).stdout.splitlines()[-1])
+    assert figures['done'] == 240
+    assert read_manifest(tmp_path / 'store') == read_manifest(tmp_path / 'whole')
+    raws = []
+    for name in ('whole', 'store'):
+        writer = StoreWriter(tmp_path / name, 'ssl4eo-s12-v1.0')
+        raws.append({key: writer.get(key) for key in writer.keys()})
+        writer.close()
+    assert raws[0] == raws[1] and not (tmp_path / 'store' / 'unfinished.json').exists()
+
+
+def test_what_is_done_is_not_done_again(raw, tmp_path):
+    prepare(raw, tmp_path / 'store')
+    for path in raw.rglob('*.tif'):
+        path.write_bytes(b'')  # unreadable now
+    assert prepare(raw, tmp_path / 'store')['skipped'] == {}
+    assert not verify_store(tmp_path / 'store')
+
+
+def test_a_full_disk_is_reported_and_the_store_stays_whole(raw, tmp_path):
+    """The limit on file sizes stands for the end of the disk: LMDB's writes fail."""
+    script = ('import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (6 << 20, 6 << 20)); '
+              "sys.argv[0] = 'tools/prepare_dataset.py'; runpy.run_path(sys.argv[0], run_name='__main__')")
+    done = subprocess.run([sys.executable, '-c', script, 'ssl4eo', str(raw), str(tmp_path / 'store'), '--workers', '1'], cwd=ROOT,
+                          capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
+    assert done.returncode == 1 and 'error: ' in done.stderr and 'disk full' in done.stderr and 'Traceback' not in done.stderr, done.stderr
+    prepare(raw, tmp_path / 'store')
+    assert not verify_store(tmp_path / 'store') and len(record_keys(tmp_path / 'store')) == 12
+    prepare(raw, tmp_path / 'whole')
+    assert read_manifest(tmp_path / 'store') == read_manifest(tmp_path / 'whole')
+
+
+def test_a_full_disk_at_the_end(raw, tmp_path, monkeypatch):
+    """The records fit, the manifest does not: nothing half-written stays, and the old manifest, if any, is untouched."""
+    def full(path, data):
+        raise OSError(28, 'No space left on device')
+
+    monkeypatch.setattr('decur.datasets.store.write_bytes', full)
+    with pytest.raises(DataError, match='No space left.*run the same command again'):
+        prepare(raw, tmp_path / 'store')
+    monkeypatch.undo()
+    assert {path.name for path in (tmp_path / 'store').iterdir()} == {'data.mdb', 'lock.mdb', 'unfinished.json'}
+    prepare(raw, tmp_path / 'store')
+    assert not verify_store(tmp_path / 'store')
 
 
 def test_broken_files_are_reported_and_left_out(raw, tmp_path):
@@ -125,8 +193,8 @@ def test_broken_files_are_reported_and_left_out(raw, tmp_path):
 
 def test_damage_is_found_and_repaired(raw, tmp_path):
     prepare(raw, tmp_path / 'store')
-    key = record_keys(read_manifest(tmp_path / 'store'))[3]
-    writer = StoreWriter(tmp_path / 'store')
+    key = record_keys(tmp_path / 'store')[3]
+    writer = StoreWriter(tmp_path / 'store', 'ssl4eo-s12-v1.0')
     data = bytearray(writer.get(key))
     data[len(data) // 2] ^= 1
     writer.put(key, bytes(data))
@@ -147,7 +215,7 @@ def test_subset_is_drawn_without_replacement_and_dry_run_writes_nothing(raw, tmp
     assert figures['bytes'] == pytest.approx(sizes, rel=.01)  # some patches have an extra row
     prepare(raw, tmp_path / 'part', subset=2, seed=1)
     assert len(read_manifest(tmp_path / 'part')['scenes']['s1']) == 2
-    with pytest.raises(ConfigError, match='3 locations'):
+    with pytest.raises(ConfigError, match='3 samples'):
         prepare(raw, tmp_path / 'x', subset=5)
 
 

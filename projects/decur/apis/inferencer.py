@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.structures import PixelData  # noqa: F401  mmseg's samples need it registered
-from mmengine.utils import ProgressBar
 from mmseg.structures import SegDataSample
 
 from decur.datasets.depth import DepthReader, read_intrinsics
 from decur.datasets.readers import IMAGE_SUFFIXES, build_reader
 from decur.errors import ConfigError, DataError
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
+from decur.progress import Progress
 from decur.transforms.hha import check_intrinsics, depth_to_hha
 from decur.visualization import label_picture, modality_picture, save_label_map, sheet
 
@@ -145,7 +145,7 @@ class SegmentationInferencer:
         sheet([pictures], [*result['images'], 'prediction', 'overlay'], legend).save(out / 'pictures' / f'{stem}.png')
 
     def run(self, sources: Mapping, out, intrinsics=None) -> list:
-        """Segment files, or all of the files in folders, and write the results to ``out``, with a progress bar.
+        """Segment files, or all of the files in folders, and write the results to ``out``, with a display of progress.
 
         Args:
             sources (dict): A file or a folder by name (modalities, ``depth``, ``raw_depth``); in folders, files of the same stem belong
@@ -164,20 +164,19 @@ class SegmentationInferencer:
         cameras = read_intrinsics(intrinsics) if isinstance(intrinsics, str | Path) else intrinsics
         if cameras is not None and not isinstance(cameras, Mapping):
             cameras = check_intrinsics(cameras)
-        bar = ProgressBar(len(pairs))
-        for stem, sample in pairs.items():
-            camera = cameras
-            if isinstance(cameras, Mapping):
-                if stem not in cameras:
-                    raise DataError(f'{intrinsics} has no entry for {stem!r}.')
-                camera = cameras[stem]
-            try:
-                result = self(sample, camera)
-            except DataError as error:
-                raise DataError(f'{stem}: {error}') from error
-            self.save(result, stem, out)
-            bar.update()
-        print(flush=True)
+        with Progress(len(pairs)) as progress:
+            for stem, sample in pairs.items():
+                camera = cameras
+                if isinstance(cameras, Mapping):
+                    if stem not in cameras:
+                        raise DataError(f'{intrinsics} has no entry for {stem!r}.')
+                    camera = cameras[stem]
+                try:
+                    result = self(sample, camera)
+                except DataError as error:
+                    raise DataError(f'{stem}: {error}') from error
+                self.save(result, stem, out)
+                progress.update()
         return list(pairs)
 
 

@@ -10,6 +10,7 @@ from decur.registry import READERS
 
 from .readers import RasterioReader
 from .store import read_record
+from .zarr_archives import read_bands
 
 
 def stack_bands(bands: Sequence, size: Sequence) -> np.ndarray:
@@ -33,9 +34,10 @@ def stack_bands(bands: Sequence, size: Sequence) -> np.ndarray:
 
 @READERS.register_module()
 class BandReader:
-    """Read an image band by band, from single-band rasters or from the compact store; the arrays are the same.
+    """Read an image band by band, from single-band rasters, from the compact store or from a zarr archive.
 
-    A source is ``dict(folder=..., pattern='{band}.tif')`` or ``dict(store=folder, key=key)``.
+    A source is ``dict(folder=..., pattern='{band}.tif')`` ``dict(store=folder, key=key)``, which give the same
+    arrays, or ``dict(zarr=archive, sample=i, time=j)``.
 
     Args:
         bands (Sequence[str]): Names of the bands, in the order of the channels.
@@ -53,11 +55,14 @@ class BandReader:
         Raises:
             DataError: If a band is missing or cannot be read.
         """
-        if 'store' in source:
-            record = read_record(source['store'], source['key'])
+        if 'store' in source or 'zarr' in source:
+            if 'store' in source:
+                record, name = read_record(source['store'], source['key']), f'{source["store"]}: record {source["key"]!r}'
+            else:
+                record, name = read_bands(source['zarr'], source['sample'], source['time']), source['zarr']
             missing = [band for band in self.bands if band not in record]
             if missing:
-                raise DataError(f'{source["store"]}: record {source["key"]!r} has no band {missing}; it has {sorted(record)}.')
+                raise DataError(f'{name} has no band {missing}; it has {sorted(record)}.')
             return {band: record[band] for band in self.bands}
         folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')
         return {band: self._raster(folder / pattern.format(band=band))[..., 0] for band in self.bands}

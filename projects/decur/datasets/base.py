@@ -8,6 +8,8 @@ from mmengine.dataset import BaseDataset
 from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities
 
+from .table import LazySamples
+
 
 class MultimodalDataset(BaseDataset):
     """Samples with a source per named modality.
@@ -118,8 +120,8 @@ class MultimodalDataset(BaseDataset):
             return data
         if count > len(data):
             raise ConfigError(f'num_samples={count}, but {type(self).__name__} has only {len(data)} samples under {self.data_root!r}.')
-        chosen = np.random.default_rng(self.subset_seed).choice(len(data), count, replace=False)
-        return [data[i] for i in sorted(chosen)]
+        chosen = np.sort(np.random.default_rng(self.subset_seed).choice(len(data), count, replace=False))
+        return data.take(chosen) if isinstance(data, LazySamples) else [data[i] for i in chosen]
 
     def get_data_info(self, idx: int) -> dict:
         """The record of one sample, with what label transforms read."""

@@ -12,6 +12,8 @@ from mmengine.registry import DATASETS
 from decur.errors import ConfigError, DataError
 
 from .base import MultimodalDataset
+from .store import is_store, read_index, read_manifest
+from .table import LazySamples, Table
 
 #: The 19 classes, in the order of their authors.
 CLASSES_19 = (
@@ -71,8 +73,8 @@ CLASSES_43 = tuple(TO_19)
 S1_BANDS = ('VV', 'VH')
 S2_BANDS = ('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B09', 'B11', 'B12')
 #: Where the two versions keep their patches.
-_ROOTS = dict(v1=('BigEarthNet-v1.0', 'BigEarthNet-S1-v1.0'), v2=('BigEarthNet-S2', 'BigEarthNet-S1'))
-_METADATA = '_labels_metadata.json'
+ROOTS = dict(v1=('BigEarthNet-v1.0', 'BigEarthNet-S1-v1.0'), v2=('BigEarthNet-S2', 'BigEarthNet-S1'))
+METADATA = '_labels_metadata.json'
 
 
 def to_classes(labels: Sequence, classes: Sequence, name: str = '') -> np.ndarray:
@@ -96,6 +98,92 @@ def to_classes(labels: Sequence, classes: Sequence, name: str = '') -> np.ndarra
     return vector
 
 
+def version_of(root: str | Path) -> str | None:
+    """``'v1'`` or ``'v2'``, by the folders; None if it is neither."""
+    return next((version for version, roots in ROOTS.items() if any((Path(root) / folder).is_dir() for folder in roots)), None)
+
+
+def patch_folder(root: str | Path, sensor: str, patch: str, version: str) -> str:
+    """The folder of a patch of ``'s1'`` or ``'s2'``."""
+    root = Path(root) / ROOTS[version][0 if sensor == 's2' else 1]
+    if version == 'v2':
+        # The folder above: a tile (S2) or a scene (S1), the patch's name without its place in it.
+        root /= patch.rsplit('_', 2 if sensor == 's2' else 3)[0]
+    return str(root / patch)
+
+
+def labels_of(text: bytes | str, name: str, sensor: str, patch: str) -> tuple:
+    """The S2 patch and the labels that a patch's metadata file of v1 names.
+
+    Raises:
+        DataError: If it is no such file.
+    """
+    try:
+        metadata = json.loads(text)
+        return (patch if sensor == 's2' else metadata['corresponding_s2_patch']), metadata['labels']
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(f'{name} cannot be read ({error!r}). Is the archive extracted whole?') from error
+
+
+def read_parquet(root: str | Path) -> list:
+    """Rows of v2's ``metadata.parquet``: ``dict(id, s2, s1, labels, split)``.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    path = Path(root) / 'metadata.parquet'
+    if not path.is_file():
+        raise DataError(f'{path} does not exist: v2 keeps labels and splits there. Download it with the data.')
+    try:
+        import pandas
+        table = pandas.read_parquet(path, columns=['patch_id', 'labels', 'split', 's1_name'])
+    except ImportError as error:
+        raise DataError("reading metadata.parquet needs pandas and pyarrow: pip install 'decur[data]'.") from error
+    except Exception as error:  # pyarrow's errors have no common base
+        raise DataError(f'{path} cannot be read ({error}). Download it again.') from error
+    return [dict(id=row.patch_id, s2=row.patch_id, s1=row.s1_name, labels=list(row.labels), split=row.split)
+            for row in table.itertuples(index=False)]
+
+
+#: Every label name of both versions; an index keeps a bit for each.
+LABELS = (*CLASSES_43, *(name for name in CLASSES_19 if name not in CLASSES_43))
+
+
+def index_of_patches(rows: Sequence, version: str) -> Table:
+    """The table of all patches: ``id``, ``s2``, ``s1`` (patch names, empty where there is none), ``split`` and ``labels`` (bits of LABELS).
+
+    Args:
+        rows (Sequence[dict]): ``id``, ``labels``, and where there are such ``s1``, ``s2`` and ``split``.
+        version (str): ``'v1'`` or ``'v2'``.
+
+    Raises:
+        DataError: If a label is unknown.
+    """
+    place = {name: np.uint64(1 << i) for i, name in enumerate(LABELS)}
+    bits = np.zeros(len(rows), np.uint64)
+    for i, row in enumerate(rows):
+        for label in row['labels']:
+            if label not in place:
+                raise DataError(f'{row["id"]}: unknown label {label!r}.')
+            bits[i] |= place[label]
+    columns = {name: [row.get(name) or '' for row in rows] for name in ('id', 's2', 's1', 'split')}
+    return Table(dict(columns, labels=bits), dict(version=version, labels=LABELS))
+
+
+def class_matrix(bits: np.ndarray, names: Sequence, classes: Sequence) -> np.ndarray:
+    """``labels`` of an index to 0/1 over the 43 or the 19 classes, ``(N, len(classes))`` uint8; :func:`to_classes` for many patches.
+
+    Raises:
+        DataError: If a patch has a label that is neither among the classes nor becomes one of them.
+    """
+    matrix = np.zeros((len(bits), len(classes)), np.uint8)
+    for i, name in enumerate(names):
+        has = (bits >> np.uint64(i) & np.uint64(1)).astype(np.uint8)
+        if has.any():
+            matrix |= has[:, None] & to_classes([name], classes, name).astype(np.uint8)
+    return matrix
+
+
 @DATASETS.register_module()
 class BigEarthNetDataset(MultimodalDataset):
     """A sample is a patch of 1.2 km with its labels; v1 and v2 are told by their folders.
@@ -103,13 +191,14 @@ class BigEarthNetDataset(MultimodalDataset):
     A modality's entry names its sensor, ``files=dict(sensor='s1')`` (VV, VH) or ``'s2'`` (12 bands of L2A), and reads with
     ``reader=dict(type='BandReader', bands=..., size=120)``. Patches of v1 without any of the chosen classes are left out and counted.
 
-    The first start lists the patches and reads their metadata, then writes ``decur_index_<version>.json`` next to them (or to
-    ``index_file``); later starts read only that.
+    The first start lists the patches and reads their metadata, then writes ``decur_index_<version>.safetensors`` next to them (or to
+    ``index_file``); later starts read only that. A store has its index. Samples are made of its rows when they are asked for.
 
     Args:
         modalities (dict[str, dict]): Entries.
         data_root (str): The folder that holds ``BigEarthNet-v1.0`` and ``BigEarthNet-S1-v1.0``, or ``BigEarthNet-S2``,
-            ``BigEarthNet-S1`` and ``metadata.parquet``.
+            ``BigEarthNet-S1`` and ``metadata.parquet``, or the store that ``tools/prepare_dataset.py bigearthnet`` made of either; all give
+            the same arrays.
         split (str, optional): v2: ``'train'``, ``'validation'`` or ``'test'``. v1: a CSV or text file of S2 patch names (first column;
             official and SeCo/DeCUR splits both come as such files), relative to ``data_root``. Defaults to all patches.
         exclude (Sequence[str]): CSV or text files of patches to leave out (snow; cloud and shadow). v2's metadata hold only clear patches.
@@ -147,15 +236,20 @@ class BigEarthNetDataset(MultimodalDataset):
 
     @property
     def version(self) -> str:
-        """``'v1'`` or ``'v2'``, by the folders.
+        """``'v1'`` or ``'v2'``, by the store's manifest or the folders.
 
         Raises:
             DataError: If ``data_root`` is neither.
         """
-        for version, roots in _ROOTS.items():
-            if any((Path(self.data_root) / root).is_dir() for root in roots):
-                return version
-        raise DataError(f'{self.data_root!r} holds neither {_ROOTS["v1"]} nor {_ROOTS["v2"]}. Set data_root to the folder above them.')
+        if is_store(self.data_root):
+            dataset = str(read_manifest(self.data_root).get('dataset'))
+            if not dataset.startswith('bigearthnet-'):
+                raise DataError(f'{self.data_root} is a store of {dataset!r}, not of BigEarthNet.')
+            return dataset.split('-')[1]
+        version = version_of(self.data_root)
+        if version:
+            return version
+        raise DataError(f'{self.data_root!r} holds neither {ROOTS["v1"]} nor {ROOTS["v2"]}. Set data_root to the folder above them.')
 
     def load_data_list(self) -> list:
         """Patches of the split, from the index."""
@@ -166,37 +260,45 @@ class BigEarthNetDataset(MultimodalDataset):
             raise ConfigError(f"modality {list(wrong)}: files=dict(sensor=...) must be 's1' or 's2', got {list(wrong.values())}.")
         if version == 'v2' and len(self.label_names) == 43:
             raise ConfigError('BigEarthNet v2 has 19 classes: set num_classes=19.')
-        index = {record['id']: record for record in self._index(version)}
-        names = self._chosen(version, index)
-        samples = []
-        for name in names:
-            record = index[name]
-            sources = {m: self._source(record.get(sensor), sensor, version) for m, sensor in sensors.items()}
-            absent = [sensors[m] for m, source in sources.items() if source is None]
-            if absent and self.missing == 'error':
-                raise DataError(f'patch {name!r} has no {absent[0].upper()} patch under {self.data_root!r}. Complete the data, or set '
-                                'missing="skip".')
-            if absent and (self.missing == 'skip' or len(absent) == len(sources)):
-                self.skipped[name] = f'no {absent[0]}'
-                continue
-            label = to_classes(record['labels'], self.label_names, name)
-            if not label.any():
-                self.skipped[name] = 'none of the classes'
-                continue
-            samples.append(dict(sample_id=name, sources=sources, gt_label=label.tolist()))
+        index = self._index(version)
+        rows = self._chosen(version, index)
+        count = len(rows)
+        present = {sensor: index[sensor][rows] != b'' for sensor in set(sensors.values())}
+        some, every = np.any(list(present.values()), axis=0), np.all(list(present.values()), axis=0)
+        if self.missing == 'error' and not every.all():
+            row = rows[~every][0]
+            sensor = next(sensor for sensor in sorted(present) if not index[sensor][row])
+            raise DataError(f'patch {index["id"][row].decode()!r} has no {sensor.upper()} patch under {self.data_root!r}. Complete the '
+                            'data, or set missing="skip".')
+        keep = some if self.missing == 'keep' else every
+        for sensor, has in present.items():
+            self.skipped.update({index['id'][row].decode(): f'no {sensor}' for row in rows[~keep & ~has]})
+        rows = rows[keep]
+        labels = class_matrix(index['labels'][rows], index.attributes['labels'], self.label_names)
+        empty = ~labels.any(axis=1)
+        self.skipped.update(dict.fromkeys((name.decode() for name in index['id'][rows[empty]].tolist()), 'none of the classes'))
+        rows, labels = rows[~empty], labels[~empty]
         if self.skipped:
             reasons = {reason: sum(r == reason for r in self.skipped.values()) for reason in set(self.skipped.values())}
-            print_log(f'BigEarthNetDataset: left out {len(self.skipped)} of {len(names)} patches: {reasons}', logger='current')
-        return samples
+            print_log(f'BigEarthNetDataset: left out {len(self.skipped)} of {count} patches: {reasons}', logger='current')
+        self._columns = dict({name: index[name][rows] for name in ('id', 's1', 's2')}, labels=labels)
+        self._layout = sensors, version, is_store(self.data_root)
+        self.serialize_data = False  # the arrays are shared by the workers as they are
+        return LazySamples(self._sample, np.arange(len(rows)))
 
-    def _source(self, patch: str | None, sensor: str, version: str) -> dict | None:
-        if patch is None:
-            return None
-        root = Path(self.data_root) / _ROOTS[version][0 if sensor == 's2' else 1]
-        if version == 'v2':
-            # The folder above: a tile (S2) or a scene (S1), the patch's name without its place in it.
-            root /= patch.rsplit('_', 2 if sensor == 's2' else 3)[0]
-        return dict(folder=str(root / patch), pattern=f'{patch}_{{band}}.tif')
+    def _sample(self, row: int) -> dict:
+        sensors, version, stored = self._layout
+        sources: dict = {}
+        for name, sensor in sensors.items():
+            patch = self._columns[sensor][row].decode()
+            if not patch:
+                sources[name] = None
+            elif stored:
+                sources[name] = dict(store=str(self.data_root), key=f'{sensor}/{patch}')
+            else:
+                sources[name] = dict(folder=patch_folder(self.data_root, sensor, patch, version), pattern=f'{patch}_{{band}}.tif')
+        return dict(sample_id=self._columns['id'][row].decode(), sources=sources,
+                    gt_label=self._columns['labels'][row].astype(float).tolist())
 
     def _names(self, file: str) -> list:
         path = Path(self.data_root) / file
@@ -205,74 +307,61 @@ class BigEarthNetDataset(MultimodalDataset):
         with open(path, newline='', encoding='utf-8') as lines:
             return [row[0].strip() for row in csv.reader(lines) if row and row[0].strip() and not row[0].startswith('#')]
 
-    def _chosen(self, version: str, index: Mapping) -> list:
-        names = list(index)
+    def _chosen(self, version: str, index: Table) -> np.ndarray:
+        """Rows of the index, in the order of the split's list where there is one."""
+        rows = np.arange(len(index))
         if self.split is not None and version == 'v2' and self.split in ('train', 'validation', 'test'):
-            names = [name for name in names if index[name]['split'] == self.split]
+            rows = rows[index['split'] == self.split.encode()]
         elif self.split is not None:
             names = self._names(self.split)
-            unknown = [name for name in names if name not in index]
+            place = {name: i for i, name in enumerate(index['id'].tolist())}
+            found = [place.get(name.encode(), -1) for name in names]
+            unknown = [name for name, i in zip(names, found) if i < 0]
             if unknown:
+                again = 'prepare the store again' if is_store(self.data_root) else f'delete {self._index_path(version)}'
                 raise DataError(f'split {self.split!r} names {len(unknown)} patches that are not under {self.data_root!r}, the first '
-                                f'{unknown[0]!r}. If patches were added, delete {self._index_path(version)}.')
-        left_out = {name for file in self.exclude for name in self._names(file)}
-        return [name for name in names if name not in left_out]
+                                f'{unknown[0]!r}. If patches were added, {again}.')
+            rows = np.array(found, np.int64)
+        left_out = [name.encode() for file in self.exclude for name in self._names(file)]
+        return rows[~np.isin(index['id'][rows], left_out)] if left_out else rows
 
     def _index_path(self, version: str) -> Path:
-        return Path(self.index_file) if self.index_file else Path(self.data_root) / f'decur_index_{version}.json'
+        return Path(self.index_file) if self.index_file else Path(self.data_root) / f'decur_index_{version}.safetensors'
 
-    def _index(self, version: str) -> list:
+    def _index(self, version: str) -> Table:
+        if is_store(self.data_root):
+            return read_index(self.data_root)
         path = self._index_path(version)
         if path.is_file():
             try:
-                index = json.loads(path.read_text(encoding='utf-8'))
-                if index.get('format') == 1:
-                    return index['patches']
-            except ValueError:
+                index = Table.load(path)
+                if index.attributes.get('version') == version:
+                    return index
+            except DataError:
                 pass  # cut short: made again
-            print_log(f'{path} is damaged or old and is made again', logger='current')
-        patches = self._list_v1() if version == 'v1' else self._list_v2()
-        temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+            print_log(f'{path} is damaged or of another data set and is made again', logger='current')
+        index = index_of_patches(self._list_v1() if version == 'v1' else read_parquet(self.data_root), version)
         try:
-            temporary.write_text(json.dumps(dict(format=1, patches=patches)), encoding='utf-8')
-            os.replace(temporary, path)
+            index.save(path)
         except OSError as error:
             print_log(f'the index cannot be kept at {path} ({error}): every start will list all patches. Set index_file.', logger='current')
-        return patches
+        return index
 
     def _list_v1(self) -> list:
         """Patches by S2 name; S1 names theirs in ``corresponding_s2_patch``."""
         root = Path(self.data_root)
-        patches = {}
-        for sensor, folder in zip(('s2', 's1'), _ROOTS['v1']):
+        patches: dict = {}
+        for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
             if not (root / folder).is_dir():
                 continue
             with os.scandir(root / folder) as entries:
                 names = sorted(entry.name for entry in entries if entry.is_dir())
             for name in names:
-                path = root / folder / name / f'{name}{_METADATA}'
+                path = root / folder / name / f'{name}{METADATA}'
                 try:
-                    metadata = json.loads(path.read_text(encoding='utf-8'))
-                    key = name if sensor == 's2' else metadata['corresponding_s2_patch']
-                    labels = metadata['labels']
-                except (OSError, ValueError, KeyError) as error:
-                    raise DataError(f'{path} cannot be read ({error!r}). Is the archive extracted whole?') from error
+                    text = path.read_bytes()
+                except OSError as error:
+                    raise DataError(f'{path} cannot be read ({error}). Is the archive extracted whole?') from error
+                key, labels = labels_of(text, str(path), sensor, name)
                 patches.setdefault(key, dict(id=key, labels=labels))[sensor] = name
         return list(patches.values())
-
-    def _list_v2(self) -> list:
-        """Patches of ``metadata.parquet``."""
-        path = Path(self.data_root) / 'metadata.parquet'
-        if not path.is_file():
-            raise DataError(f'{path} does not exist: v2 keeps labels and splits there. Download it with the data.')
-        try:
-            import pandas
-            table = pandas.read_parquet(path, columns=['patch_id', 'labels', 'split', 's1_name'])
-        except ImportError as error:
-            raise DataError("reading metadata.parquet needs pandas and pyarrow: pip install 'decur[data]'.") from error
-        except Exception as error:  # pyarrow's errors have no common base
-            raise DataError(f'{path} cannot be read ({error}). Download it again.') from error
-        return [
-            dict(id=row.patch_id, s2=row.patch_id, s1=row.s1_name, labels=list(row.labels), split=row.split)
-            for row in table.itertuples(index=False)
-        ]

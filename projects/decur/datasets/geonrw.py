@@ -7,6 +7,7 @@ from mmengine.registry import DATASETS
 from decur.errors import ConfigError, DataError
 
 from .base import MultimodalDataset
+from .store import is_store, read_manifest
 
 CLASSES = ('forest', 'water', 'agricultural', 'residential,commercial,industrial', 'grassland,swamp,shrubbery', 'railway,trainstation',
            'highway,squares', 'airport,shipyard', 'roads', 'buildings')
@@ -16,17 +17,18 @@ PALETTE = [[0, 100, 0], [0, 0, 200], [220, 220, 80], [200, 0, 0], [120, 200, 80]
 TEST_CITIES = ('duesseldorf', 'herne', 'neuss')
 #: Tile side, and tiles along each side of a released image of 1000 pixels (the published tiling).
 TILE, TILES = 250, 4
-_ENDINGS = dict(rgb=('_rgb.jp2', '_rgb.png'), dem=('_dem.tif', ), seg=('_seg.tif', ))
-_FOLDERS = dict(rgb='img_dir', dem='dem_dir', seg='ann_dir')
+ENDINGS = dict(rgb=('_rgb.jp2', '_rgb.png'), dem=('_dem.tif', ), seg=('_seg.tif', ))
+FOLDERS = dict(rgb='img_dir', dem='dem_dir', seg='ann_dir')
 
 
 @DATASETS.register_module()
 class GeoNRWDataset(MultimodalDataset):
     """A sample is a tile with RGB and elevation, and its land-cover classes (1 to 10 in the files, 0 background).
 
-    Two layouts, told by their folders: as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}``, each image read as 4 x 4 windows of 250
-    pixels (or whole with ``tile=None``); or tiled, ``{img_dir,dem_dir,ann_dir}/{train,test}/{e}_{n}_{k}_{rgb.png,dem.tif,seg.tif}`` with k
-    from 1 to 16 row by row. The windows are those tiles, pixel for pixel.
+    Three layouts, told by their folders: as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}``, each image read as 4 x 4 windows of 250
+    pixels (or whole with ``tile=None``); the compact store that ``tools/prepare_dataset.py geonrw`` makes of it, with the same samples; or
+    tiled, ``{img_dir,dem_dir,ann_dir}/{train,test}/{e}_{n}_{k}_{rgb.png,dem.tif,seg.tif}`` with k from 1 to 16 row by row. The windows are
+    those tiles, pixel for pixel.
 
     A modality's entry names its raster, ``files=dict(raster='rgb')`` or ``'dem'``. Background counts as a class of its own with
     ``background=True``; otherwise it is ignored.
@@ -73,16 +75,19 @@ class GeoNRWDataset(MultimodalDataset):
             rasters[name] = (entry.get('files') or {}).get('raster')
             if rasters[name] not in ('rgb', 'dem'):
                 raise ConfigError(f"modality {name!r}: files=dict(raster=...) must be 'rgb' or 'dem', got {rasters[name]!r}.")
-        tiled = (root / _FOLDERS['rgb']).is_dir() or (root / _FOLDERS['dem']).is_dir()
-        found = self._tiled(root) if tiled else self._released(root)
+        stored = is_store(root)
+        tiled = not stored and ((root / FOLDERS['rgb']).is_dir() or (root / FOLDERS['dem']).is_dir())
+        found = self._stored(root) if stored else self._tiled(root) if tiled else self._released(root)
         wanted = {*rasters.values(), *(['seg'] if self.label else [])}
         samples = []
         for stem, files in found.items():
             for raster in sorted(wanted - set(files)):
-                raise DataError(f'tile {stem!r} under {root} has no {raster} raster ({" or ".join(_ENDINGS[raster])}).')
+                raise DataError(f'tile {stem!r} under {root} has no {raster} raster ({" or ".join(ENDINGS[raster])}).')
             for suffix, window in self._windows() if not tiled and self.tile else [('', None)]:
-                def source(raster, window=window, files=files):
-                    return files[raster] if window is None else dict(path=files[raster], window=window)
+                def source(raster, window=window, files=files, stored=stored):
+                    if window is None:
+                        return files[raster]
+                    return dict(files[raster], window=window) if stored else dict(path=files[raster], window=window)
 
                 sample = dict(sample_id=f'{stem}{suffix}', sources={name: source(raster) for name, raster in rasters.items()})
                 if self.label:
@@ -100,17 +105,28 @@ class GeoNRWDataset(MultimodalDataset):
     @staticmethod
     def _collect(folder: Path, found: dict, prefix: str = '') -> None:
         for path in sorted(folder.iterdir()):
-            for raster, endings in _ENDINGS.items():
+            for raster, endings in ENDINGS.items():
                 for ending in endings:
                     if path.name.endswith(ending):
                         found.setdefault(f'{prefix}{path.name[:-len(ending)]}', {})[raster] = str(path)
 
     def _tiled(self, root: Path) -> dict:
         found: dict = {}
-        for folder in _FOLDERS.values():
+        for folder in FOLDERS.values():
             if (root / folder / self.split).is_dir():
                 self._collect(root / folder / self.split, found)
         return dict(sorted(found.items()))
+
+    def _stored(self, root: Path) -> dict:
+        manifest = read_manifest(root)
+        if manifest.get('dataset') != 'geonrw':
+            raise DataError(f'{root} is a store of {manifest.get("dataset")!r}, not of GeoNRW.')
+        found: dict = {}
+        for key, size in sorted(manifest['rasters'].items()):
+            city, stem, raster = key.split('/')
+            if (city in TEST_CITIES) == (self.split == 'test'):
+                found.setdefault(f'{city}/{stem}', {})[raster] = dict(store=str(root), key=key, size=tuple(size))
+        return found
 
     def _released(self, root: Path) -> dict:
         found: dict = {}

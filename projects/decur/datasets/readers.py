@@ -13,6 +13,8 @@ from decur.registry import READERS
 
 #: Suffixes that Pillow reads; everything else that is not .npy goes to rasterio.
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+#: What wider types are read as.
+NARROWED = {'float64': 'float32', 'int64': 'int32', 'uint32': 'int32', 'uint64': 'int32'}
 
 
 def split_source(source) -> tuple:
@@ -94,7 +96,7 @@ class RasterioReader:
             raise DataError(f'{path} cannot be read ({error}). Is it complete? Download or write it again.') from error
         if self.nodata is not None and nodata is not None:
             array = np.where(np.isnan(array) if np.isnan(nodata) else array == nodata, np.asarray(self.nodata, array.dtype), array)
-        dtype = self.dtype or {'float64': 'float32', 'int64': 'int32', 'uint32': 'int32', 'uint64': 'int32'}.get(array.dtype.name)
+        dtype = self.dtype or NARROWED.get(array.dtype.name)
         return np.ascontiguousarray(array.transpose(1, 2, 0)).astype(dtype or array.dtype, copy=False)
 
 
@@ -168,13 +170,15 @@ class NpyReader:
 
 @READERS.register_module()
 class AutoReader:
-    """Choose the reader by the file's suffix: Pillow for images, NumPy for ``.npy``, rasterio for the rest."""
+    """Choose the reader by the source: the compact store, or by the file's suffix Pillow, NumPy for ``.npy``, rasterio for the rest."""
 
     def __init__(self):
         self._pillow, self._npy, self._rasterio = PillowReader(), NpyReader(), RasterioReader()
 
     def __call__(self, source) -> np.ndarray:
         """Read a source as ``(H, W, C)``."""
+        if isinstance(source, Mapping) and 'store' in source:
+            return READERS.get('StoreReader')()(source)
         suffix = split_source(source)[0].suffix.lower()
         if suffix in IMAGE_SUFFIXES:
             return self._pillow(source)

@@ -1,20 +1,30 @@
-"""The compact store: LMDB, one record per location, modality and season, bands at native resolution, and a JSON manifest.
+"""The compact store: LMDB, one record for what is read together, values at native resolution, and a JSON manifest.
 
-``FOLDER/data.mdb`` holds safetensors records (``{band: (h, w)}``) under keys ``{location}/{product}/{scene}``; ``FOLDER/manifest.json``
-says what they are: format and version, data set, scenes of every location with their time stamps. Nothing is ever unpickled. Reading
-opens the environment once per process, when the first record is read.
+``FOLDER/data.mdb`` holds safetensors records (``{name: array}``), ``FOLDER/manifest.json`` says what they are: format and version, data
+set, and the records' keys, either listed or by the columns of ``FOLDER/index.safetensors`` (:class:`~decur.datasets.table.Table`), which
+is there where there are too many samples to parse. Each data set's module under ``decur.datasets.prepare`` describes its keys. A store
+that is being written has ``unfinished.json``. Nothing is ever unpickled. Reading opens the environment once per process, when the first
+record is read.
 """
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from decur.errors import DataError
+from decur.registry import READERS
+from decur.writing import write_bytes, write_json
+
+from .table import Table
 
 FORMAT, VERSION = 'decur-store', 1
 MANIFEST = 'manifest.json'
+INDEX = 'index.safetensors'
+UNFINISHED = 'unfinished.json'
+#: Side of the blocks that large rasters are cut into, pixels: the tile of GeoNRW.
+BLOCK = 250
 _open: dict = {}
 
 
@@ -34,10 +44,12 @@ def read_manifest(folder: str | Path) -> dict:
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
+        if (Path(folder) / UNFINISHED).is_file():
+            raise DataError(f'{folder} has no {MANIFEST}: its preparation was not finished. Run the same command again; it goes on.')
         if (Path(folder) / 'data.mdb').is_file() or Path(folder).suffix == '.lmdb':
             raise DataError(f'{folder} is an LMDB without {MANIFEST}, as the published code writes them. Its records are pickles, which '
-                            'run code when they are read, so they are refused: make a store from the original files with '
-                            'tools/prepare_dataset.py.')
+                            'run code when they are read, so they are refused: convert the data by making a store from the original '
+                            'files, tools/prepare_dataset.py {ssl4eo,bigearthnet,geonrw} SRC OUT.')
         raise DataError(f'{folder} is no store: it has no {MANIFEST}. Make one with tools/prepare_dataset.py.')
     try:
         manifest = json.loads(path.read_text(encoding='utf-8'))
@@ -45,13 +57,13 @@ def read_manifest(folder: str | Path) -> dict:
         raise DataError(f'{path} is damaged ({error}). Prepare the store again.') from error
     if manifest.get('format') != FORMAT or manifest.get('version') != VERSION:
         raise DataError(f'{path}: format {manifest.get("format")!r} version {manifest.get("version")!r}, this version reads {FORMAT!r} '
-                        f'{VERSION}. Prepare the store again.')
+                        f'{VERSION}. Prepare the store again, in a new folder.')
     return manifest
 
 
 def is_store(folder: str | Path) -> bool:
-    """Whether a folder is a store (of any version, or one of the published code, which reading then explains)."""
-    return (Path(folder) / MANIFEST).is_file() or (Path(folder) / 'data.mdb').is_file()
+    """Whether a folder is a store (of any version, unfinished, or one of the published code, which reading then explains)."""
+    return any((Path(folder) / name).is_file() for name in (MANIFEST, UNFINISHED, 'data.mdb'))
 
 
 def _close_reader(folder: str | Path) -> None:
@@ -62,7 +74,7 @@ def _close_reader(folder: str | Path) -> None:
 
 
 def read_record(folder: str, key: str) -> dict:
-    """One record, ``{band: (h, w) array}``, checked.
+    """One record, ``{name: array}``.
 
     Raises:
         DataError: If there is no such record, or it is damaged.
@@ -84,7 +96,7 @@ def read_record(folder: str, key: str) -> dict:
 
 
 def encode(bands: Mapping) -> bytes:
-    """``{band: (h, w) array}`` to a record: safetensors with a checksum after it."""
+    """``{name: array}`` to a record: safetensors with a checksum after it."""
     import zlib
 
     from safetensors.numpy import save
@@ -115,18 +127,47 @@ class StoreWriter:
 
     Args:
         folder (str | Path): Made if need be.
+        dataset (str): The id of the data set.
         batch (int): Records per transaction; a killed run loses at most the last ones. Defaults to 64.
+
+    Raises:
+        DataError: If the folder holds a store of another data set or version, or another LMDB, or cannot be written.
     """
 
-    def __init__(self, folder: str | Path, batch: int = 64):
+    def __init__(self, folder: str | Path, dataset: str, batch: int = 64):
         self._error = _lmdb().Error
         self._full = _lmdb().MapFullError
         self.folder, self.batch = Path(folder), batch
         _close_reader(folder)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        self.dataset = dataset
+        self._claim()
         used = (self.folder / 'data.mdb').stat().st_size if (self.folder / 'data.mdb').exists() else 0
-        self.environment = _lmdb().open(str(self.folder), map_size=used + (64 << 20), readahead=False)
+        try:
+            self.environment = _lmdb().open(str(self.folder), map_size=used + (64 << 20), readahead=False)
+        except self._error as error:
+            raise DataError(f'{self.folder} cannot be opened for writing ({error}). Is the disk full, or the file damaged?') from error
         self._pending: dict = {}
+
+    def _claim(self) -> None:
+        """Say whose the folder is before anything is written there."""
+        marker = self.folder / UNFINISHED
+        try:
+            if marker.is_file():
+                found = json.loads(marker.read_text(encoding='utf-8'))
+            elif is_store(self.folder):
+                found = read_manifest(self.folder)
+            else:
+                found = dict(format=FORMAT, version=VERSION, dataset=self.dataset)
+            if (found.get('format'), found.get('version')) != (FORMAT, VERSION):
+                raise DataError(f'{self.folder} was begun in format {found.get("format")!r} {found.get("version")!r}, this version writes '
+                                f'{FORMAT!r} {VERSION}. Choose a new folder.')
+            if found.get('dataset') != self.dataset:
+                raise DataError(f'{self.folder} holds another data set, {found.get("dataset")!r}; choose another folder for '
+                                f'{self.dataset!r}.')
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_json(marker, dict(format=FORMAT, version=VERSION, dataset=self.dataset))
+        except (OSError, json.JSONDecodeError) as error:
+            raise DataError(f'{self.folder} cannot be written ({error}).') from error
 
     def __contains__(self, key: str) -> bool:
         if key in self._pending:
@@ -169,14 +210,23 @@ class StoreWriter:
                 raise DataError(f'{self.folder} cannot be written ({error}), first record {next(iter(self._pending))!r}. Is the disk full? '
                                 'What was written before is whole; free some space and run the same command again.') from error
 
-    def finish(self, manifest: Mapping) -> None:
-        """Commit, write the manifest at once and close."""
+    def finish(self, manifest: Mapping, index: Table | None = None) -> None:
+        """Commit, write the index and the manifest, each at once, and close.
+
+        Raises:
+            DataError: If the disk is full or fails.
+        """
         self.commit()
-        self.environment.sync(True)
-        path = self.folder / MANIFEST
-        temporary = path.with_suffix('.json.tmp')
-        temporary.write_text(json.dumps(dict(format=FORMAT, version=VERSION, **manifest)), encoding='utf-8')
-        os.replace(temporary, path)
+        try:
+            self.environment.sync(True)
+            if index is not None:
+                index.save(self.folder / INDEX)
+            manifest = dict(format=FORMAT, version=VERSION, dataset=self.dataset, **manifest)
+            write_bytes(self.folder / MANIFEST, json.dumps(manifest).encode())
+            (self.folder / UNFINISHED).unlink()
+        except (OSError, self._error) as error:
+            raise DataError(f'{self.folder} cannot be written ({error}). Is the disk full? All records are whole; free some space and run '
+                            'the same command again.') from error
         self.close()
 
     def close(self) -> None:
@@ -186,12 +236,12 @@ class StoreWriter:
 
 def verify_store(folder: str | Path) -> list:
     """Keys that the manifest names and whose records are missing or damaged."""
-    manifest, bad = read_manifest(folder), []
+    bad: list = []
     _close_reader(folder)
     environment = _lmdb().open(str(folder), readonly=True, lock=False, readahead=False)
     try:
         with environment.begin() as transaction:
-            for key in record_keys(manifest):
+            for key in record_keys(folder):
                 data = transaction.get(key.encode())
                 try:
                     if data is None:
@@ -204,7 +254,66 @@ def verify_store(folder: str | Path) -> list:
     return bad
 
 
-def record_keys(manifest: Mapping) -> list:
-    """Every key that a manifest names."""
-    return [f'{location}/{product}/{scene}' for product, places in manifest['scenes'].items() for location, names in places.items()
-            for scene in names]
+def read_index(folder: str | Path) -> Table:
+    """The index of a store that has one.
+
+    Raises:
+        DataError: If it is missing or damaged.
+    """
+    try:
+        return Table.load(Path(folder) / INDEX)
+    except DataError as error:
+        raise DataError(f'{error} Run the command that prepared {folder} again.') from error
+
+
+def record_keys(folder: str | Path) -> list:
+    """Every key that a store names.
+
+    A manifest names them as ``scenes`` (``{product: {location: [scene]}}``: ``location/product/scene``), as ``rasters``
+    (``{key: [height, width]}``, cut into blocks: :func:`block_keys`), or as ``key_columns`` (``{column: [format, ...]}``: keys for each
+    value of the index's column that is not empty).
+    """
+    manifest = read_manifest(folder)
+    keys = [f'{location}/{product}/{scene}' for product, places in manifest.get('scenes', {}).items()
+            for location, names in places.items() for scene in names]
+    for key, size in manifest.get('rasters', {}).items():
+        keys += [key, *(block for row in block_keys(key, size) for block in row)]
+    columns = manifest.get('key_columns', {})
+    index = read_index(folder) if columns else None
+    for column, patterns in columns.items():
+        keys += [pattern.format(value.decode()) for pattern in patterns for value in index[column].tolist() if value]
+    return keys
+
+
+def block_keys(key: str, size: Sequence) -> list:
+    """Keys of the blocks of a raster of ``size`` (height, width), row by row: ``{key}/{row}_{column}``, :data:`BLOCK` pixels a side."""
+    return [[f'{key}/{row}_{column}' for column in range(-(-size[1] // BLOCK))] for row in range(-(-size[0] // BLOCK))]
+
+
+@READERS.register_module()
+class StoreReader:
+    """Read a raster, or a window of one, from the blocks that a store keeps it in; only those that the window touches are read.
+
+    A source is ``dict(store=folder, key=key, size=(height, width))``, with ``window=(row, column, height, width)`` for a part.
+    """
+
+    def __call__(self, source: Mapping) -> np.ndarray:
+        """Read a source as ``(H, W, C)``.
+
+        Raises:
+            DataError: If the window leaves the raster, or a block is missing or damaged.
+        """
+        keys = block_keys(source['key'], source['size'])
+        row, column, height, width = source.get('window') or (0, 0, *source['size'])
+        if row < 0 or column < 0 or row + height > source['size'][0] or column + width > source['size'][1]:
+            raise DataError(f'{source["store"]}: window {(row, column, height, width)} leaves {source["key"]!r} of '
+                            f'{source["size"][0]}x{source["size"][1]} pixels.')
+        first, last = row // BLOCK, (row + height - 1) // BLOCK
+        left, right = column // BLOCK, (column + width - 1) // BLOCK
+        rows = []
+        for keys_of_row in keys[first:last + 1]:
+            blocks = [read_record(source['store'], key)['image'] for key in keys_of_row[left:right + 1]]
+            rows.append(blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1))
+        image = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        row, column = row - first * BLOCK, column - left * BLOCK
+        return np.ascontiguousarray(image[row:row + height, column:column + width])

@@ -7,19 +7,20 @@ batch whose file is there is not computed again. The end reads the files and wri
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import torch
-from mmengine.utils import ProgressBar
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from decur.datasets import multimodal_collate
 from decur.errors import ConfigError, DataError
 from decur.evaluation.intervals import bootstrap_interval
 from decur.modalities import band_names
+from decur.progress import Progress
 from decur.visualization import modality_picture
 from decur.writing import write_bytes
 
@@ -155,21 +156,18 @@ class Explanation:
         todo = [i for i in range(len(self.batches)) if not self._path(kind, i).is_file()]
         if not todo:
             return
-        bar = None
         if self.progress:
             print(f'{kind}: {len(todo)} of {len(self.batches)} batches to do')
-            bar = ProgressBar(len(todo))
         flat = [sample for i in todo for sample in self.batches[i]]
         sizes = [len(self.batches[i]) for i in todo]
         ends = np.cumsum(sizes)
         plan = [list(range(end - size, end)) for end, size in zip(ends, sizes)]
         loader = DataLoader(Subset(self.dataset, flat), batch_sampler=plan, num_workers=self.num_workers, collate_fn=multimodal_collate)
-        for index, batch in zip(todo, loader):
-            save_npz(self._path(kind, index), **compute(self._clean(batch)))
-            if bar:
-                bar.update()
-        if bar:
-            print()
+        with Progress(len(todo), kind) if self.progress else nullcontext() as progress:
+            for index, batch in zip(todo, loader):
+                save_npz(self._path(kind, index), **compute(self._clean(batch)))
+                if progress:
+                    progress.update()
 
     def _clean(self, batch: dict) -> dict:
         """Leave out samples that lack a modality; keep the raw images for pictures."""

@@ -45,6 +45,15 @@ STATISTICS = dict(
         (1108.02887453, 1155.15170768, 1183.6292542, 1368.11351514, 1370.265037, 1355.55390699, 1416.51487101, 1474.78900051,
          1439.3086061, 1582.28010962, 1455.52084939, 1343.48379601)),
     ssl4eo_v11_s1=Statistics(('VV', 'VH'), (-12.577, -20.265), (5.179, 5.872)),
+    # Of v1.1, with its offset of 1000: the loader of its authors.
+    ssl4eo_v11_s2c=Statistics(
+        S2C_BANDS,
+        (2607.345, 2393.068, 2320.225, 2373.963, 2562.536, 3110.071, 3392.832, 3321.154, 3583.77, 1838.712, 1021.753, 3205.112, 2545.798),
+        (786.523, 849.702, 875.318, 1143.578, 1126.248, 1161.98, 1273.505, 1246.79, 1342.755, 576.795, 45.626, 1340.347, 1145.036)),
+    ssl4eo_v11_s2a=Statistics(
+        S2A_BANDS,
+        (1793.243, 1924.863, 2184.553, 2340.936, 2671.402, 3240.082, 3468.412, 3563.244, 3627.704, 3711.071, 3416.714, 2849.625),
+        (1160.144, 1201.092, 1219.943, 1397.225, 1400.035, 1373.136, 1429.17, 1485.025, 1447.836, 1652.703, 1471.002, 1365.307)),
     bigearthnet_s1=Statistics(('VV', 'VH'), (-12.59, -19.22), (5.04, 5.42)),
     bigearthnet_s2=Statistics(
         S2A_BANDS,
@@ -137,7 +146,7 @@ class ToEightBit:
     Args:
         mean (Sequence[float], optional), std (Sequence[float], optional): By band, in the units of the image.
         statistics (str, optional): The id of known ones instead (:data:`STATISTICS`). Those with band 10 are checked against the
-            image: the offset of SSL4EO-S12 v1.1 and of newer products is an error.
+            image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
 
     Raises:
         ConfigError: If both or neither are given, or the id is unknown.
@@ -182,10 +191,14 @@ class ToEightBit:
             known = STATISTICS[self.id].bands if self.id else ''
             raise DataError(f'an image of {len(planes)} bands does not fit statistics of {len(self.mean)} {known}: choose other '
                             'statistics, or the bands in the reader.')
-        if self.band10 is not None and has_offset(planes[self.band10]):
-            raise DataError(f'statistics {self.id!r} do not fit: band 10 has mean {planes[self.band10].mean():.0f}, so the values carry '
-                            "an offset of 1000 (SSL4EO-S12 v1.1, or processing baseline 04.00 and later). "
-                            "Put dict(type='RemoveOffset') first.")
+        if self.band10 is not None and has_offset(planes[self.band10]) != (self.mean[self.band10] > OFFSET_THRESHOLD):
+            mean = planes[self.band10].mean(dtype=np.float64)
+            if has_offset(planes[self.band10]):
+                raise DataError(f'statistics {self.id!r} do not fit: band 10 has mean {mean:.0f}, so the values carry an offset of 1000 '
+                                "(SSL4EO-S12 v1.1, or processing baseline 04.00 and later). Put dict(type='RemoveOffset') first, or for "
+                                "v1.1 use statistics='ssl4eo_v11_s2c'.")
+            raise DataError(f'statistics {self.id!r} do not fit: they are of values with an offset of 1000 (SSL4EO-S12 v1.1), and band 10 '
+                            f"has mean {mean:.0f}, as without it. Use statistics='ssl4eo_s2c'.")
         out = np.empty(planes.shape, np.uint8)
         if planes.dtype in (np.uint16, np.int16):
             for table, plane, target in zip(self._table(planes.dtype), planes.view(np.uint16), out):

@@ -1,0 +1,111 @@
+"""GeoNRW as released to the compact store.
+
+Every raster is cut into blocks of 250 pixels, DeCUR's tiles, in its own type: ``{city}/{image}/{raster}/{row}_{column}``:
+``{image: (h, w, C)}``. So a tile is read without the image of 1000 pixels around it, and JPEG 2000 is decoded once, not for every tile of
+every epoch. The record under ``{city}/{image}/{raster}`` has the size of the whole: ``{size: (3,)}``.
+"""
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from decur.errors import ConfigError, DataError
+
+from ..geonrw import ENDINGS, FOLDERS
+from ..readers import NARROWED
+from ..store import BLOCK, StoreWriter, block_keys, decode, encode
+from . import common
+
+_FILE = 'file'
+
+
+class GeoNRWPreparation(common.Preparation):
+    """GeoNRW as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}`` or its archive (``nrw_dataset.tar.gz``), to the compact store."""
+
+    command = 'geonrw'
+    title = 'GeoNRW to the compact store'
+    dataset = 'geonrw'
+
+    def __init__(self, src):
+        super().__init__(src)
+        if any((self.src / folder).is_dir() for folder in FOLDERS.values()):
+            raise ConfigError(f'{src} holds tiles that were cut already ({", ".join(FOLDERS.values())}): set data_root={src}, or give the '
+                              'folder of the cities.')
+
+    @staticmethod
+    def _split(name: str) -> tuple | None:
+        """Image and raster of a file name."""
+        return next(((name[:-len(ending)], raster) for raster, endings in ENDINGS.items() for ending in endings if name.endswith(ending)),
+                    None)
+
+    def units(self, samples):
+        """Files of the cities; images that lack a raster are left out and counted."""
+        images: dict = {}
+        for city in sorted(path for path in self.src.iterdir() if path.is_dir()):
+            for path in sorted(city.iterdir()):
+                found = self._split(path.name)
+                if found:
+                    images.setdefault(f'{city.name}/{found[0]}', {})[found[1]] = path
+        if not images:
+            return None
+        for image, rasters in images.items():
+            if len(rasters) < len(ENDINGS):
+                self.unpaired[image] = f'no {", ".join(sorted(set(ENDINGS) - set(rasters)))}'
+        return [common.Unit(f'{image}/{raster}', image, {_FILE: path}) for image, rasters in sorted(images.items())
+                if image not in self.unpaired for raster, path in rasters.items()]
+
+    def archives(self):
+        """Every archive in the folder.
+
+        Raises:
+            DataError: If there is none.
+        """
+        found = common.find_archives(self.src, '.*nrw')
+        if not found:
+            raise DataError(f'{self.src} holds neither the folders of the cities nor an archive (nrw_dataset.tar.gz).')
+        return found
+
+    def member(self, archive, pieces):
+        """``.../{city}/{e}_{n}_{raster}``."""
+        found = self._split(pieces[-1]) if len(pieces) > 1 else None
+        return found and (f'{pieces[-2]}/{found[0]}/{found[1]}', f'{pieces[-2]}/{found[0]}', _FILE)
+
+    def needed(self, key):
+        """One file."""
+        return frozenset([_FILE])
+
+    def size(self, key):
+        """Of 1000 x 1000 pixels."""
+        return 1000**2 * dict(rgb=3, dem=4, seg=1)[key.rsplit('/', 1)[1]]
+
+    @classmethod
+    def encode(cls, key: str, files: Mapping) -> list:
+        """The blocks, then the size."""
+        if _FILE not in files:
+            raise DataError(f'{key}: the file is gone')
+        image = common.read_raster(files[_FILE], key).transpose(1, 2, 0)
+        image = image.astype(NARROWED.get(image.dtype.name, image.dtype), copy=False)
+        records = [(block, encode(dict(image=image[i * BLOCK:(i + 1) * BLOCK, j * BLOCK:(j + 1) * BLOCK])))
+                   for i, row in enumerate(block_keys(key, image.shape)) for j, block in enumerate(row)]
+        return [*records, (key, encode(dict(size=np.array(image.shape))))]
+
+    def unit_of(self, key):
+        """Blocks belong to their raster."""
+        return '/'.join(key.split('/')[:3])
+
+    def finish(self, writer: StoreWriter) -> tuple:
+        """``rasters``: ``{key: [height, width]}`` of the images that are complete."""
+        sizes = {key: decode(writer.get(key), key)['size'].tolist() for key in writer.keys() if key.count('/') == 2}
+        complete = {key: size[:2] for key, size in sizes.items()
+                    if all(f'{key.rsplit("/", 1)[0]}/{raster}' in sizes for raster in ENDINGS)}
+        return dict(values='raw', block=BLOCK, rasters=complete), None
+
+
+def prepare(src: str | Path, out: str | Path, **kwargs) -> dict:
+    """Write the store; see :func:`decur.datasets.prepare.common.prepare`."""
+    return common.prepare(GeoNRWPreparation(src), out, **kwargs)
+
+
+def add_parser(subparsers) -> None:
+    """Add the command ``geonrw``."""
+    common.add_parser(subparsers, lambda args: GeoNRWPreparation(args.src), GeoNRWPreparation)

@@ -1,0 +1,87 @@
+"""Images in zarr archives (``.zarr.zip``, zarr format 2): SSL4EO-S12 v1.1.
+
+An archive has ``bands`` ``(sample, time, band, y, x)``, the band names ``band``, the ids ``sample`` and the scene names ``file_id``
+``(sample, time)``. Archives are opened once per process, the last few are kept open.
+"""
+import os
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+
+from decur.errors import DataError
+
+#: Archives that a process keeps open.
+KEPT = 32
+_open: OrderedDict = OrderedDict()
+
+
+def band_name(name: str) -> str:
+    """A band's name as the rest of the project writes it: ``B01`` is ``B1``, ``vv`` is ``VV``."""
+    name = str(name).upper()
+    return f'B{name[2:]}' if name.startswith('B0') else name
+
+
+def open_archive(path: str | Path):
+    """The archive's group and its band names.
+
+    Raises:
+        DataError: If it is missing, damaged or laid out otherwise, or zarr is not installed.
+    """
+    key = os.getpid(), str(path)  # never across a fork
+    if key in _open:
+        _open.move_to_end(key)
+        return _open[key][1:]
+    try:
+        import zarr
+    except ImportError as error:
+        raise DataError("SSL4EO-S12 v1.1 needs zarr: pip install 'decur[data]'.") from error
+    if not Path(path).is_file():
+        raise DataError(f'{path} does not exist.')
+    store = None
+    try:
+        store = zarr.storage.ZipStore(path, mode='r')
+        group = zarr.open_group(store, mode='r')
+        bands, names = group['bands'], [band_name(name) for name in group['band'][:]]
+    except Exception as error:  # zipfile's, zarr's and numcodecs' errors have no common base
+        if store is not None:
+            store.close()
+        raise DataError(f'{path} cannot be read as a zarr archive of SSL4EO-S12 v1.1 ({error!r}). Is it downloaded whole?') from error
+    if bands.ndim != 5 or bands.shape[2] != len(names):
+        raise DataError(f'{path}: bands has shape {bands.shape} and {len(names)} names, expected (sample, time, band, y, x).')
+    _open[key] = store, bands, names, group
+    while len(_open) > KEPT:
+        _open.popitem(last=False)[1][0].close()
+    return _open[key][1:]
+
+
+def read_entries(path: str | Path) -> tuple:
+    """What is in an archive: the ids, and by id the scene names of its seasons (empty strings where the archive has none).
+
+    Raises:
+        DataError: As :func:`open_archive`.
+    """
+    bands, _, group = open_archive(path)
+    try:
+        ids = [str(name) for name in group['sample'][:]]
+        scenes = group['file_id'][:] if 'file_id' in group else np.full(bands.shape[:2], '')
+    except Exception as error:
+        raise DataError(f'{path}: the ids of its samples cannot be read ({error!r}). Is it downloaded whole?') from error
+    if len(ids) != bands.shape[0] or scenes.shape != bands.shape[:2]:
+        raise DataError(f'{path}: {len(ids)} ids and scene names {scenes.shape} do not fit bands {bands.shape}.')
+    return ids, [[str(scene) for scene in row] for row in scenes]
+
+
+def read_bands(path: str | Path, sample: int, time: int) -> dict:
+    """One season of a sample, ``{band: (h, w)}``; int16, or float32 for archives of float16 (exactly the same values).
+
+    Raises:
+        DataError: As :func:`open_archive`, or if a chunk is damaged.
+    """
+    bands, names, _ = open_archive(path)
+    try:
+        image = bands[sample, time]
+    except Exception as error:
+        raise DataError(f'{path}: sample {sample}, season {time} cannot be read ({error!r}). Is it downloaded whole?') from error
+    image = image.astype(np.float32) if image.dtype == np.float16 else image
+    return dict(zip(names, image))
