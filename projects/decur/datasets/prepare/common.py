@@ -152,7 +152,7 @@ def find_archives(folder: Path, pattern: str) -> list:
     """
     groups: dict = {}
     for path in sorted(folder.iterdir()):
-        found = _PART.match(path.name)
+        found = None if _ARCHIVE.search(path.name) else _PART.match(path.name)
         stem = found.group('stem') if found else path.name
         if path.is_file() and _ARCHIVE.search(stem) and re.match(pattern, stem):
             groups.setdefault(stem, []).append((found.group('part') if found else '', path))
