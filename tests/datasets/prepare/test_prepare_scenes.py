@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import rasterio
 from helpers import run_tool, write_tif
+from rasterio.transform import from_origin
 
 from decur.datasets import BigEarthNetDataset, GeoNRWDataset
 from decur.datasets.bigearthnet import S1_BANDS, S2_BANDS
@@ -144,18 +145,16 @@ def test_bigearthnet_v2(sample_data, tmp_path):
     same(*(BigEarthNetDataset(BEN, str(tmp_path / s), split='test', pipeline=LOAD) for s in ('store', 'b')))
 
 
-def write_geonrw(root, jp2=True):
-    """Two images, one of a test city; RGB is JPEG 2000 without loss where GDAL writes it."""
+def write_geonrw(root):
+    """Two images, one of a test city; RGB is JPEG 2000 without loss, as released."""
     rng = np.random.default_rng(0)
     for city, stem in (('aachen', '300_5600'), ('herne', '370_5710')):
         coarse = rng.integers(0, 256, (20, 20, 3), dtype=np.uint8)
         rgb = coarse.repeat(50, 0).repeat(50, 1)
-        write_tif(root / city / f'{stem}_rgb.tif', rgb)
-        with rasterio.open(root / city / f'{stem}_rgb.tif') as source, \
-                rasterio.open(root / city / f'{stem}_rgb.jp2', 'w', **dict(source.profile, driver='JP2OpenJPEG', QUALITY='100',
-                                                                           REVERSIBLE='YES')) as target:
-            target.write(source.read())
-        (root / city / f'{stem}_rgb.tif').unlink()
+        (root / city).mkdir(parents=True)
+        with rasterio.open(root / city / f'{stem}_rgb.jp2', 'w', driver='JP2OpenJPEG', width=1000, height=1000, count=3, dtype='uint8',
+                           crs='EPSG:32632', transform=from_origin(0, 0, 1, 1), QUALITY='100', REVERSIBLE='YES') as file:
+            file.write(rgb.transpose(2, 0, 1))
         write_tif(root / city / f'{stem}_dem.tif', rng.normal(100, 20, (1000, 1000)).astype(np.float32))
         write_tif(root / city / f'{stem}_seg.tif', rng.integers(0, 11, (1000, 1000), dtype=np.uint8))
 

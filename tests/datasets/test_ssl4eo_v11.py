@@ -1,0 +1,124 @@
+"""SSL4EO-S12 v1.1: zarr archives as released (ids in another order in each product), and statistics that tell the versions apart."""
+import numpy as np
+import pytest
+
+from decur.datasets import SSL4EODataset
+from decur.datasets.ssl4eo import PRODUCTS
+from decur.errors import ConfigError, DataError
+from decur.transforms import ToEightBit
+from decur.transforms.radiometry import STATISTICS
+
+zarr = pytest.importorskip('zarr')
+SIZE = 24
+RAW_BANDS = dict(S1GRD=('vv', 'vh'), S2L1C=tuple(b if len(b) == 3 else f'B0{b[1:]}' for b in PRODUCTS['s2c']))
+ENTRIES = {
+    name: dict(channels=len(PRODUCTS[product]), files=dict(product=product),
+               reader=dict(type='BandReader', bands=PRODUCTS[product], size=SIZE), augmentation=dict(size=16))
+    for name, product in (('sar', 's1'), ('optical', 's2c'))
+}
+STEPS = [dict(type='DrawSeasons', mode='first', num_views=1), dict(type='LoadModalities')]
+
+
+def write_archive(path, ids, product, rng, stamps):
+    """One ``.zarr.zip`` of zarr format 2, a chunk per sample and season; returns its values."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    names = RAW_BANDS[product]
+    shape = (len(ids), 4, len(names), SIZE, SIZE)
+    if product == 'S1GRD':
+        values = rng.normal(-15, 4, shape).astype(np.float16)
+    else:
+        values = (1000 + rng.integers(0, 3000, shape)).astype(np.int16)
+        values[:, :, names.index('B10')] = 1000 + rng.integers(0, 40, shape[:2] + shape[3:])
+    store = zarr.storage.ZipStore(path, mode='w')
+    group = zarr.create_group(store, zarr_format=2)
+    array = group.create_array('bands', shape=shape, chunks=(1, 1, *shape[2:]), dtype=values.dtype)
+    array[:] = values
+    scenes = np.array([[f'S1B_IW_GRDH_1SDV_{t}_{t}_0' if product == 'S1GRD' else f'{t}_{t}_T51TXN' for t in stamps] for _ in ids])
+    for name, data in (('band', np.array(names)), ('sample', np.array(ids)), ('file_id', scenes)):
+        group.create_array(name, shape=data.shape, dtype=data.dtype)[:] = data
+    store.close()
+    return dict(zip(ids, values))
+
+
+@pytest.fixture
+def archives(tmp_path):
+    """Two archives a product; the seasons of an image are not stored by date."""
+    rng = np.random.default_rng(0)
+    stamps = ('20200801T000000', '20191101T000000', '20200201T000000', '20200501T000000')
+    values = dict(S1GRD={}, S2L1C={})
+    ids = ('0080717', '0000003', '0000200', '1000002')
+    for product, order in (('S1GRD', (0, 1, 2, 3)), ('S2L1C', (3, 0, 2, 1))):
+        for number in range(2):
+            part = [ids[i] for i in order[2 * number:2 * number + 2]]
+            path = tmp_path / 'train' / product / f'ssl4eos12_train_seasonal_data_{number + 1:06d}.zarr.zip'
+            values[product].update(write_archive(path, part, product, rng, stamps))
+    return tmp_path, values
+
+
+def test_archives_are_read_by_id_and_date(archives):
+    root, values = archives
+    for kwargs in (dict(data_root=str(root / 'train')), dict(data_root=str(root), split='train')):
+        dataset = SSL4EODataset(ENTRIES, pipeline=STEPS, **kwargs)
+        assert [s['sample_id'] for s in dataset] == sorted(values['S1GRD'])
+        for sample in dataset:
+            for name, product in (('sar', 'S1GRD'), ('optical', 'S2L1C')):
+                expected = values[product][sample['sample_id']][1]  # November 2019 is the earliest
+                image = sample['images'][name]
+                assert image.dtype == (np.float32 if name == 'sar' else np.int16)
+                assert np.array_equal(image, expected.astype(image.dtype).transpose(1, 2, 0))
+            assert [s['time'] for s in sample['seasons']['sar']] == [1, 2, 3, 0]
+    index = root / 'train' / 'decur_index_S1GRD.safetensors'
+    before = index.stat().st_mtime_ns
+    SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS)
+    assert index.stat().st_mtime_ns == before
+    (root / 'train' / 'S1GRD' / 'ssl4eos12_train_seasonal_data_000002.zarr.zip').unlink()
+    with pytest.raises(DataError, match=r"has no scene of \['s1'\]"):
+        SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS)
+    assert len(SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS, missing='skip')) == 2
+
+
+def test_readers_in_processes_give_the_same(archives):
+    from torch.utils.data import DataLoader
+    dataset = SSL4EODataset(ENTRIES, str(archives[0] / 'train'), pipeline=STEPS)
+    here = [s['images']['optical'].copy() for s in dataset]  # opens the archives before the fork
+    there = [s[0]['images']['optical'] for s in DataLoader(dataset, num_workers=2, collate_fn=list)]
+    assert all(np.array_equal(a, b) for a, b in zip(here, there, strict=True))
+
+
+def test_statistics_tell_the_versions_apart(archives):
+    root, _ = archives
+    entries = {**ENTRIES, 'optical': dict(ENTRIES['optical'], radiometry=[dict(type='ToEightBit', statistics='ssl4eo_s2c')])}
+    with pytest.raises(DataError, match="offset of 1000.*statistics='ssl4eo_v11_s2c'"):
+        SSL4EODataset(entries, str(root / 'train'), pipeline=STEPS)[0]
+    for steps in ([dict(type='ToEightBit', statistics='ssl4eo_v11_s2c')],
+                  [dict(type='RemoveOffset'), dict(type='ToEightBit', statistics='ssl4eo_s2c')]):
+        entries['optical'] = dict(ENTRIES['optical'], radiometry=steps)
+        assert SSL4EODataset(entries, str(root / 'train'), pipeline=STEPS)[0]['images']['optical'].std() > 10
+    old = np.full((4, 4, 13), 1400, np.uint16)
+    old[..., 10] = 20
+    with pytest.raises(DataError, match="without it. Use statistics='ssl4eo_s2c'"):
+        ToEightBit(statistics='ssl4eo_v11_s2c')(old)
+    assert ToEightBit(statistics='ssl4eo_s2c')(old).shape == old.shape
+    # The means differ by the offset (and what else changed is small), the deviations hardly.
+    new, was = STATISTICS['ssl4eo_v11_s2c'], STATISTICS['ssl4eo_s2c']
+    assert np.allclose(np.subtract(new.mean, was.mean), 1000, atol=50) and np.allclose(new.std, was.std, rtol=.12)
+
+
+def test_bad_archives(archives, tmp_path):
+    root = archives[0]
+    with pytest.raises(ConfigError, match='train'):
+        SSL4EODataset(ENTRIES, str(root), split='val', pipeline=STEPS)
+    with pytest.raises(ConfigError, match='choose one'):
+        SSL4EODataset(ENTRIES, str(root), pipeline=STEPS)
+    path = root / 'train' / 'S2L1C' / 'ssl4eos12_train_seasonal_data_000001.zarr.zip'
+    whole = path.read_bytes()
+    path.write_bytes(whole[:len(whole) // 2])
+    with pytest.raises(DataError, match='S2L1C/ssl4eos12_train_seasonal_data_000001.zarr.zip.*downloaded whole'):
+        SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS)
+    path.write_bytes(whole)
+    from decur.datasets.prepare.ssl4eo import prepare
+    with pytest.raises(ConfigError, match='read as they are'):
+        prepare(root, tmp_path / 'store')
+    with pytest.raises(DataError, match="no band .'B99'"):
+        entry = dict(ENTRIES['optical'], channels=1, reader=dict(type='BandReader', bands=['B99'], size=SIZE))
+        SSL4EODataset(dict(optical=entry), str(root / 'train'), pipeline=STEPS)[0]

@@ -1,0 +1,43 @@
+"""Progress: few lines in a log, a bar in a terminal."""
+import io
+
+from decur import progress
+from decur.progress import Progress
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def test_a_log_gets_a_line_now_and_then(monkeypatch):
+    now = [0.]
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
+    file = io.StringIO()
+    with Progress(1000, 'images', file=file) as bar:
+        for _ in range(1000):
+            now[0] += .05
+            bar.update()
+    lines = file.getvalue().splitlines()
+    assert len(lines) == 6 and '\r' not in file.getvalue()  # 50 s: five lines and the sum
+    assert lines[1] == 'images: 400/1000 (40 %), 20.0/s, 0:00:20 elapsed, 0:00:30 left'
+    assert lines[-1] == 'images: 1000/1000 (100 %), 20.0/s, 0:00:50 elapsed'
+
+
+def test_absolute_counts_and_unknown_totals(monkeypatch):
+    now = [0.]
+    monkeypatch.setattr(progress.time, 'monotonic', lambda: now[0])
+    file = io.StringIO()
+    with Progress(unit='MB', file=file) as bar:
+        now[0] = 4.
+        bar.advance(8)
+        bar.advance(3)
+    assert file.getvalue() == '8 MB, 2.0 MB/s, 0:00:04 elapsed\n'
+
+
+def test_a_terminal_gets_the_bar():
+    file = Terminal()
+    with Progress(3, file=file) as bar:
+        for _ in range(3):
+            bar.update()
+    assert '3/3' in file.getvalue() and '\r' in file.getvalue()
