@@ -5,6 +5,7 @@ An archive has ``bands`` ``(sample, time, band, y, x)``, the band names ``band``
 """
 import os
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,8 @@ def open_archive(path: str | Path):
         bands, names = group['bands'], [band_name(name) for name in group['band'][:]]
     except Exception as error:  # zipfile's, zarr's and numcodecs' errors have no common base
         if store is not None:
-            store.close()
+            with suppress(Exception):  # it may not have been opened
+                store.close()
         raise DataError(f'{path} cannot be read as a zarr archive of SSL4EO-S12 v1.1 ({error!r}). Is it downloaded whole?') from error
     if bands.ndim != 5 or bands.shape[2] != len(names):
         raise DataError(f'{path}: bands has shape {bands.shape} and {len(names)} names, expected (sample, time, band, y, x).')
