@@ -26,3 +26,14 @@ def test_pretraining(tmp_path):
     assert all(value > 0 for value in parts.values()) and parts['encoders'] == max(parts.values())
     # Cut at its parts the step takes about as long as whole.
     assert 0.5 < sum(parts.values()) / record['seconds'] < 2
+
+
+@pytest.mark.slow
+def test_loader(sample_data, tmp_path):
+    pytest.importorskip('lmdb')
+    done = run_tool('benchmarks/loader.py', sample_data / 'ssl4eo_s12_v1', '--start', '--patches', 5000, '--samples', 16, '--batch-size', 2,
+                    '--rounds', 1, '--out', tmp_path / 'loader.json')
+    record = json.loads((tmp_path / 'loader.json').read_text())
+    assert record['loader']['1']['efficiency'] == 1 and record['loader']['2']['samples_per_second'] > 0 and '(50 samples)' in done.stdout
+    rates = {workers: row['samples_per_second'] for workers, row in record['loader'].items()}
+    assert record['loader']['2']['efficiency'] == pytest.approx(rates['2'] / (2 * rates['1']))
