@@ -20,8 +20,8 @@ def test_a_log_gets_a_line_now_and_then(monkeypatch):
             bar.update()
     lines = file.getvalue().splitlines()
     assert len(lines) == 6 and '\r' not in file.getvalue()  # 50 s: five lines and the sum
-    assert lines[1] == 'images: 40/100 (40 %), 2.0/s, 0:00:20 elapsed, 0:00:30 left'
-    assert lines[-1] == 'images: 100/100 (100 %), 2.0/s, 0:00:50 elapsed'
+    assert lines[1] == 'images: 40/100 (40 %), 2.0/s, 0:00:20 elapsed, ETA 0:00:30'
+    assert lines[-1] == 'images: 100/100 (100 %), 2.0/s, 0:00:50 elapsed, ETA 0:00:00'
 
 
 def test_absolute_counts_and_unknown_totals(monkeypatch):

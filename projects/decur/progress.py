@@ -55,8 +55,8 @@ class Progress:
         else:
             text += f'{self.done}{unit}'
         text += f', {rate:.1f}{unit}/s, {_clock(elapsed)} elapsed'
-        if self.total and 0 < self.done < self.total:
-            text += f', {_clock((self.total - self.done) / rate)} left'
+        if self.total and self.done:
+            text += f', ETA {_clock(max(0, self.total - self.done) / rate)}'
         print(text, file=self.file, flush=True)
 
     def __enter__(self):
