@@ -5,7 +5,7 @@ is, so that neighbours fit: water fills the lowest ground, beaches and marshes l
 ground and fields what is left. What the sensors make of it is in :mod:`decur.synthetic.landcover_sensors`, and the files of the public
 data sets in :mod:`decur.synthetic.landcover_layouts`.
 """
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -94,7 +94,6 @@ class Landscape:
     pixel: float
     biome: str
     seed: int
-    extras: dict = field(default_factory=dict)
 
     @property
     def coast(self) -> bool:

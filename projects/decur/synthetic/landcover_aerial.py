@@ -22,7 +22,8 @@ def _boxes(x, y, angle, step, key, inset):
     u = (x * np.cos(angle) + y * np.sin(angle)) / step[0]
     v = (-x * np.sin(angle) + y * np.cos(angle)) / step[1]
     iu, iv = np.floor(u), np.floor(v)
-    name = mix(iu.astype(np.int64).astype(np.uint32) * np.uint32(2654435761) ^ iv.astype(np.int64).astype(np.uint32) * np.uint32(40503) ^ key)
+    iu32, iv32 = (i.astype(np.int64).astype(np.uint32) for i in (iu, iv))
+    name = mix(iu32 * np.uint32(2654435761) ^ iv32 * np.uint32(40503) ^ key)
     half_u = step[0] * (.5 - inset - .12 * unit(name, 1))
     half_v = step[1] * (.5 - inset - .12 * unit(name, 2))
     du, dv = half_u - np.abs(u - iu - .5) * step[0], half_v - np.abs(v - iv - .5) * step[1]
@@ -67,7 +68,7 @@ def sense_aerial(landscape: Landscape) -> dict:
     # Canopies: cells of 7 m, each a dome; single trees in gardens and meadows.
     forest = np.isin(cover, FORESTS)
     tree, _, _, rim = cells(x, y, 7., salt + 50)
-    alone = (unit(tree, 51) < np.where(residential, .16, np.where(cover == INDEX['pasture'], .012, np.where(cover == INDEX['heath'], .06, 0))))
+    alone = unit(tree, 51) < .16 * residential + .012 * (cover == INDEX['pasture']) + .06 * (cover == INDEX['heath'])
     dome = np.sqrt(np.clip(rim / 3., 0, 1))
     crown = (forest | alone) & (rim > .4)
     grown = 9 * unit(parcel, 52) + 9
@@ -82,10 +83,9 @@ def sense_aerial(landscape: Landscape) -> dict:
         box, name, inside = _boxes(x, y, angle, step, parcel, inset)
         box &= where & (landscape.edge > 7) & (unit(name, 3) < .85) & ~forest
         eaves = tall[0] + tall[1] * unit(name, 4)
-        gable = np.where(where is residential, np.clip(inside, 0, 5) * .7, 0) if where is residential else 0
+        gable = np.clip(inside, 0, 5) * .7 if where is residential else 0
         height = np.where(box, eaves + gable, height)
-        roofs = _ROOFS[(unit(name, 5) * (4 if where is residential else 2) + (0 if where is residential else 4)).astype(int) %
-                       len(_ROOFS)]
+        roofs = (_ROOFS[:4] if where is residential else _ROOFS[2:])[(unit(name, 5) * 4 * .9999).astype(int)]
         colour = np.where(box[..., None], roofs, colour)
         roof_shade = np.where(box, .12 * (unit(name, 6) - .5), roof_shade)
         seg[box] = BUILDING
@@ -101,7 +101,8 @@ def sense_aerial(landscape: Landscape) -> dict:
     height[street] = 0
     seg[street] = ROAD
     size = max(shape) * pixel
-    for chance, half, kind, tint in ((.3, 13., HIGHWAY, (126, 125, 124)), (.25, 6., RAILWAY, (118, 104, 92)), (.08, 90., AIRPORT, (132, 138, 112))):
+    for chance, half, kind, tint in ((.3, 13., HIGHWAY, (126, 125, 124)), (.25, 6., RAILWAY, (118, 104, 92)),
+                                     (.08, 90., AIRPORT, (132, 138, 112))):
         drawn = rng.random() < chance
         across, along = _band(x, y, rng, size)
         if not drawn:

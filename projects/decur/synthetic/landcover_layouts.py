@@ -12,11 +12,12 @@ from pathlib import Path
 import numpy as np
 
 from decur.datasets.bigearthnet import TO_19
+from decur.datasets.geonrw import TEST_CITIES
 from decur.errors import ConfigError
 from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS
 from decur.writing import run_jobs, start_record, write_bytes
 
-from .landcover import COVERS, Landscape, make_landscape
+from .landcover import COVERS, make_landscape
 from .landcover_aerial import sense_aerial
 from .landcover_sensors import sense_optical, sense_radar
 
@@ -28,8 +29,8 @@ SIZES = {'ssl4eo': 264, 'bigearthnet': 120, 'bigearthnet-v2': 120, 'geonrw': 100
 #: Where the scenes of each set begin, so that no two share one.
 _OFFSETS = {'ssl4eo': 0, 'bigearthnet': 1 << 24, 'bigearthnet-v2': 1 << 24, 'geonrw': 1 << 25}
 _SPLITS = dict(train=0, validation=1 << 22, test=1 << 23)
-TRAIN_CITIES = ('aachen', 'bielefeld', 'bochum', 'bonn', 'dortmund', 'duisburg', 'essen', 'hagen', 'koeln', 'muenster', 'paderborn', 'siegen')
-TEST_CITIES = ('duesseldorf', 'herne', 'neuss')
+TRAIN_CITIES = ('aachen', 'bielefeld', 'bochum', 'bonn', 'dortmund', 'duisburg', 'essen', 'hagen', 'koeln', 'muenster', 'paderborn',
+                'siegen')
 #: Country, UTM zone and tile of groups of patches.
 _PLACES = (('Austria', 33, '33UUP'), ('Ireland', 29, '29UPU'), ('Portugal', 29, '29SND'), ('Finland', 35, '35VPK'), ('Serbia', 34, '34TCR'),
            ('Belgium', 31, '31UES'))
@@ -105,7 +106,7 @@ def _ssl4eo_location(index, out, seed, size):
     west, north = float(rng.uniform(-120, 120)), float(rng.uniform(-40, 60))
     for season in range(4):
         radar = sense_radar(landscape, season, rng)
-        optical = sense_optical(landscape, season, rng, clouds=.35)
+        optical = sense_optical(landscape, season, rng, clouds=.28)
         for product, images in (('s1', radar), ('s2a', optical['l2a']), ('s2c', optical['l1c'])):
             scene = scenes[product, season]
             folder = out / product / location / scene
@@ -202,7 +203,8 @@ def _write_bigearthnet(out, counts, seed, size, layout, workers):
 
     for split, name in (('train', 'train'), ('validation', 'val'), ('test', 'test')):
         write_bytes(out / f'{name}.csv', listed(row for row in rows if row['split'] == split))
-    for key, name in (('contains_seasonal_snow', 'patches_with_seasonal_snow'), ('contains_cloud_or_shadow', 'patches_with_cloud_and_shadow')):
+    for key, name in (('contains_seasonal_snow', 'patches_with_seasonal_snow'),
+                      ('contains_cloud_or_shadow', 'patches_with_cloud_and_shadow')):
         write_bytes(out / f'{name}.csv', ''.join(f'{row["patch_id"]}\n' for row in rows if row[key]).encode())
 
 
@@ -214,7 +216,8 @@ def _geonrw_image(job, out, seed, size):
     paths = {name: stem.with_name(f'{stem.name}_{name}') for name in ('rgb.jp2', 'dem.tif', 'seg.tif')}
     if all(path.exists() for path in paths.values()):
         return
-    landscape: Landscape = make_landscape(seed, _OFFSETS['geonrw'] + _SPLITS[split] + index, size, pixel=1., region='ruhr')
+    landscape = make_landscape(seed, _OFFSETS['geonrw'] + _SPLITS[split] + index, size, pixel=1., region='ruhr',
+                                          parcel=float(np.clip(size / 3, 60, 130)))
     images = sense_aerial(landscape)
     place = 'EPSG:25832', east * 1000., north * 1000., 1.
     _write_all({paths['rgb.jp2']: jp2(images['rgb']), paths['dem.tif']: tif(images['dem'], *place),
@@ -269,5 +272,8 @@ def add_parser(subparsers):
     parser.add_argument('--size', type=int, help='side in pixels; default: as released (264, 120, 1000)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.set_defaults(run=lambda args: write_landcover(args.layout, args.out, args.num_train, args.num_test, args.num_validation, args.size,
-                                                         args.seed, args.workers))
+    parser.set_defaults(run=_run)
+
+
+def _run(args):
+    write_landcover(args.layout, args.out, args.num_train, args.num_test, args.num_validation, args.size, args.seed, args.workers)
