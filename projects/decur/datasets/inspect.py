@@ -38,7 +38,8 @@ LAYOUTS = {
     'rgbd': ('prepared RGB-D (colour, depth, HHA)',
              'python tools/train.py configs/decur/decur_resnet50_sunrgbd.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'store': ('compact store of {dataset}', 'train_dataloader.dataset.data_root={root}'),
-    'paired': ('co-located files, a folder per modality', "dataset=dict(type='PairedRasterDataset', data_root='{root}', modalities=dict({entries}))"),
+    'paired': ('co-located files, a folder per modality',
+               "dataset=dict(type='PairedRasterDataset', data_root='{root}', modalities=dict({entries}))"),
     'pickled-lmdb': ('LMDB of the published code (pickles, which run code when read: refused)',
                      'python tools/prepare_dataset.py ssl4eo ORIGINAL_FILES data/ssl4eo'),
 }
@@ -233,14 +234,12 @@ def open_parts(path, layout: str) -> dict:
     return readers[layout](path) if layout in readers else {}
 
 
-def fit_statistics(bands, mean, std, offset: bool | None = None) -> list:
+def fit_statistics(bands, mean) -> list:
     """Named statistics for these bands, best first: ``[(id, distance)]``.
 
-    The distance is the root mean square over bands of the difference of the means, in the statistics' standard deviations. Values with
-    the offset of 1000 are compared without it.
+    The distance is the root mean square over bands of the difference of the means, in the statistics' standard deviations.
     """
-    mean = np.asarray(mean, np.float64) - (1000 if offset else 0)
-    found = []
+    mean, found = np.asarray(mean, np.float64), []
     for name, known in STATISTICS.items():
         if tuple(known.bands) == tuple(bands):
             found.append((name, float(np.sqrt((((mean - known.mean) / np.asarray(known.std))**2).mean()))))
@@ -251,19 +250,22 @@ def _summarise(part: Part, count: int) -> dict:
     """Types, sizes and values of up to ``count`` samples, evenly spread over the list."""
     chosen = [part.ids[i] for i in np.unique(np.linspace(0, len(part.ids) - 1, min(count, len(part.ids))).astype(int))]
     moments: dict = {}
-    sizes, dtypes, unreadable, pictures, ids = set(), set(), {}, [], []
+    sizes, dtypes, unreadable, pictures, ids, offsets = set(), set(), {}, [], [], []
     for name in chosen:
         try:
             bands = part.read(name)
         except (DataError, ConfigError) as error:
             unreadable[name] = str(error)
             continue
+        if 'B10' in bands:
+            offsets.append(has_offset(bands['B10']))
         for band, plane in zip(part.bands, bands.values()):
             sizes.add(plane.shape)
             dtypes.add(plane.dtype.name)
             good = plane[np.isfinite(plane)].astype(np.float64)
             if good.size:
-                moments.setdefault(band, []).append((good.size, good.sum(), (good**2).sum(), good.min(), good.max(), plane.size - good.size))
+                row = good.size, good.sum(), (good**2).sum(), good.min(), good.max(), plane.size - good.size
+                moments.setdefault(band, []).append(row)
         pictures.append(bands)
         ids.append(name)
     values = {}
@@ -272,7 +274,8 @@ def _summarise(part: Part, count: int) -> dict:
         mean = total.sum() / n.sum()
         values[band] = dict(min=low.min(), max=high.max(), mean=mean, std=max(squares.sum() / n.sum() - mean**2, 0)**.5,
                             not_finite=int(bad.sum()))
-    return dict(sizes=sorted(sizes), dtypes=sorted(dtypes), unreadable=unreadable, values=values, pictures=pictures, ids=ids)
+    return dict(sizes=sorted(sizes), dtypes=sorted(dtypes), unreadable=unreadable, values=values, pictures=pictures, ids=ids,
+                offset=float(np.mean(offsets)) if offsets else None)
 
 
 def _picture(bands: Mapping, side: int = 160) -> np.ndarray:
@@ -302,8 +305,8 @@ def inspect(path, count: int = 16) -> dict:
 
     Returns:
         dict: ``layout`` (a key of :data:`LAYOUTS`), ``title``, ``modalities`` (``{name: dict(bands, samples, sizes, dtypes, values,
-        statistics, offset, unreadable)}``), ``gaps`` (``{name: ids that other modalities have}``), ``config`` (how to use it) and
-        ``pictures`` (``[{modality: (h, w, 3) uint8}]``).
+        statistics, offset, unreadable)}``, ``offset`` being the share of samples whose band 10 shows an offset of 1000), ``gaps``
+        (``{name: ids that other modalities have}``), ``config`` (how to use it) and ``pictures`` (``[{modality: (h, w, 3) uint8}]``).
 
     Raises:
         DataError: If it is no layout that is known.
@@ -321,12 +324,11 @@ def inspect(path, count: int = 16) -> dict:
                 continue
             found = _summarise(part, count)
             bands = [band for band in part.bands if band in found['values']]
-            ten = found['values'].get('B10')
-            offset = None if ten is None else has_offset(np.array([ten['mean']]))
-            statistics = fit_statistics(bands, *([found['values'][b][k] for b in bands] for k in ('mean', 'std')), offset) if bands else []
+            # Values that carry the offset are compared without it.
+            statistics = fit_statistics(bands, [found['values'][b]['mean'] - 1000 * (found['offset'] or 0) for b in bands])
             for sample, image in zip(found.pop('ids'), found.pop('pictures')):
                 pictures.setdefault(sample, {})[name] = _picture(image)
-            modalities[name] = dict(bands=list(part.bands), samples=len(part.ids), statistics=statistics, offset=offset, **found)
+            modalities[name] = dict(bands=list(part.bands), samples=len(part.ids), statistics=statistics, **found)
     everyone = set().union(*(part.ids for part in parts.values())) if parts else set()
     gaps = {name: sorted(everyone - set(part.ids)) for name, part in parts.items() if layout != 'ssl4eo-v1.1' and everyone - set(part.ids)}
     title, config = LAYOUTS[layout]
@@ -343,14 +345,14 @@ def report(found: Mapping) -> str:
     lines = [f'layout: {found["title"]} [{found["layout"]}]']
     for name, m in found['modalities'].items():
         sizes = ', '.join(f'{h}x{w}' for h, w in m['sizes'])
-        lines.append(f'{name}: {m["samples"]} samples, {len(m["bands"])} bands in the order {" ".join(m["bands"])}; {"/".join(m["dtypes"])}; '
-                     f'{sizes} pixels')
+        lines.append(f'{name}: {m["samples"]} samples, {len(m["bands"])} bands in the order {" ".join(m["bands"])}; '
+                     f'{"/".join(m["dtypes"])}; {sizes} pixels')
         for band, v in m['values'].items():
             bad = f'  {v["not_finite"]} not finite' if v['not_finite'] else ''
             lines.append(f'  {band:>6}  min {v["min"]:10.2f}  mean {v["mean"]:10.2f}  std {v["std"]:9.2f}  max {v["max"]:10.2f}{bad}')
         if m['offset'] is not None:
-            lines.append("  band 10 shows an offset of 1000: put dict(type='RemoveOffset') first" if m['offset'] else
-                         '  band 10 shows no offset')
+            lines.append(f"  band 10 shows an offset of 1000 in {100 * m['offset']:.0f} % of them: put dict(type='RemoveOffset') first"
+                         if m['offset'] else '  band 10 shows no offset')
         if m['statistics']:
             lines.append('  statistics that fit (distance in standard deviations): ' +
                          ', '.join(f'{name} {distance:.2f}' for name, distance in m['statistics']))
