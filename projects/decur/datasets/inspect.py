@@ -179,8 +179,11 @@ def _store(root: Path) -> dict:
         groups.setdefault(pieces[1] if len(pieces) > 1 else 'record', {}).setdefault(pieces[0], key)
     parts = {}
     for product, keys in groups.items():
-        def read(name, keys=keys):
+        def read(name, keys=keys, product=product):
             record = read_record(str(root), keys[name])
+            order = PRODUCTS.get(product, ())
+            # A record keeps its bands by name, in no order.
+            record = {key: record[key] for key in sorted(record, key=lambda key: (order.index(key) if key in order else len(order), key))}
             return {key: value for key, value in record.items() if value.ndim == 2} or {
                 f'{key}{i + 1}': plane for key, value in record.items() if value.ndim == 3 for i, plane in enumerate(value)}
         named = PRODUCTS.get(product)
@@ -229,8 +232,8 @@ def open_parts(path, layout: str) -> dict:
     path = Path(path)
     readers = {
         'ssl4eo-v1.0': _ssl4eo, 'ssl4eo-v1.1': _zarr, 'bigearthnet-v1': lambda p: _bigearthnet(p, 'v1'),
-        'bigearthnet-v2': lambda p: _bigearthnet(p, 'v2'), 'geonrw': lambda p: _geonrw(p, False), 'geonrw-tiles': lambda p: _geonrw(p, True),
-        'store': _store, 'paired': _paired, 'rgbd': _rgbd}
+        'bigearthnet-v2': lambda p: _bigearthnet(p, 'v2'), 'geonrw': lambda p: _geonrw(p, False),
+        'geonrw-tiles': lambda p: _geonrw(p, True), 'store': _store, 'paired': _paired, 'rgbd': _rgbd}
     return readers[layout](path) if layout in readers else {}
 
 
