@@ -9,7 +9,6 @@ model = dict(
 # Blur is in pixels: what is mild at 224 wipes out a view of 48. Solarize hides the light that tells surfaces apart.
 views = dict(size=48, scale=(0.15, 0.6))
 train_dataloader = dict(
-    batch_size=64,
     num_workers=1,
     dataset=dict(
         data_root='data/landcover/geonrw',

@@ -23,5 +23,4 @@ train_dataloader = dict(
 test_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(data_root='data/landcover/geonrw', tile=None))
 # The head learns from scratch in a tenth of the published steps.
 optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
-train_cfg = dict(max_epochs=30)
 default_hooks = dict(checkpoint=dict(interval=30))

@@ -65,7 +65,8 @@ def test_paired_folders_and_offset(tmp_path):
 
 def test_other_layouts_by_their_names(tmp_path):
     for name, layout in (('a/SUNRGBD', 'sunrgbd-release'), ('b/nyu_depth_v2_labeled.mat', 'nyudv2-release'),
-                         ('c/BigEarthNet-S2', 'bigearthnet-v2'), ('d/img_dir', 'geonrw-tiles'), ('e/val/S2L1C/ssl4eos12_val_seasonal_data_000001.zarr.zip', 'ssl4eo-v1.1')):
+                         ('c/BigEarthNet-S2', 'bigearthnet-v2'), ('d/img_dir', 'geonrw-tiles'),
+                         ('e/val/S2L1C/ssl4eos12_val_seasonal_data_000001.zarr.zip', 'ssl4eo-v1.1')):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).mkdir() if '.' not in name else (tmp_path / name).write_bytes(b'')
         assert detect_layout(tmp_path / name.split('/')[0]) == layout
