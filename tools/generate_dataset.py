@@ -3,10 +3,10 @@ import argparse
 import sys
 
 from decur.errors import ConfigError, DataError
-from decur.synthetic import rooms_dataset
+from decur.synthetic import landcover_layouts, rooms_dataset
 
 #: Every world adds its own command.
-WORLDS = (rooms_dataset, )
+WORLDS = (rooms_dataset, landcover_layouts)
 
 
 def main():

@@ -1,0 +1,13 @@
+# Multi-label classification of generated patches of 96x96 pixels, encoders frozen: the published protocol, shorter.
+_base_ = '../bigearthnet/bigearthnet_s1-s2_r50_linear.py'
+encoder = dict(_delete_=True, type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2))
+views = dict(size=64)
+data = dict(
+    data_root='data/landcover/bigearthnet',
+    modalities=dict(sar=dict(reader=dict(size=96), augmentation=views), optical=dict(reader=dict(size=96), augmentation=views)))
+model = dict(backbone=dict(modalities=dict(sar=dict(encoder=encoder), optical=dict(encoder=encoder))))
+train_dataloader = dict(batch_size=32, num_workers=1, dataset=data)
+test_dataloader = dict(batch_size=64, num_workers=1, dataset=data)
+param_scheduler = [dict(type='MultiStepLR', milestones=[12, 16], gamma=0.1, by_epoch=True)]
+train_cfg = dict(max_epochs=20)
+default_hooks = dict(checkpoint=dict(interval=20))

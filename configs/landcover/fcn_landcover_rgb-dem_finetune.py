@@ -1,0 +1,2 @@
+_base_ = './fcn_landcover_rgb-dem_linear.py'
+model = dict(backbone=dict(frozen=False))

@@ -1,0 +1,368 @@
+"""What a folder or store is: its layout, its values, what is missing, and how to use it."""
+import re
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+from decur.errors import ConfigError, DataError
+from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS, STATISTICS, has_offset
+
+from .bands import stack_bands
+from .readers import IMAGE_SUFFIXES, AutoReader, RasterioReader
+from .ssl4eo import PRODUCTS, list_scenes
+from .store import is_store, read_manifest, read_record, record_keys
+
+#: What a layout is called, and what to run on it (``{root}`` is the folder).
+LAYOUTS = {
+    'ssl4eo-v1.0': ('SSL4EO-S12 v1.0, as released',
+                    'python tools/train.py configs/decur/decur_ssl4eo.py --cfg-options train_dataloader.dataset.data_root={root}'),
+    'ssl4eo-v1.1': ('SSL4EO-S12 v1.1 (zarr)',
+                    'python tools/train.py configs/decur/decur_ssl4eo.py --cfg-options train_dataloader.dataset.data_root={root} '
+                    "(values carry an offset of 1000: put dict(type='RemoveOffset') first in the optical radiometry)"),
+    'bigearthnet-v1': ('BigEarthNet-MM v1, as released',
+                       'python tools/train.py configs/bigearthnet/bigearthnet_s1-s2_r50_linear.py --cfg-options '
+                       'train_dataloader.dataset.data_root={root} train_dataloader.dataset.split=train.csv'),
+    'bigearthnet-v2': ('BigEarthNet v2 (reBEN), as released',
+                       'python tools/train.py configs/bigearthnet/bigearthnet_s1-s2_r50_linear.py --cfg-options '
+                       'train_dataloader.dataset.data_root={root} train_dataloader.dataset.split=train'),
+    'geonrw': ('GeoNRW, as released',
+               'python tools/train.py configs/decur/decur_geonrw.py --cfg-options train_dataloader.dataset.data_root={root}'),
+    'geonrw-tiles': ("GeoNRW, DeCUR's tiles",
+                     'python tools/train.py configs/decur/decur_geonrw.py --cfg-options train_dataloader.dataset.data_root={root}'),
+    'sunrgbd-release': ('SUN-RGBD, as released', 'python tools/prepare_dataset.py sunrgbd {root} data/sunrgbd'),
+    'nyudv2-release': ('NYUv2, as released', 'python tools/prepare_dataset.py nyudv2 {root} data/nyudv2'),
+    'rgbd': ('prepared RGB-D (colour, depth, HHA)',
+             'python tools/train.py configs/decur/decur_resnet50_sunrgbd.py --cfg-options train_dataloader.dataset.data_root={root}'),
+    'store': ('compact store of {dataset}', 'train_dataloader.dataset.data_root={root}'),
+    'paired': ('co-located files, a folder per modality',
+               "dataset=dict(type='PairedRasterDataset', data_root='{root}', modalities=dict({entries}))"),
+    'pickled-lmdb': ('LMDB of the published code (pickles, which run code when read: refused)',
+                     'python tools/prepare_dataset.py ssl4eo ORIGINAL_FILES data/ssl4eo'),
+}
+_RASTERS = (*IMAGE_SUFFIXES, '.tif', '.tiff', '.jp2', '.npy')
+
+
+class Part(NamedTuple):
+    """One modality of a data set: names of its bands, all sample ids, and a function from an id to ``{band: (h, w)}``."""
+
+    bands: tuple
+    ids: list
+    read: object
+
+
+def _folders(path: Path) -> list:
+    return sorted(p for p in path.iterdir() if p.is_dir() and not p.name.startswith('.')) if path.is_dir() else []
+
+
+def detect_layout(path) -> str:
+    """The layout of a folder, a key of :data:`LAYOUTS`.
+
+    Raises:
+        DataError: If the path does not exist, or is none of them.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise DataError(f'{path} does not exist.')
+    if is_store(path) or path.suffix == '.lmdb':
+        try:
+            read_manifest(path if path.is_dir() else path.parent)
+        except DataError as error:
+            if 'pickles' in str(error):
+                return 'pickled-lmdb'
+            raise
+        return 'store'
+    if not path.is_dir():
+        raise DataError(f'{path} is a file. Give the folder of a data set, or a store.')
+    names = {p.name for p in path.iterdir()}
+    if any((path / product).is_dir() and any(_folders(scenes) for scenes in _folders(path / product)[:3]) for product in PRODUCTS):
+        return 'ssl4eo-v1.0'
+    if next(path.rglob('*.zarr.zip'), None) is not None:
+        return 'ssl4eo-v1.1'
+    if names & {'BigEarthNet-v1.0', 'BigEarthNet-S1-v1.0'}:
+        return 'bigearthnet-v1'
+    if names & {'BigEarthNet-S2', 'BigEarthNet-S1'}:
+        return 'bigearthnet-v2'
+    if names & {'img_dir', 'dem_dir'}:
+        return 'geonrw-tiles'
+    if any(next(city.glob('*_rgb.jp2'), None) or next(city.glob('*_dem.tif'), None) for city in _folders(path)):
+        return 'geonrw'
+    if names & {'SUNRGBD', 'SUNRGBDtoolbox'}:
+        return 'sunrgbd-release'
+    if 'nyu_depth_v2_labeled.mat' in names:
+        return 'nyudv2-release'
+    if 'intrinsics.json' in names and {'rgb', 'depth'} <= names:
+        return 'rgbd'
+    if any(next((f for f in folder.iterdir() if f.suffix.lower() in _RASTERS), None) for folder in _folders(path)):
+        return 'paired'
+    raise DataError(f'{path} is no layout that is known: {", ".join(title for title, _ in LAYOUTS.values())}. '
+                    'Is it the folder above or below the data? Are the archives extracted whole?')
+
+
+def _bands_of(folder: Path, pattern: str, bands) -> dict:
+    reader = RasterioReader()
+    return {band: reader(folder / pattern.format(band=band))[..., 0] for band in bands}
+
+
+def _file(path: Path, names=None) -> dict:
+    image = AutoReader()(path)
+    names = names or [f'{i + 1}' for i in range(image.shape[2])]
+    return {name: image[..., i] for i, name in enumerate(names)}
+
+
+def _ssl4eo(root: Path) -> dict:
+    parts = {}
+    for product, bands in PRODUCTS.items():
+        if (root / product).is_dir():
+            def read(location, product=product, bands=bands):
+                return _bands_of(list_scenes(root, product, location)[0], '{band}.tif', bands)
+            parts[product] = Part(bands, [p.name for p in _folders(root / product)], read)
+    return parts
+
+
+def _bigearthnet(root: Path, version: str) -> dict:
+    from .bigearthnet import _ROOTS, S1_BANDS, S2_BANDS, BigEarthNetDataset
+    entries = {'s1': dict(channels=2, files=dict(sensor='s1')), 's2': dict(channels=12, files=dict(sensor='s2'))}
+    dataset = BigEarthNetDataset(entries, str(root), pipeline=[], lazy_init=True)
+    if version == 'v2' and not (root / 'metadata.parquet').is_file():
+        # Without the table patches cannot be paired or labelled, but their files can be looked at.
+        records = []
+        for sensor, folder in zip(('s2', 's1'), _ROOTS['v2']):
+            records += [{'id': p.name, sensor: p.name} for tile in _folders(root / folder) for p in _folders(tile)]
+    else:
+        records = dataset._list_v1() if version == 'v1' else dataset._list_v2()
+    parts = {}
+    for sensor, bands in (('s1', S1_BANDS), ('s2', S2_BANDS)):
+        sources = {r['id']: dataset._source(r[sensor], sensor, version) for r in records if r.get(sensor)}
+
+        def read(name, sources=sources, bands=bands):
+            return _bands_of(Path(sources[name]['folder']), sources[name]['pattern'], bands)
+        if sources:
+            parts[sensor] = Part(S2A_BANDS if sensor == 's2' else bands, list(sources), read)
+    return parts
+
+
+def _geonrw(root: Path, tiled: bool) -> dict:
+    from .geonrw import _ENDINGS, _FOLDERS
+    files: dict = {raster: {} for raster in _ENDINGS}
+    for raster, endings in _ENDINGS.items():
+        places = root.glob(f'{_FOLDERS[raster]}/*/*') if tiled else root.glob('*/*')
+        for path in sorted(places):
+            for ending in endings:
+                if path.name.endswith(ending):
+                    files[raster][path.name[:-len(ending)]] = path
+    bands = dict(rgb=('R', 'G', 'B'), dem=('DEM', ), seg=('class', ))
+    return {raster: Part(bands[raster], list(found), lambda name, found=found, raster=raster: _file(found[name], bands[raster]))
+            for raster, found in files.items() if found}
+
+
+def _paired(root: Path) -> dict:
+    parts = {}
+    for folder in _folders(root):
+        found = {p.stem: p for p in sorted(folder.iterdir()) if p.suffix.lower() in _RASTERS}
+        if found:
+            first = _file(next(iter(found.values())))
+            bands = S2C_BANDS if len(first) == 13 else S2A_BANDS if len(first) == 12 else tuple(first)
+            parts[folder.name] = Part(bands, list(found), lambda name, found=found, bands=bands: _file(found[name], bands))
+    return parts
+
+
+def _store(root: Path) -> dict:
+    manifest = read_manifest(root)
+    groups: dict = {}
+    for key in record_keys(manifest):
+        pieces = key.split('/')
+        # {location}/{product}[/{scene}]; the first scene stands for its location.
+        groups.setdefault(pieces[1] if len(pieces) > 1 else 'record', {}).setdefault(pieces[0], key)
+    parts = {}
+    for product, keys in groups.items():
+        def read(name, keys=keys, product=product):
+            record = read_record(str(root), keys[name])
+            order = PRODUCTS.get(product, ())
+            # A record keeps its bands by name, in no order.
+            record = {key: record[key] for key in sorted(record, key=lambda key: (order.index(key) if key in order else len(order), key))}
+            return {key: value for key, value in record.items() if value.ndim == 2} or {
+                f'{key}{i + 1}': plane for key, value in record.items() if value.ndim == 3 for i, plane in enumerate(value)}
+        named = PRODUCTS.get(product)
+        parts[product] = Part(named or tuple(read(next(iter(keys)))), list(keys), read)
+    return parts
+
+
+def _zarr(root: Path) -> dict:
+    try:
+        import zarr
+    except ImportError as error:
+        raise DataError("looking into zarr files needs zarr: pip install 'decur[data]'.") from error
+    parts = {}
+    by_product: dict = {}
+    for path in sorted(root.rglob('*.zarr.zip')):
+        by_product.setdefault(path.parent.name, []).append(path)
+    for product, paths in by_product.items():
+        def opened(path):
+            store = zarr.storage.ZipStore(path, mode='r')
+            return store, zarr.open_group(store, mode='r')
+        store, group = opened(paths[0])
+        names = [str(b) for b in np.asarray(group['band'])] if 'band' in group else []
+        count = group['bands'].shape[2]
+        store.close()
+        if len(names) != count:
+            names = {13: S2C_BANDS, 12: S2A_BANDS, 2: ('VV', 'VH')}.get(count, [str(i + 1) for i in range(count)])
+        names = tuple(re.sub(r'^B0', 'B', name.upper()) for name in names)
+
+        def read(name, names=names, opened=opened, root=root):
+            file, sample = name.rsplit('#', 1)
+            store, group = opened(root / file)
+            try:
+                return dict(zip(names, np.asarray(group['bands'][int(sample), 0])))
+            finally:
+                store.close()
+        parts[product] = Part(names, [f'{path.relative_to(root)}#0' for path in paths], read)
+    return parts
+
+
+def _rgbd(root: Path) -> dict:
+    return {name: part for name, part in _paired(root).items() if name in ('rgb', 'depth', 'depth_raw', 'hha', 'label')}
+
+
+def open_parts(path, layout: str) -> dict:
+    """The modalities of a data set, ``{name: Part}``; empty for layouts that are not read directly."""
+    path = Path(path)
+    readers = {
+        'ssl4eo-v1.0': _ssl4eo, 'ssl4eo-v1.1': _zarr, 'bigearthnet-v1': lambda p: _bigearthnet(p, 'v1'),
+        'bigearthnet-v2': lambda p: _bigearthnet(p, 'v2'), 'geonrw': lambda p: _geonrw(p, False),
+        'geonrw-tiles': lambda p: _geonrw(p, True), 'store': _store, 'paired': _paired, 'rgbd': _rgbd}
+    return readers[layout](path) if layout in readers else {}
+
+
+def fit_statistics(bands, mean) -> list:
+    """Named statistics for these bands, best first: ``[(id, distance)]``.
+
+    The distance is the root mean square over bands of the difference of the means, in the statistics' standard deviations.
+    """
+    mean, found = np.asarray(mean, np.float64), []
+    for name, known in STATISTICS.items():
+        if tuple(known.bands) == tuple(bands):
+            found.append((name, float(np.sqrt((((mean - known.mean) / np.asarray(known.std))**2).mean()))))
+    return sorted(found, key=lambda pair: pair[1])
+
+
+def _summarise(part: Part, count: int) -> dict:
+    """Types, sizes and values of up to ``count`` samples, evenly spread over the list."""
+    chosen = [part.ids[i] for i in np.unique(np.linspace(0, len(part.ids) - 1, min(count, len(part.ids))).astype(int))]
+    moments: dict = {}
+    sizes, dtypes, unreadable, pictures, ids, offsets = set(), set(), {}, [], [], []
+    for name in chosen:
+        try:
+            bands = part.read(name)
+        except (DataError, ConfigError) as error:
+            unreadable[name] = str(error)
+            continue
+        if 'B10' in bands:
+            offsets.append(has_offset(bands['B10']))
+        for band, plane in zip(part.bands, bands.values()):
+            sizes.add(plane.shape)
+            dtypes.add(plane.dtype.name)
+            good = plane[np.isfinite(plane)].astype(np.float64)
+            if good.size:
+                row = good.size, good.sum(), (good**2).sum(), good.min(), good.max(), plane.size - good.size
+                moments.setdefault(band, []).append(row)
+        pictures.append(bands)
+        ids.append(name)
+    values = {}
+    for band, rows in moments.items():
+        n, total, squares, low, high, bad = np.array(rows).T
+        mean = total.sum() / n.sum()
+        values[band] = dict(min=low.min(), max=high.max(), mean=mean, std=max(squares.sum() / n.sum() - mean**2, 0)**.5,
+                            not_finite=int(bad.sum()))
+    return dict(sizes=sorted(sizes), dtypes=sorted(dtypes), unreadable=unreadable, values=values, pictures=pictures, ids=ids,
+                offset=float(np.mean(offsets)) if offsets else None)
+
+
+def _picture(bands: Mapping, side: int = 160) -> np.ndarray:
+    """Three bands (red, green, blue where there are such), stretched between the 2nd and 98th percentile."""
+    for names in (('B4', 'B3', 'B2'), ('B04', 'B03', 'B02'), ('R', 'G', 'B'), ('VV', 'VH', 'VV')):
+        if all(name in bands for name in names):
+            break
+    else:
+        keys = list(bands)
+        names = keys[:3] if len(keys) >= 3 else [keys[0]] * 3
+    planes = [np.asarray(bands[name]) for name in names]
+    size = max(p.shape for p in planes)
+    image = stack_bands([p.astype(np.float32) for p in planes], size)
+    if image.shape[0] * image.shape[1] and not all(p.dtype == np.uint8 and len(bands) == 3 for p in planes):
+        low, high = np.nanpercentile(image, (2, 98), axis=(0, 1))
+        image = np.nan_to_num((image - low) / np.maximum(high - low, 1e-6) * 255)
+    image = np.ascontiguousarray(np.clip(image, 0, 255).astype(np.uint8))
+    return cv2.resize(image, (side, side), interpolation=cv2.INTER_AREA if max(size) > side else cv2.INTER_NEAREST)
+
+
+def inspect(path, count: int = 16) -> dict:
+    """Look at a data set.
+
+    Args:
+        path (str | Path): A folder or a store.
+        count (int): Samples to read from each modality. Defaults to 16.
+
+    Returns:
+        dict: ``layout`` (a key of :data:`LAYOUTS`), ``title``, ``modalities`` (``{name: dict(bands, samples, sizes, dtypes, values,
+        statistics, offset, unreadable)}``, ``offset`` being the share of samples whose band 10 shows an offset of 1000), ``gaps``
+        (``{name: ids that other modalities have}``), ``config`` (how to use it) and ``pictures`` (``[{modality: (h, w, 3) uint8}]``).
+
+    Raises:
+        DataError: If it is no layout that is known.
+    """
+    if count < 1:
+        raise ConfigError(f'count must be at least 1, got {count}.')
+    path = Path(path)
+    layout = detect_layout(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        parts = open_parts(path, layout)
+        modalities, pictures = {}, {}
+        for name, part in parts.items():
+            if not part.ids:
+                continue
+            found = _summarise(part, count)
+            bands = [band for band in part.bands if band in found['values']]
+            # Values that carry the offset are compared without it.
+            statistics = fit_statistics(bands, [found['values'][b]['mean'] - 1000 * (found['offset'] or 0) for b in bands])
+            for sample, image in zip(found.pop('ids'), found.pop('pictures')):
+                pictures.setdefault(sample, {})[name] = _picture(image)
+            modalities[name] = dict(bands=list(part.bands), samples=len(part.ids), statistics=statistics, **found)
+    everyone = set().union(*(part.ids for part in parts.values())) if parts else set()
+    gaps = {name: sorted(everyone - set(part.ids)) for name, part in parts.items() if layout != 'ssl4eo-v1.1' and everyone - set(part.ids)}
+    title, config = LAYOUTS[layout]
+    dataset = read_manifest(path).get('dataset') if layout == 'store' else ''
+    entries = ', '.join(f"{re.sub(r'[^A-Za-z0-9_]', '_', n).lower()}=dict(channels={len(m['bands'])}, files=dict(folder='{n}', "
+                        f"suffix='{next(f.suffix for f in sorted((path / n).iterdir()) if f.suffix.lower() in _RASTERS)}'))"
+                        for n, m in modalities.items()) if layout == 'paired' else ''
+    return dict(layout=layout, title=title.format(dataset=dataset), modalities=modalities, gaps=gaps,
+                config=config.format(root=path, dataset=dataset, entries=entries), pictures=list(pictures.values()))
+
+
+def report(found: Mapping) -> str:
+    """What :func:`inspect` found, as text that ends with the config line."""
+    lines = [f'layout: {found["title"]} [{found["layout"]}]']
+    for name, m in found['modalities'].items():
+        sizes = ', '.join(f'{h}x{w}' for h, w in m['sizes'])
+        lines.append(f'{name}: {m["samples"]} samples, {len(m["bands"])} bands in the order {" ".join(m["bands"])}; '
+                     f'{"/".join(m["dtypes"])}; {sizes} pixels')
+        for band, v in m['values'].items():
+            bad = f'  {v["not_finite"]} not finite' if v['not_finite'] else ''
+            lines.append(f'  {band:>6}  min {v["min"]:10.2f}  mean {v["mean"]:10.2f}  std {v["std"]:9.2f}  max {v["max"]:10.2f}{bad}')
+        if m['offset'] is not None:
+            lines.append(f"  band 10 shows an offset of 1000 in {100 * m['offset']:.0f} % of them: put dict(type='RemoveOffset') first"
+                         if m['offset'] else '  band 10 shows no offset')
+        if m['statistics']:
+            lines.append('  statistics that fit (distance in standard deviations): ' +
+                         ', '.join(f'{name} {distance:.2f}' for name, distance in m['statistics']))
+        for sample, error in m['unreadable'].items():
+            lines.append(f'  unreadable: {sample}: {error}')
+    for name, missing in found['gaps'].items():
+        lines.append(f'gap: {len(missing)} samples lack {name}: {", ".join(missing[:5])}{", ..." if len(missing) > 5 else ""}')
+    if len(found['modalities']) > 1 and not found['gaps']:
+        lines.append('pairs: every sample has every modality')
+    return '\n'.join([*lines, f'use: {found["config"]}'])

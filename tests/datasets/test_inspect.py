@@ -1,0 +1,94 @@
+"""Inspecting real and generated data: layout, bands, statistics, offset, gaps, unreadable files, the line to use it."""
+import shutil
+
+import numpy as np
+import pytest
+from helpers import run_tool, write_pairs, write_tif
+
+from decur.datasets.inspect import detect_layout, fit_statistics, inspect, report
+from decur.errors import ConfigError, DataError
+from decur.synthetic.landcover_layouts import write_landcover
+from decur.transforms.radiometry import STATISTICS
+
+
+def test_generated_layouts(tmp_path):
+    for layout, expected in (('ssl4eo', 'ssl4eo-v1.0'), ('bigearthnet', 'bigearthnet-v1'), ('geonrw', 'geonrw')):
+        write_landcover(layout, tmp_path / layout, 3, size=48)
+        found = inspect(tmp_path / layout, count=2)
+        assert found['layout'] == expected and not found['gaps'] and str(tmp_path / layout) in report(found).splitlines()[-1]
+        assert all(m['samples'] == 3 and not m['unreadable'] for m in found['modalities'].values())
+        assert set(found['pictures'][0]) == set(found['modalities']) and found['pictures'][0].popitem()[1].shape == (160, 160, 3)
+        if layout == 'ssl4eo':
+            assert found['modalities']['s2c']['offset'] == 0 and found['modalities']['s2c']['sizes'] == [(8, 8), (24, 24), (48, 48)]
+
+
+def test_gaps_and_damage_are_named(tmp_path):
+    write_landcover('ssl4eo', tmp_path, 3, size=24)
+    shutil.rmtree(tmp_path / 's1' / '0000207')
+    victim = next((tmp_path / 's2a' / '0000200').glob('*/B4.tif'))
+    for path in (tmp_path / 's2a' / '0000200').glob('*/B4.tif'):
+        path.write_bytes(victim.read_bytes()[:200])
+    found = inspect(tmp_path)
+    assert found['gaps'] == {'s1': ['0000207']} and 'B4.tif' in found['modalities']['s2a']['unreadable']['0000200']
+    assert 'lack s1: 0000207' in report(found)
+
+
+def test_store_and_published_lmdb(tmp_path):
+    lmdb = pytest.importorskip('lmdb')
+    write_landcover('ssl4eo', tmp_path / 'raw', 2, size=24)
+    run_tool('tools/prepare_dataset.py', 'ssl4eo', tmp_path / 'raw', tmp_path / 'store', '--products', 's1', 's2c')
+    raw, store = inspect(tmp_path / 'raw'), inspect(tmp_path / 'store')
+    assert store['layout'] == 'store' and 'ssl4eo' in store['title'] and set(store['modalities']) == {'s1', 's2c'}
+    for name, found in store['modalities'].items():
+        band = 'VV' if name == 's1' else 'B8'
+        assert found['values'][band] == pytest.approx(raw['modalities'][name]['values'][band])
+    environment = lmdb.open(str(tmp_path / 'old'), map_size=1 << 20)
+    with environment.begin(write=True) as transaction:
+        transaction.put(b'0', b'cos\nsystem\n')
+    environment.close()
+    found = inspect(tmp_path / 'old')
+    assert found['layout'] == 'pickled-lmdb' and 'prepare_dataset.py' in found['config']
+
+
+def test_paired_folders_and_offset(tmp_path):
+    write_pairs(tmp_path)
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        image = np.clip(rng.normal(STATISTICS['ssl4eo_s2c'].mean, 50, (20, 20, 13)), 0, None) + 1000 * (i < 1)
+        write_tif(tmp_path / 's2' / f'{"abcd"[i]}.tif', image.astype(np.uint16))
+    found = inspect(tmp_path)
+    assert found['layout'] == 'paired' and found['modalities']['s2']['offset'] == .25
+    name, distance = found['modalities']['s2']['statistics'][0]
+    assert name == 'ssl4eo_s2c' and distance < .2
+    assert "s1=dict(channels=2, files=dict(folder='s1', suffix='.tif'))" in found['config'] and 'RemoveOffset' in report(found)
+
+
+def test_other_layouts_by_their_names(tmp_path):
+    for name, layout in (('a/SUNRGBD', 'sunrgbd-release'), ('b/nyu_depth_v2_labeled.mat', 'nyudv2-release'),
+                         ('c/BigEarthNet-S2', 'bigearthnet-v2'), ('d/img_dir', 'geonrw-tiles'),
+                         ('e/val/S2L1C/ssl4eos12_val_seasonal_data_000001.zarr.zip', 'ssl4eo-v1.1')):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).mkdir() if '.' not in name else (tmp_path / name).write_bytes(b'')
+        assert detect_layout(tmp_path / name.split('/')[0]) == layout
+    with pytest.raises(DataError, match='no layout'):
+        (tmp_path / 'f' / 'notes').mkdir(parents=True)
+        inspect(tmp_path / 'f')
+    with pytest.raises(DataError, match='does not exist'):
+        inspect(tmp_path / 'none')
+    with pytest.raises(ConfigError, match='count'):
+        inspect(tmp_path, count=0)
+    assert fit_statistics(('VV', 'VH'), STATISTICS['bigearthnet_s1'].mean)[0] == ('bigearthnet_s1', 0)
+
+
+def test_real_files_by_the_command(sample_data, tmp_path):
+    expected = dict(ssl4eo_s12_v1='SSL4EO-S12 v1.0', bigearthnet_v1='BigEarthNet-MM v1', bigearthnet_v2='reBEN',
+                    sites_s1_s2_dem='folder per modality')
+    for folder, title in expected.items():
+        done = run_tool('tools/inspect_dataset.py', sample_data / folder, '--out', tmp_path / f'{folder}.png', '--count', 5)
+        lines = done.stdout.strip().splitlines()
+        assert title in lines[0] and lines[-1].startswith('use: ') and (tmp_path / f'{folder}.png').stat().st_size > 10000
+        assert 'unreadable' not in done.stdout
+    # Three of the five sites carry the offset.
+    assert 'in 60 % of them' in done.stdout
+    bad = run_tool('tools/inspect_dataset.py', tmp_path / 'none', check=False)
+    assert bad.returncode and 'Traceback' not in bad.stderr

@@ -1,0 +1,31 @@
+"""Say what a folder or a store is: layout, bands, values, the statistics that fit, what is missing, and the config line to use it."""
+import argparse
+import sys
+
+import numpy as np
+
+from decur.datasets.inspect import inspect, report
+from decur.errors import ConfigError, DataError
+from decur.visualization import sheet
+
+
+def main() -> None:
+    """Parse the command line, look and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('path', help='a folder of data, or a store')
+    parser.add_argument('--out', help='write a contact sheet of all modalities to this PNG')
+    parser.add_argument('--count', type=int, default=16, help='samples of each modality to read')
+    args = parser.parse_args()
+    try:
+        found = inspect(args.path, args.count)
+    except (ConfigError, DataError) as error:
+        sys.exit(f'error: {error}')
+    if args.out and found['pictures']:
+        names = list(found['modalities'])
+        empty = np.zeros((160, 160, 3), np.uint8)
+        sheet([[row.get(name, empty) for name in names] for row in found['pictures'][:8]], names).save(args.out)
+    print(report(found))
+
+
+if __name__ == '__main__':
+    main()
