@@ -124,32 +124,32 @@ def _ssl4eo(root: Path) -> dict:
 
 
 def _bigearthnet(root: Path, version: str) -> dict:
-    from .bigearthnet import _ROOTS, S1_BANDS, S2_BANDS, BigEarthNetDataset
+    from .bigearthnet import ROOTS, S1_BANDS, S2_BANDS, BigEarthNetDataset, patch_folder, read_parquet
     entries = {'s1': dict(channels=2, files=dict(sensor='s1')), 's2': dict(channels=12, files=dict(sensor='s2'))}
     dataset = BigEarthNetDataset(entries, str(root), pipeline=[], lazy_init=True)
     if version == 'v2' and not (root / 'metadata.parquet').is_file():
         # Without the table patches cannot be paired or labelled, but their files can be looked at.
         records = []
-        for sensor, folder in zip(('s2', 's1'), _ROOTS['v2']):
+        for sensor, folder in zip(('s2', 's1'), ROOTS['v2']):
             records += [{'id': p.name, sensor: p.name} for tile in _folders(root / folder) for p in _folders(tile)]
     else:
-        records = dataset._list_v1() if version == 'v1' else dataset._list_v2()
+        records = dataset._list_v1() if version == 'v1' else read_parquet(root)
     parts = {}
     for sensor, bands in (('s1', S1_BANDS), ('s2', S2_BANDS)):
-        sources = {r['id']: dataset._source(r[sensor], sensor, version) for r in records if r.get(sensor)}
+        sources = {r['id']: (patch_folder(root, sensor, r[sensor], version), f'{r[sensor]}_{{band}}.tif') for r in records if r.get(sensor)}
 
         def read(name, sources=sources, bands=bands):
-            return _bands_of(Path(sources[name]['folder']), sources[name]['pattern'], bands)
+            return _bands_of(Path(sources[name][0]), sources[name][1], bands)
         if sources:
             parts[sensor] = Part(S2A_BANDS if sensor == 's2' else bands, list(sources), read)
     return parts
 
 
 def _geonrw(root: Path, tiled: bool) -> dict:
-    from .geonrw import _ENDINGS, _FOLDERS
-    files: dict = {raster: {} for raster in _ENDINGS}
-    for raster, endings in _ENDINGS.items():
-        places = root.glob(f'{_FOLDERS[raster]}/*/*') if tiled else root.glob('*/*')
+    from .geonrw import ENDINGS, FOLDERS
+    files: dict = {raster: {} for raster in ENDINGS}
+    for raster, endings in ENDINGS.items():
+        places = root.glob(f'{FOLDERS[raster]}/*/*') if tiled else root.glob('*/*')
         for path in sorted(places):
             for ending in endings:
                 if path.name.endswith(ending):
@@ -173,10 +173,18 @@ def _paired(root: Path) -> dict:
 def _store(root: Path) -> dict:
     manifest = read_manifest(root)
     groups: dict = {}
-    for key in record_keys(manifest):
+    for key in record_keys(root):
         pieces = key.split('/')
-        # {location}/{product}[/{scene}]; the first scene stands for its location.
-        groups.setdefault(pieces[1] if len(pieces) > 1 else 'record', {}).setdefault(pieces[0], key)
+        if 'key_columns' in manifest:  # {sensor}/{patch}
+            product, name = pieces[0], pieces[-1]
+        elif 'rasters' in manifest:  # {city}/{image}/{raster}[/{block}]: the first block stands for its image
+            if len(pieces) < 4:
+                continue
+            product, name = pieces[2], '/'.join(pieces[:2])
+        else:  # {location}/{product}[/{scene}]: the first scene stands for its location
+            product, name = pieces[1] if len(pieces) > 1 else 'record', pieces[0]
+        if product != 'labels':
+            groups.setdefault(product, {}).setdefault(name, key)
     parts = {}
     for product, keys in groups.items():
         def read(name, keys=keys, product=product):
