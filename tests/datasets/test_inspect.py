@@ -50,6 +50,20 @@ def test_store_and_published_lmdb(tmp_path):
     assert found['layout'] == 'pickled-lmdb' and 'prepare_dataset.py' in found['config']
 
 
+@pytest.mark.parametrize('layout', ['bigearthnet', 'bigearthnet-v2', 'geonrw'])
+def test_stores_look_like_the_files(tmp_path, layout):
+    pytest.importorskip('lmdb')
+    write_landcover(layout, tmp_path / 'raw', 2, size=48)
+    run_tool('tools/prepare_dataset.py', layout.split('-')[0], tmp_path / 'raw', tmp_path / 'store')
+    raw, store = inspect(tmp_path / 'raw'), inspect(tmp_path / 'store')
+    assert store['layout'] == 'store' and not store['gaps'] and set(store['modalities']) == set(raw['modalities'])
+    for name, found in store['modalities'].items():
+        assert {key: found[key] for key in ('bands', 'samples', 'sizes', 'dtypes')} == {
+            key: raw['modalities'][name][key] for key in ('bands', 'samples', 'sizes', 'dtypes')}
+        for band, values in found['values'].items():
+            assert values == pytest.approx(raw['modalities'][name]['values'][band])
+
+
 def test_paired_folders_and_offset(tmp_path):
     write_pairs(tmp_path)
     rng = np.random.default_rng(0)

@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 
 from decur.datasets import SSL4EODataset
+from decur.datasets.inspect import inspect, report
 from decur.datasets.ssl4eo import PRODUCTS
 from decur.errors import ConfigError, DataError
 from decur.transforms import ToEightBit
@@ -102,6 +103,15 @@ def test_statistics_tell_the_versions_apart(archives):
     # The means differ by the offset (and what else changed is small), the deviations hardly.
     new, was = STATISTICS['ssl4eo_v11_s2c'], STATISTICS['ssl4eo_s2c']
     assert np.allclose(np.subtract(new.mean, was.mean), 1000, atol=50) and np.allclose(new.std, was.std, rtol=.12)
+
+
+def test_inspection_knows_the_version(archives):
+    root = archives[0]
+    found = inspect(root)
+    optical = found['modalities']['S2L1C']
+    assert found['layout'] == 'ssl4eo-v1.1' and 'decur_ssl4eo-v11.py' in found['config'] and 'RemoveOffset' not in report(found)
+    assert tuple(optical['bands']) == PRODUCTS['s2c'] and optical['offset'] == 1 and optical['samples'] == 2
+    assert optical['statistics'][0][0] == 'ssl4eo_v11_s2c' and tuple(found['modalities']['S1GRD']['bands']) == PRODUCTS['s1']
 
 
 def test_bad_archives(archives, tmp_path):

@@ -36,7 +36,7 @@ def stack_bands(bands: Sequence, size: Sequence) -> np.ndarray:
 class BandReader:
     """Read an image band by band, from single-band rasters, from the compact store or from a zarr archive.
 
-    A source is ``dict(folder=..., pattern='{band}.tif')`` ``dict(store=folder, key=key)``, which give the same
+    A source is ``dict(folder=..., pattern='{band}.tif')`` or ``dict(store=folder, key=key)``, which give the same
     arrays, or ``dict(zarr=archive, sample=i, time=j)``.
 
     Args:

@@ -125,6 +125,30 @@ def labels_of(text: bytes | str, name: str, sensor: str, patch: str) -> tuple:
         raise DataError(f'{name} cannot be read ({error!r}). Is the archive extracted whole?') from error
 
 
+def list_v1(root: str | Path) -> list:
+    """Rows of v1's folders: ``dict(id, labels)`` with ``s2`` and ``s1`` where there are such; S1 patches name their S2 patch.
+
+    Raises:
+        DataError: If a patch's metadata file cannot be read.
+    """
+    root = Path(root)
+    patches: dict = {}
+    for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
+        if not (root / folder).is_dir():
+            continue
+        with os.scandir(root / folder) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        for name in names:
+            path = root / folder / name / f'{name}{METADATA}'
+            try:
+                text = path.read_bytes()
+            except OSError as error:
+                raise DataError(f'{path} cannot be read ({error}). Is the archive extracted whole?') from error
+            key, labels = labels_of(text, str(path), sensor, name)
+            patches.setdefault(key, dict(id=key, labels=labels))[sensor] = name
+    return list(patches.values())
+
+
 def read_parquet(root: str | Path) -> list:
     """Rows of v2's ``metadata.parquet``: ``dict(id, s2, s1, labels, split)``.
 
@@ -340,28 +364,9 @@ class BigEarthNetDataset(MultimodalDataset):
             except DataError:
                 pass  # cut short: made again
             print_log(f'{path} is damaged or of another data set and is made again', logger='current')
-        index = index_of_patches(self._list_v1() if version == 'v1' else read_parquet(self.data_root), version)
+        index = index_of_patches(list_v1(self.data_root) if version == 'v1' else read_parquet(self.data_root), version)
         try:
             index.save(path)
         except OSError as error:
             print_log(f'the index cannot be kept at {path} ({error}): every start will list all patches. Set index_file.', logger='current')
         return index
-
-    def _list_v1(self) -> list:
-        """Patches by S2 name; S1 names theirs in ``corresponding_s2_patch``."""
-        root = Path(self.data_root)
-        patches: dict = {}
-        for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
-            if not (root / folder).is_dir():
-                continue
-            with os.scandir(root / folder) as entries:
-                names = sorted(entry.name for entry in entries if entry.is_dir())
-            for name in names:
-                path = root / folder / name / f'{name}{METADATA}'
-                try:
-                    text = path.read_bytes()
-                except OSError as error:
-                    raise DataError(f'{path} cannot be read ({error}). Is the archive extracted whole?') from error
-                key, labels = labels_of(text, str(path), sensor, name)
-                patches.setdefault(key, dict(id=key, labels=labels))[sensor] = name
-        return list(patches.values())

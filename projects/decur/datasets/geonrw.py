@@ -21,6 +21,11 @@ ENDINGS = dict(rgb=('_rgb.jp2', '_rgb.png'), dem=('_dem.tif', ), seg=('_seg.tif'
 FOLDERS = dict(rgb='img_dir', dem='dem_dir', seg='ann_dir')
 
 
+def split_name(name: str) -> tuple | None:
+    """Image and raster (``'rgb'``, ``'dem'`` or ``'seg'``) that a file's name tells, or None if it is no file of GeoNRW."""
+    return next(((name[:-len(ending)], raster) for raster, endings in ENDINGS.items() for ending in endings if name.endswith(ending)), None)
+
+
 @DATASETS.register_module()
 class GeoNRWDataset(MultimodalDataset):
     """A sample is a tile with RGB and elevation, and its land-cover classes (1 to 10 in the files, 0 background).
@@ -105,10 +110,9 @@ class GeoNRWDataset(MultimodalDataset):
     @staticmethod
     def _collect(folder: Path, found: dict, prefix: str = '') -> None:
         for path in sorted(folder.iterdir()):
-            for raster, endings in ENDINGS.items():
-                for ending in endings:
-                    if path.name.endswith(ending):
-                        found.setdefault(f'{prefix}{path.name[:-len(ending)]}', {})[raster] = str(path)
+            name = split_name(path.name)
+            if name:
+                found.setdefault(f'{prefix}{name[0]}', {})[name[1]] = str(path)
 
     def _tiled(self, root: Path) -> dict:
         found: dict = {}

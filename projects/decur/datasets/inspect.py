@@ -1,7 +1,7 @@
 """What a folder or store is: its layout, its values, what is missing, and how to use it."""
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,17 +12,19 @@ from decur.errors import ConfigError, DataError
 from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS, STATISTICS, has_offset
 
 from .bands import stack_bands
+from .bigearthnet import ROOTS, S1_BANDS, S2_BANDS, list_v1, patch_folder, read_parquet
+from .geonrw import ENDINGS, FOLDERS, split_name
 from .readers import IMAGE_SUFFIXES, AutoReader, RasterioReader
 from .ssl4eo import PRODUCTS, list_scenes
-from .store import is_store, read_manifest, read_record, record_keys
+from .store import StoreReader, is_store, read_index, read_manifest, read_record
+from .zarr_archives import open_archive, read_bands
 
 #: What a layout is called, and what to run on it (``{root}`` is the folder).
 LAYOUTS = {
     'ssl4eo-v1.0': ('SSL4EO-S12 v1.0, as released',
                     'python tools/train.py configs/decur/decur_ssl4eo.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'ssl4eo-v1.1': ('SSL4EO-S12 v1.1 (zarr)',
-                    'python tools/train.py configs/decur/decur_ssl4eo.py --cfg-options train_dataloader.dataset.data_root={root} '
-                    "(values carry an offset of 1000: put dict(type='RemoveOffset') first in the optical radiometry)"),
+                    'python tools/train.py configs/decur/decur_ssl4eo-v11.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'bigearthnet-v1': ('BigEarthNet-MM v1, as released',
                        'python tools/train.py configs/bigearthnet/bigearthnet_s1-s2_r50_linear.py --cfg-options '
                        'train_dataloader.dataset.data_root={root} train_dataloader.dataset.split=train.csv'),
@@ -43,6 +45,8 @@ LAYOUTS = {
     'pickled-lmdb': ('LMDB of the published code (pickles, which run code when read: refused)',
                      'python tools/prepare_dataset.py ssl4eo ORIGINAL_FILES data/ssl4eo'),
 }
+_SENSORS = dict(s1=S1_BANDS, s2=S2_BANDS)
+_RASTER_BANDS = dict(rgb=('R', 'G', 'B'), dem=('DEM', ), seg=('class', ))
 _RASTERS = (*IMAGE_SUFFIXES, '.tif', '.tiff', '.jp2', '.npy')
 
 
@@ -124,38 +128,46 @@ def _ssl4eo(root: Path) -> dict:
 
 
 def _bigearthnet(root: Path, version: str) -> dict:
-    from .bigearthnet import ROOTS, S1_BANDS, S2_BANDS, BigEarthNetDataset, patch_folder, read_parquet
-    entries = {'s1': dict(channels=2, files=dict(sensor='s1')), 's2': dict(channels=12, files=dict(sensor='s2'))}
-    dataset = BigEarthNetDataset(entries, str(root), pipeline=[], lazy_init=True)
-    if version == 'v2' and not (root / 'metadata.parquet').is_file():
-        # Without the table patches cannot be paired or labelled, but their files can be looked at.
-        records = []
-        for sensor, folder in zip(('s2', 's1'), ROOTS['v2']):
-            records += [{'id': p.name, sensor: p.name} for tile in _folders(root / folder) for p in _folders(tile)]
+    if version == 'v1':
+        rows = list_v1(root)
+    elif (root / 'metadata.parquet').is_file():
+        rows = read_parquet(root)
     else:
-        records = dataset._list_v1() if version == 'v1' else read_parquet(root)
-    parts = {}
-    for sensor, bands in (('s1', S1_BANDS), ('s2', S2_BANDS)):
-        sources = {r['id']: (patch_folder(root, sensor, r[sensor], version), f'{r[sensor]}_{{band}}.tif') for r in records if r.get(sensor)}
+        # Without the table patches cannot be paired or labelled, but their files can be looked at.
+        rows = [{'id': patch.name, sensor: patch.name} for sensor, folder in zip(('s2', 's1'), ROOTS['v2'])
+                for tile in _folders(root / folder) for patch in _folders(tile)]
 
-        def read(name, sources=sources, bands=bands):
-            return _bands_of(Path(sources[name][0]), sources[name][1], bands)
-        if sources:
-            parts[sensor] = Part(S2A_BANDS if sensor == 's2' else bands, list(sources), read)
+    def read(sensor, patch):
+        return _bands_of(Path(patch_folder(root, sensor, patch, version)), f'{patch}_{{band}}.tif', _SENSORS[sensor])
+    return _patches(rows, read)
+
+
+def _patches(rows: Iterable, read: Callable) -> dict:
+    """Both sensors of BigEarthNet, from rows with ``id``, ``s1`` and ``s2`` and a function of sensor and patch."""
+    rows, parts = list(rows), {}
+    for sensor in _SENSORS:
+        patches = {row['id']: row[sensor] for row in rows if row.get(sensor)}
+        if patches:
+            # B01 is B1 in the statistics.
+            bands = S2A_BANDS if sensor == 's2' else S1_BANDS
+            parts[sensor] = Part(bands, list(patches), lambda name, sensor=sensor, patches=patches: read(sensor, patches[name]))
     return parts
 
 
 def _geonrw(root: Path, tiled: bool) -> dict:
-    from .geonrw import ENDINGS, FOLDERS
     files: dict = {raster: {} for raster in ENDINGS}
-    for raster, endings in ENDINGS.items():
-        places = root.glob(f'{FOLDERS[raster]}/*/*') if tiled else root.glob('*/*')
-        for path in sorted(places):
-            for ending in endings:
-                if path.name.endswith(ending):
-                    files[raster][path.name[:-len(ending)]] = path
-    bands = dict(rgb=('R', 'G', 'B'), dem=('DEM', ), seg=('class', ))
-    return {raster: Part(bands[raster], list(found), lambda name, found=found, raster=raster: _file(found[name], bands[raster]))
+    for raster, found in files.items():
+        for path in sorted(root.glob(f'{FOLDERS[raster]}/*/*') if tiled else root.glob('*/*')):
+            name = split_name(path.name)
+            if name and name[1] == raster:
+                found[name[0]] = path
+    return _rasters(files, AutoReader())
+
+
+def _rasters(files: Mapping, read: Callable) -> dict:
+    """Rasters of GeoNRW from ``{raster: {image: source}}`` and their reader."""
+    return {raster: Part(_RASTER_BANDS[raster], list(found), lambda name, found=found, raster=raster:
+                         dict(zip(_RASTER_BANDS[raster], read(found[name]).transpose(2, 0, 1))))
             for raster, found in files.items() if found}
 
 
@@ -172,63 +184,35 @@ def _paired(root: Path) -> dict:
 
 def _store(root: Path) -> dict:
     manifest = read_manifest(root)
-    groups: dict = {}
-    for key in record_keys(root):
-        pieces = key.split('/')
-        if 'key_columns' in manifest:  # {sensor}/{patch}
-            product, name = pieces[0], pieces[-1]
-        elif 'rasters' in manifest:  # {city}/{image}/{raster}[/{block}]: the first block stands for its image
-            if len(pieces) < 4:
-                continue
-            product, name = pieces[2], '/'.join(pieces[:2])
-        else:  # {location}/{product}[/{scene}]: the first scene stands for its location
-            product, name = pieces[1] if len(pieces) > 1 else 'record', pieces[0]
-        if product != 'labels':
-            groups.setdefault(product, {}).setdefault(name, key)
-    parts = {}
-    for product, keys in groups.items():
-        def read(name, keys=keys, product=product):
-            record = read_record(str(root), keys[name])
-            order = PRODUCTS.get(product, ())
-            # A record keeps its bands by name, in no order.
-            record = {key: record[key] for key in sorted(record, key=lambda key: (order.index(key) if key in order else len(order), key))}
-            return {key: value for key, value in record.items() if value.ndim == 2} or {
-                f'{key}{i + 1}': plane for key, value in record.items() if value.ndim == 3 for i, plane in enumerate(value)}
-        named = PRODUCTS.get(product)
-        parts[product] = Part(named or tuple(read(next(iter(keys)))), list(keys), read)
-    return parts
+    if 'rasters' in manifest:  # GeoNRW: {city}/{image}/{raster}
+        files: dict = {raster: {} for raster in ENDINGS}
+        for key, size in manifest['rasters'].items():
+            image, raster = key.rsplit('/', 1)
+            files[raster][image] = dict(store=str(root), key=key, size=size)
+        return _rasters(files, StoreReader())
+
+    def read(key, bands):
+        record = read_record(str(root), key)  # which keeps its bands by name, in no order
+        return {band: record[band] for band in bands}
+    if 'key_columns' in manifest:  # BigEarthNet: {sensor}/{patch}
+        index = read_index(root)
+        columns = {name: [value.decode() for value in index[name].tolist()] for name in ('id', 's1', 's2')}
+        rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
+        return _patches(rows, lambda sensor, patch: read(f'{sensor}/{patch}', _SENSORS[sensor]))
+    # SSL4EO-S12: {location}/{product}/{scene}; the first scene stands for its location.
+    return {product: Part(PRODUCTS[product], list(places), lambda name, product=product, places=places:
+                          read(f'{name}/{product}/{places[name][0]}', PRODUCTS[product]))
+            for product, places in manifest['scenes'].items()}
 
 
 def _zarr(root: Path) -> dict:
-    try:
-        import zarr
-    except ImportError as error:
-        raise DataError("looking into zarr files needs zarr: pip install 'decur[data]'.") from error
-    parts = {}
     by_product: dict = {}
     for path in sorted(root.rglob('*.zarr.zip')):
-        by_product.setdefault(path.parent.name, []).append(path)
-    for product, paths in by_product.items():
-        def opened(path):
-            store = zarr.storage.ZipStore(path, mode='r')
-            return store, zarr.open_group(store, mode='r')
-        store, group = opened(paths[0])
-        names = [str(b) for b in np.asarray(group['band'])] if 'band' in group else []
-        count = group['bands'].shape[2]
-        store.close()
-        if len(names) != count:
-            names = {13: S2C_BANDS, 12: S2A_BANDS, 2: ('VV', 'VH')}.get(count, [str(i + 1) for i in range(count)])
-        names = tuple(re.sub(r'^B0', 'B', name.upper()) for name in names)
-
-        def read(name, names=names, opened=opened, root=root):
-            file, sample = name.rsplit('#', 1)
-            store, group = opened(root / file)
-            try:
-                return dict(zip(names, np.asarray(group['bands'][int(sample), 0])))
-            finally:
-                store.close()
-        parts[product] = Part(names, [f'{path.relative_to(root)}#0' for path in paths], read)
-    return parts
+        by_product.setdefault(path.parent.name, {})[str(path.relative_to(root))] = path
+    # The first season of an archive's first sample stands for the archive.
+    return {product: Part(tuple(open_archive(next(iter(paths.values())))[1]), list(paths),
+                          lambda name, paths=paths: read_bands(paths[name], 0, 0))
+            for product, paths in by_product.items()}
 
 
 def _rgbd(root: Path) -> dict:
@@ -335,8 +319,9 @@ def inspect(path, count: int = 16) -> dict:
                 continue
             found = _summarise(part, count)
             bands = [band for band in part.bands if band in found['values']]
-            # Values that carry the offset are compared without it.
-            statistics = fit_statistics(bands, [found['values'][b]['mean'] - 1000 * (found['offset'] or 0) for b in bands])
+            # Values that carry the offset are compared without it; only v1.1 has statistics of its own, with it.
+            offset = 0 if layout == 'ssl4eo-v1.1' else 1000 * (found['offset'] or 0)
+            statistics = fit_statistics(bands, [found['values'][b]['mean'] - offset for b in bands])
             for sample, image in zip(found.pop('ids'), found.pop('pictures')):
                 pictures.setdefault(sample, {})[name] = _picture(image)
             modalities[name] = dict(bands=list(part.bands), samples=len(part.ids), statistics=statistics, **found)
@@ -362,7 +347,8 @@ def report(found: Mapping) -> str:
             bad = f'  {v["not_finite"]} not finite' if v['not_finite'] else ''
             lines.append(f'  {band:>6}  min {v["min"]:10.2f}  mean {v["mean"]:10.2f}  std {v["std"]:9.2f}  max {v["max"]:10.2f}{bad}')
         if m['offset'] is not None:
-            lines.append(f"  band 10 shows an offset of 1000 in {100 * m['offset']:.0f} % of them: put dict(type='RemoveOffset') first"
+            advice = '' if found['layout'] == 'ssl4eo-v1.1' else ": put dict(type='RemoveOffset') first"
+            lines.append(f"  band 10 shows an offset of 1000 in {100 * m['offset']:.0f} % of them{advice}"
                          if m['offset'] else '  band 10 shows no offset')
         if m['statistics']:
             lines.append('  statistics that fit (distance in standard deviations): ' +

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from decur.datasets.bigearthnet import TO_19
+from decur.datasets.bigearthnet import METADATA, ROOTS, TO_19
 from decur.datasets.geonrw import TEST_CITIES
+from decur.datasets.ssl4eo import PRODUCTS
 from decur.errors import ConfigError
-from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS
 from decur.writing import run_jobs, start_record, write_bytes
 
 from .landcover import COVERS, make_landscape
@@ -97,9 +97,8 @@ def _ssl4eo_location(index, out, seed, size):
     rng = np.random.default_rng([seed, index, 2])
     scenes = _ssl4eo_scenes(rng)
     location = f'{200 + index * 7:07d}'  # as released, ids are not contiguous
-    bands = dict(s1=('VV', 'VH'), s2a=S2A_BANDS, s2c=S2C_BANDS)
     wanted = [out / product / location / scene / name for (product, _), scene in scenes.items()
-              for name in (*(f'{band}.tif' for band in bands[product]), 'metadata.json')]
+              for name in (*(f'{band}.tif' for band in PRODUCTS[product]), 'metadata.json')]
     if all(path.exists() for path in wanted):
         return
     landscape = make_landscape(seed, _OFFSETS['ssl4eo'] + index, size, region='world')
@@ -114,7 +113,7 @@ def _ssl4eo_location(index, out, seed, size):
             if product != 's1':
                 metadata.update(CLOUDY_PIXEL_PERCENTAGE=round(100 * optical['cloud'], 4), PROCESSING_BASELINE='02.09')
             files = {}
-            for band in bands[product]:
+            for band in PRODUCTS[product]:
                 degrees = 8.983e-5 * size / images[band].shape[0]
                 files[folder / f'{band}.tif'] = tif(images[band], 'EPSG:4326', west, north, degrees)
             files[folder / 'metadata.json'] = json.dumps(metadata).encode()
@@ -151,8 +150,9 @@ def _bigearthnet_patch(job, out, seed, size, layout):
     optical = sense_optical(landscape, patch['season'], rng, clouds=.08, snow=patch['snow'])
     row = dict(patch_id=patch['s2'], split=patch['split'], country=patch['country'], s1_name=patch['s1'], s2v1_name=patch['s2_old'],
                contains_seasonal_snow=patch['snow'], contains_cloud_or_shadow=optical['cloud'] > .05)
-    s2 = out / ('BigEarthNet-S2' if v2 else 'BigEarthNet-v1.0') / (patch['product'] if v2 else '') / patch['s2']
-    s1 = out / ('BigEarthNet-S1' if v2 else 'BigEarthNet-S1-v1.0') / (patch['scene'] if v2 else '') / patch['s1']
+    s2_root, s1_root = ROOTS['v2' if v2 else 'v1']
+    s2 = out / s2_root / (patch['product'] if v2 else '') / patch['s2']
+    s1 = out / s1_root / (patch['scene'] if v2 else '') / patch['s1']
     crs, side = f'EPSG:326{patch["zone"]}', size * 10
     row['labels'] = sorted({TO_19[label] for label in labels} - {None}) if v2 else labels
     files = {}
@@ -172,10 +172,10 @@ def _bigearthnet_patch(job, out, seed, size, layout):
         common = dict(labels=labels, projection=CRS.from_string(crs).to_wkt())
         date = datetime.strptime(patch['s2_old'].split('_')[2], '%Y%m%dT%H%M%S')
         # "lly" is the release's own spelling for Sentinel-1.
-        files[s2 / f'{s2.name}_labels_metadata.json'] = json.dumps(
+        files[s2 / f'{s2.name}{METADATA}'] = json.dumps(
             dict(common, coordinates=dict(corners, lry=patch['north'] - side), tile_source=f'{patch["product"]}.SAFE',
                  acquisition_date=str(date))).encode()
-        files[s1 / f'{s1.name}_labels_metadata.json'] = json.dumps(
+        files[s1 / f'{s1.name}{METADATA}'] = json.dumps(
             dict(common, coordinates=dict(corners, lly=patch['north'] - side), corresponding_s2_patch=s2.name, scene_source=patch['scene'],
                  acquisition_time=patch['scene'].split('_')[-1])).encode()
     _write_all(files)

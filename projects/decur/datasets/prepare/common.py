@@ -312,11 +312,11 @@ class _Run:
 
     def __init__(self, data: Preparation, out: Path, workers: int, repair: bool):
         self.data, self.workers = data, workers
-        damaged = _damaged(data, out) if repair else set()
+        named = _named(out) if repair else []
         self.writer = StoreWriter(out, data.dataset)
-        if repair:
-            damaged |= {data.unit_of(key) for key in _unreadable(self.writer)}
-        self.damaged = damaged
+        absent = [key for key in named if key not in self.writer]
+        #: Units to be made again.
+        self.damaged = {data.unit_of(key) for key in (*absent, *(_unreadable(self.writer) if repair else ()))}
         self.skipped: dict = {}
 
     def missing(self, key: str) -> bool:
@@ -338,11 +338,11 @@ class _Run:
         self.writer.commit()
 
 
-def _damaged(data: Preparation, out: Path) -> set:
+def _named(out: Path) -> list:
     try:
-        return {data.unit_of(key) for key in verify_store(out)}
+        return record_keys(out)
     except DataError:
-        return set()  # not finished: no list to compare with
+        return []  # not finished: no list to compare with
 
 
 def _unreadable(writer: StoreWriter) -> Iterator[str]:
@@ -406,7 +406,7 @@ def prepare(data: Preparation, out: str | Path, subset: float | None = None, see
         figures = dict(samples=len(chosen), unpaired=len(data.unpaired), records=len(units),
                        files_to_read=sum(len(unit.files) for unit in units), files_to_write=4, bytes=size)
     else:
-        size = sum(path.stat().st_size for parts in groups for path in parts)
+        size = sum(map(_bytes, groups))
         figures = dict(archives=len(groups), files_to_write=4, bytes_of_archives=size)
         chosen = None
     if dry_run:
@@ -424,9 +424,8 @@ def prepare(data: Preparation, out: str | Path, subset: float | None = None, see
             with Progress(len(todo), data.command) as progress:
                 run.write(todo, progress.update)
         for parts in groups:
-            with Progress(math.ceil(sum(path.stat().st_size for path in parts) / 1e6), parts[0].name, 'MB') as progress:
-                run.write(stream_units(data, parts, lambda key, sample: (chosen is None or sample in chosen) and run.missing(key),
-                                       lambda position: progress.advance(int(position / 1e6))), lambda: None)
+            run.write(_shown_units(data, parts, parts[0].name,
+                                   lambda key, sample: (chosen is None or sample in chosen) and run.missing(key)), lambda: None)
         manifest, index = data.finish(run.writer)
         run.writer.finish(dict(manifest, skipped=run.skipped), index)
     finally:
@@ -434,13 +433,21 @@ def prepare(data: Preparation, out: str | Path, subset: float | None = None, see
     return dict(figures, done=len(record_keys(out)), skipped=run.skipped)
 
 
+def _bytes(parts: Iterable) -> int:
+    return sum(path.stat().st_size for path in parts)
+
+
+def _shown_units(data: Preparation, parts: list, title: str, wanted: Callable, contents: Callable = lambda name: True) -> Iterator[Unit]:
+    """:func:`stream_units` with a display of how much of the archive was read."""
+    with Progress(math.ceil(_bytes(parts) / 1e6), title, 'MB') as progress:
+        yield from stream_units(data, parts, wanted, lambda position: progress.advance(int(position / 1e6)), contents)
+
+
 def _names(data: Preparation, groups: list) -> list:
     samples: set = set()
     for parts in groups:
-        with Progress(math.ceil(sum(path.stat().st_size for path in parts) / 1e6), f'listing {parts[0].name}', 'MB') as progress:
-            samples |= {data.sample_of(unit) for unit in stream_units(data, parts, lambda key, sample: True,
-                                                             lambda position: progress.advance(int(position / 1e6)),
-                                                                     data.listed)}
+        units = _shown_units(data, parts, f'listing {parts[0].name}', lambda key, sample: True, data.listed)
+        samples |= {data.sample_of(unit) for unit in units}
     return list(samples)
 
 
@@ -452,7 +459,7 @@ def _dry_run(data: Preparation, units: list | None, groups: list, figures: dict,
         return figures
     records = size = minutes = 0.
     for parts in groups:
-        total = sum(path.stat().st_size for path in parts)
+        total = _bytes(parts)
         position = [1]
         count, written, seconds = _probe(data, stream_units(data, parts, lambda key, sample: True,
                                                             lambda now, position=position: position.__setitem__(0, max(1, now))))

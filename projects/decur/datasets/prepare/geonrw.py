@@ -11,7 +11,7 @@ import numpy as np
 
 from decur.errors import ConfigError, DataError
 
-from ..geonrw import ENDINGS, FOLDERS
+from ..geonrw import ENDINGS, FOLDERS, split_name
 from ..readers import NARROWED
 from ..store import BLOCK, StoreWriter, block_keys, decode, encode
 from . import common
@@ -32,18 +32,12 @@ class GeoNRWPreparation(common.Preparation):
             raise ConfigError(f'{src} holds tiles that were cut already ({", ".join(FOLDERS.values())}): set data_root={src}, or give the '
                               'folder of the cities.')
 
-    @staticmethod
-    def _split(name: str) -> tuple | None:
-        """Image and raster of a file name."""
-        return next(((name[:-len(ending)], raster) for raster, endings in ENDINGS.items() for ending in endings if name.endswith(ending)),
-                    None)
-
     def units(self, samples):
         """Files of the cities; images that lack a raster are left out and counted."""
         images: dict = {}
         for city in sorted(path for path in self.src.iterdir() if path.is_dir()):
             for path in sorted(city.iterdir()):
-                found = self._split(path.name)
+                found = split_name(path.name)
                 if found:
                     images.setdefault(f'{city.name}/{found[0]}', {})[found[1]] = path
         if not images:
@@ -67,7 +61,7 @@ class GeoNRWPreparation(common.Preparation):
 
     def member(self, archive, pieces):
         """``.../{city}/{e}_{n}_{raster}``."""
-        found = self._split(pieces[-1]) if len(pieces) > 1 else None
+        found = split_name(pieces[-1]) if len(pieces) > 1 else None
         return found and (f'{pieces[-2]}/{found[0]}/{found[1]}', f'{pieces[-2]}/{found[0]}', _FILE)
 
     def needed(self, key):
