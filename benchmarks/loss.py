@@ -3,8 +3,9 @@
 python benchmarks/loss.py                          # the table behind the README's figures, and a plot
 python benchmarks/loss.py --shapes 64x2048 --worlds 2
 Times are forward + backward of all four terms of two modalities, the median of repeats; the ratios are of wall-clock time, of processor
-time (which does not count waiting for others on a busy machine) and of memory. Memory is what one such pass needs beyond its
-inputs, in a process of its own: the peak resident size on a CPU, the allocator's peak on a GPU. Bytes are what one process receives.
+time (which does not count waiting for others on a busy machine) and of memory. On a CPU freed memory is kept, as in training. Memory is
+what one such pass needs beyond its inputs and their gradients, in a process of its own: the peak resident size on a CPU, the allocator's
+peak on a GPU. Bytes are what one process receives.
 """
 import argparse
 import json
@@ -21,6 +22,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 import decur  # noqa: F401
+from decur.engine.allocator import keep_freed_memory
 from decur.models import decur_loss
 
 FORMS = ('gram', 'matrix', 'published')
@@ -66,6 +68,8 @@ def measure(form, n, k, device, threads, repeats):
     """Seconds and extra bytes of one form, in this process."""
     torch.set_num_threads(threads)
     on_gpu = device != 'cpu'
+    if not on_gpu:
+        keep_freed_memory()
     one_pass(form, make(8, 64, device), 48)  # libraries start here, not in the measurement
     embeddings = make(n, k, device)
     for views in embeddings.values():  # the gradients of the inputs are part of every form alike

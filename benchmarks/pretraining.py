@@ -4,7 +4,8 @@ python benchmarks/pretraining.py                                    # ResNet50, 
 python benchmarks/pretraining.py --batch-size 16 --steps 3 --threads 2
 The model, optimiser and schedule are those of a config; the images are random tensors, so reading and augmenting them is not in it. The
 step is the one that training takes. It is timed twice: as a whole, and cut at its parts: preprocessor, encoders, projectors, objective
-(each forward and backward), optimiser, and the rest (logging of the losses). On a GPU the forward pass runs in bfloat16 autocast.
+(each forward and backward), optimiser, and the rest (logging of the losses). On a CPU freed memory is kept, as in training; on a GPU the
+forward pass runs in bfloat16 autocast.
 """
 import argparse
 import contextlib
@@ -19,6 +20,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 
 import decur  # noqa: F401
+from decur.engine.allocator import keep_freed_memory
 
 PARTS = ('preprocessor', 'encoders', 'projectors', 'objective', 'optimizer', 'rest')
 DEFAULT = Path(__file__).resolve().parents[1] / 'configs' / 'decur' / 'decur_resnet50_sunrgbd.py'
@@ -129,6 +131,8 @@ def main():
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE')
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    if args.device == 'cpu':
+        keep_freed_memory()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
     on_gpu = args.device != 'cpu'

@@ -12,6 +12,8 @@ from mmengine.dist import is_distributed
 
 from decur.errors import ConfigError
 
+from .allocator import keep_freed_memory
+
 
 def load_config(path: str, options: Mapping | None = None, work_dir: str | None = None) -> Config:
     """Read a config, apply ``--cfg-options`` and settle the work directory.
@@ -43,7 +45,8 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
     """Fit a config to the machine and start the process group where MMEngine cannot.
 
     MMEngine sets a CUDA device before it starts a group, so on a CPU-only machine the (gloo) group is started here, and the model
-    wrapper gets no device. ``amp`` chooses bfloat16 autocast on a CPU and the config's (or float16) on a GPU.
+    wrapper gets no device. There the memory of a step is kept for the next
+    (:func:`~decur.engine.allocator.keep_freed_memory`). ``amp`` chooses bfloat16 autocast on a CPU and the config's (or float16) on a GPU.
 
     Args:
         cfg (Config): As from :func:`load_config`.
@@ -55,6 +58,8 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
     """
     cfg.launcher = launcher
     on_cpu = not torch.cuda.is_available()
+    if on_cpu:
+        keep_freed_memory()
     if launcher != 'none' and on_cpu:
         start_cpu_group(launcher)
     if is_distributed() and on_cpu:

@@ -6,9 +6,10 @@ DeCUR and its baselines are this one class with another ``head``. Reading order 
 from collections.abc import Mapping, Sequence
 
 import torch
-from mmengine.dist import get_world_size
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.registry import MODELS
 from mmpretrain.models.selfsup import BaseSelfSupervisor
+from torch import nn
 
 from decur.errors import ConfigError
 
@@ -71,39 +72,57 @@ class MultimodalPretraining(BaseSelfSupervisor):
         Args:
             inputs (dict[str, Sequence[Tensor]]): ``[view1, view2]``, each ``(N, C, H, W)``, by modality.
             data_samples (Sequence[DataSample], optional): A sample that lacks a modality says so in
-                ``present`` (``{name: bool}``); its rows are not encoded (but see :meth:`_encode_view`) and its terms are masked.
+                ``present`` (``{name: bool}``); its rows are not encoded and its terms are masked.
 
         Returns:
             dict[str, Tensor]: Scalars; the one named ``loss`` is optimised.
         """
         present = self._present(inputs, data_samples)
+        rows = self._rows(inputs, present)
         # Objectives that use one view per modality (SimCLR, CLIP, ...) say so; the second is not encoded then.
         count = getattr(self.head, 'num_views', 2)
-        views = [self._encode_view({name: x[v] for name, x in inputs.items()}, present) for v in range(count)]
+        views = [self._encode_view({name: x[v] for name, x in inputs.items()}, rows) for v in range(count)]
         return self.head.loss({name: tuple(view[name] for view in views) for name in inputs}, present=present)
 
-    def _encode_view(self, batch: Mapping, present: Mapping | None) -> dict:
-        """Embeddings ``{name: (N, K)}`` of one view of every modality; rows of absent samples are zero.
+    def _rows(self, inputs: Mapping, present: Mapping | None) -> dict | None:
+        """Which rows to encode, ``{name: (n,) indices}``, or None for all rows of all modalities.
 
-        Batch norm cannot take a single row, and the objectives need two, so a modality with fewer than two samples is not encoded.
-        Several processes must all run the same layers, so there the first two rows are encoded whatever they hold and count as little as
-        any absent row.
+        Batch norm cannot take a single row, and the objectives need two, so a modality that fewer than two samples of the batch of all
+        processes have gets None. Where enough have it, a process may have one sample of it or none.
         """
-        if present is None:
-            return self.extract_embeddings(batch)
+        first = next(iter(inputs.values()))[0]
+        if present is None and get_world_size() == 1:
+            return None
+        counts = [len(first) if present is None else int(present[name].sum()) for name in inputs]
+        counts = torch.tensor([*counts, present is not None], dtype=torch.int64, device=first.device)
+        all_reduce(counts)
+        *counts, masked = counts.tolist()
+        if not masked:
+            return None
         if len(self.backbone.interactions):
             raise ConfigError('samples that lack a modality cannot be trained with interacting streams: each stream needs the others.')
-        rows = {name: present[name].nonzero(as_tuple=True)[0] for name in batch}
-        if get_world_size() > 1:
-            rows = {name: index if len(index) > 1 else torch.arange(2, device=index.device) for name, index in rows.items()}
-        rows = {name: index for name, index in rows.items() if len(index) > 1}
-        encoded = self.extract_embeddings({name: batch[name][index] for name, index in rows.items()})
+        if get_world_size() > 1 and any(type(m) in (nn.BatchNorm1d, nn.BatchNorm2d) for m in self.modules()):
+            raise ConfigError("samples that lack a modality need batch statistics over all processes: set sync_bn = 'torch'.")
+        if present is None:
+            present = {name: torch.ones(len(first), dtype=torch.bool, device=first.device) for name in inputs}
+        return {name: present[name].nonzero(as_tuple=True)[0] if count > 1 else None for name, count in zip(inputs, counts)}
+
+    def _encode_view(self, batch: Mapping, rows: Mapping | None) -> dict:
+        """Embeddings ``{name: (N, K)}`` of one view of every modality; rows of absent samples are zero."""
+        if rows is None:
+            return self.extract_embeddings(batch)
+        kept = {name: batch[name][index] for name, index in rows.items() if index is not None}
+        encoded = self.extract_embeddings(kept) if kept else {}
         out = {}
         for name, x in batch.items():
-            z = encoded.get(name)
-            out[name] = x.new_zeros((len(x), self.neck.out_channels), dtype=torch.float32 if z is None else z.dtype)
-            if z is not None:
-                out[name] = out[name].index_put((rows[name], ), z)
+            if name in encoded:
+                z = encoded[name]
+                out[name] = z.new_zeros(len(x), self.neck.out_channels).index_put((rows[name], ), z)
+            else:
+                # Zero, with a gradient of zero: every process's parameters must take part in DistributedDataParallel's reduction.
+                parts = (self.backbone.streams[name], self.neck.projectors[name])
+                nothing = sum(p.flatten()[:1].sum() * 0 for part in parts for p in part.parameters() if p.requires_grad)
+                out[name] = x.new_zeros(len(x), self.neck.out_channels) + nothing
         return out
 
     @staticmethod

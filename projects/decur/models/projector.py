@@ -4,6 +4,19 @@ from collections.abc import Mapping
 from mmengine.model import BaseModule, ModuleDict
 from mmengine.registry import MODELS
 from mmpretrain.models.necks import NonLinearNeck
+from torch import Tensor
+
+
+class _Projector(NonLinearNeck):
+    """mmpretrain's neck on vectors, which takes an empty batch too: a process may have no sample of a modality."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, F)`` to ``(N, K)``."""
+        x = self.bn0(self.fc0(x))
+        for fc, bn in zip(self.fc_names, self.bn_names):
+            x = getattr(self, fc)(self.relu(x))
+            x = x if bn is None else getattr(self, bn)(x)
+        return x
 
 
 @MODELS.register_module()
@@ -31,7 +44,7 @@ class MultimodalProjector(BaseModule):
         super().__init__(init_cfg)
         self.out_channels = out_channels
         self.projectors = ModuleDict({
-            name: NonLinearNeck(
+            name: _Projector(
                 in_channels=channels,
                 hid_channels=hid_channels,
                 out_channels=out_channels,
@@ -44,5 +57,5 @@ class MultimodalProjector(BaseModule):
 
     def forward(self, features: Mapping) -> dict:
         """``{name: (N, F)}`` to ``{name: (N, K)}``."""
-        return {name: self.projectors[name]((x, ))[0] for name, x in features.items()}
+        return {name: self.projectors[name](x) for name, x in features.items()}
 

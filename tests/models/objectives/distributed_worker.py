@@ -2,6 +2,7 @@
 import torch
 import torch.distributed as dist
 from mmengine.registry import MODELS
+from mmpretrain.structures import DataSample
 from objective_reference import make_embeddings
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
@@ -78,20 +79,42 @@ def loss_case(name, counts, rank, dtype, **options):
     return dict(out={k: v.detach() for k, v in out.items()}, grads=gradients(module))
 
 
-def model_case(counts, rank):
+def samples(present, start, stop):
+    """Data samples as a dataset gives them: one that has everything says nothing."""
+    out = [DataSample() for _ in range(start, stop)]
+    for i, sample in enumerate(out, start):
+        have = {name: bool(mask[i]) for name, mask in present.items()}
+        if not all(have.values()):
+            sample.set_field(have, 'present', field_type='metainfo')
+    return out
+
+
+def model_case(counts, rank, present=None, synced=True):
     """The same for the whole model, with the batch norms of :func:`convert_batch_norm`."""
     n, start = sum(counts), sum(counts[:rank])
+    stop = start + counts[rank]
     model, wrapped = pretraining_model(), None
     if dist.is_initialized():
-        model = convert_batch_norm(model)
+        model = convert_batch_norm(model) if synced else model
         wrapped = DistributedDataParallel(model, broadcast_buffers=False)
-    out = (wrapped or model)(rows(images(n), start, start + counts[rank]), mode='loss')
+    batch = rows(images(n), start, stop)
+    if present is not None:
+        for name, mask in present.items():  # what stands in an absent row must not count
+            for x in batch[name]:
+                x[~mask[start:stop]] = 100.
+    out = (wrapped or model)(batch, samples(present, start, stop) if present is not None else None, mode='loss')
     out['loss'].backward()
     model.eval()
     with torch.no_grad():
         features = model.extract_feat({m: v[0] for m, v in images(n).items()})
     return dict(out={k: v.detach() for k, v in out.items()}, grads=gradients(model), features=features,
                 buffers={k: v.clone() for k, v in model.named_buffers()})
+
+
+def lacking(n):
+    """Masks under which the first process has no sample of a and at most one of b; with 'one a', one sample in all has a."""
+    i = torch.arange(n)
+    return {'some': dict(a=i > 2, b=(i > 1) & (i < n - 1)), 'one a': dict(a=i == 0, b=i > 0), 'none': dict(a=i < 0, b=i == 1)}
 
 
 def cases(counts, rank):
@@ -103,6 +126,8 @@ def cases(counts, rank):
     results['decur', 'published'] = loss_case('decur', counts, rank, torch.float64, grad_reduce='published')
     results['decur', 'one rank masked'] = loss_case('decur', counts, rank, torch.float64, present=dict(b=torch.arange(n) != 0))
     results['model'] = model_case(counts, rank)
+    for name, present in lacking(n).items():
+        results['model', name] = model_case(counts, rank, present)
     return results
 
 
@@ -116,6 +141,10 @@ def run(rank, counts, folder):
         results['empty process'] = decur_loss(some, 9)['loss']
     else:
         decur_loss({m: tuple(z[:0] for z in views) for m, views in some.items()}, 9)
+    try:
+        model_case(counts, rank, lacking(sum(counts))['some'], synced=False)
+    except ValueError as error:
+        results['unsynced'] = str(error)
     try:
         decur_loss(make_embeddings('ab' if rank else 'ac', 6, WIDTH), 9)
     except ValueError as error:

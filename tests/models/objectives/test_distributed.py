@@ -51,14 +51,23 @@ def test_masks_on_one_process_only(runs):
         assert relative(result['decur', 'one rank masked']['grads'], alone['decur', 'one rank masked']['grads']) < 1e-10
 
 
-def test_whole_model_with_batch_statistics_over_processes(runs):
+@pytest.mark.parametrize('case', ['model', ('model', 'some'), ('model', 'one a'), ('model', 'none')])
+def test_whole_model_with_batch_statistics_over_processes(runs, case):
+    """All samples complete; or some without a modality, down to processes that have none of it and to nobody who has two."""
     _, results, alone = runs
     for result in results:
-        same_values(result['model']['out'], alone['model']['out'], 1e-8)
-        assert relative(result['model']['grads'], alone['model']['grads']) < 1e-7
+        same_values(result[case]['out'], alone[case]['out'], 1e-8)
+        if case == ('model', 'none'):
+            assert all(not grad.any() for grad in result[case]['grads'].values())
+        else:
+            assert relative(result[case]['grads'], alone[case]['grads']) < 1e-7
         for part in ('features', 'buffers'):
-            for name, value in alone['model'][part].items():
-                torch.testing.assert_close(result['model'][part][name], value, rtol=1e-9, atol=1e-9)
+            for name, value in alone[case][part].items():
+                torch.testing.assert_close(result[case][part][name], value, rtol=1e-9, atol=1e-9)
+
+
+def test_lacking_samples_need_batch_statistics_over_processes(runs):
+    assert all("set sync_bn = 'torch'" in result['unsynced'] for result in runs[1])
 
 
 def test_a_process_without_samples(runs):

@@ -53,7 +53,7 @@ def choose_form(form: str, rows: int, width: int) -> str:
     return form
 
 
-def standardize(z: Tensor, eps: float, out: Tensor, scratch: Tensor) -> Tensor:
+def standardize(z: Tensor, eps: float, out: Tensor, scratch: Tensor) -> tuple:
     """Batch normalisation without affine: zero mean and unit (biased) variance of every column.
 
     A constant column gives exactly 0: its first row is subtracted before the mean is taken, so no rounding is blown up.
@@ -65,43 +65,57 @@ def standardize(z: Tensor, eps: float, out: Tensor, scratch: Tensor) -> Tensor:
         scratch (Tensor): ``(n, B)``, overwritten.
 
     Returns:
-        Tensor: ``(B,)`` 1 / standard deviation.
+        tuple[Tensor, Tensor]: ``(B,)`` mean above the first row, and 1 / standard deviation.
     """
     torch.sub(z, z[:1], out=out)
-    out -= out.mean(dim=0)
+    mean = out.mean(dim=0)
+    out -= mean
     scale = torch.mul(out, out, out=scratch).mean(dim=0).add_(eps).rsqrt_()
     out *= scale
-    return scale
+    return mean, scale
+
+
+def apply_standardization(z: Tensor, mean: Tensor, scale: Tensor, out: Tensor) -> None:
+    """Write what :func:`standardize` made of ``z`` into ``out`` again, from what it returned."""
+    torch.sub(z, z[:1], out=out)
+    out -= mean
+    out *= scale
 
 
 class _CorrelationTerms(torch.autograd.Function):
     """All terms over one set of rows. One function for the standardisation, the sums and their gradients.
 
     It shares between terms what plain autograd would compute again: a Gram matrix of all columns is the sum of those of its parts, and
-    each view's gradient is one product per part, whatever number of terms it enters. On a CPU it goes through the columns in blocks that
-    stay in the cache.
+    each view's gradient is one product per part, whatever number of terms it enters.
+
+    The Gram form goes through the columns in blocks, each standardised into a buffer of its own, and again on the way back: that costs
+    less than to store the standardised views, and rows that lie a power of two of bytes apart would fall into the same cache lines.
     """
 
     @staticmethod
     def forward(ctx, terms: tuple, form: str, eps: float, *views: Tensor):
         with torch.autocast(views[0].device.type, enabled=False):
             rows, width = views[0].shape
-            scaled = [z.new_empty(rows, width) for z in views]
+            grams = _Grams(views, terms) if form == 'gram' else None
+            blocks = _blocks(terms, views[0]) if grams else [(0, width)] if width else []
+            scaled = _buffers(blocks, views)
+            scratch = _buffers(blocks, views[:1])[0]
             scales = [z.new_empty(width) for z in views]
+            means = [z.new_empty(width) for z in views]
             diagonals = [views[0].new_zeros(term.stop - term.start) for term in terms]
-            grams = _Grams(scaled, terms) if form == 'gram' else None
-            blocks = _blocks(terms, views[0])
-            scratch = views[0].new_empty(rows, max((stop - start for start, stop in blocks), default=0))
             for start, stop in blocks:
-                temporary = scratch[:, :stop - start]
-                for z, out, scale in zip(views, scaled, scales):
-                    scale[start:stop] = standardize(z[:, start:stop], eps, out[:, start:stop], temporary)
+                columns = slice(0, stop - start)
+                block = [x[:, columns] for x in scaled]
+                for z, out, mean, scale in zip(views, block, means, scales):
+                    mean[start:stop], scale[start:stop] = standardize(z[:, start:stop], eps, out, scratch[:, columns])
                 for term, diagonal in zip(terms, diagonals):
-                    if term.start <= start and stop <= term.stop:
-                        torch.mul(scaled[term.first][:, start:stop], scaled[term.second][:, start:stop], out=temporary)
-                        diagonal[start - term.start:stop - term.start] = temporary.mean(dim=0)
+                    low, high = max(term.start, start), min(term.stop, stop)
+                    if low < high:
+                        part = slice(low - start, high - start)
+                        torch.mul(block[term.first][:, part], block[term.second][:, part], out=scratch[:, part])
+                        diagonal[low - term.start:high - term.start] = scratch[:, part].mean(dim=0)
                 if grams:
-                    grams.add(start, stop)
+                    grams.add(start, stop, block)
             values, matrices = [], []
             for term, diagonal in zip(terms, diagonals):
                 # Sums of many numbers in double: the differences below must keep single precision.
@@ -116,7 +130,7 @@ class _CorrelationTerms(torch.autograd.Function):
                     matrices.append(matrix)
                 values.append((diagonal.double() - term.target).square().sum() + term.lambd * off)
             ctx.terms, ctx.grams, ctx.blocks, ctx.counts = terms, grams, blocks, (len(views), len(terms))
-            ctx.save_for_backward(*scaled, *scales, *diagonals, *matrices)
+            ctx.save_for_backward(*(views if grams else scaled), *means, *scales, *diagonals, *matrices)
             ctx.mark_non_differentiable(*diagonals)
             return (torch.stack(values).to(views[0].dtype), *diagonals)
 
@@ -124,47 +138,64 @@ class _CorrelationTerms(torch.autograd.Function):
     @once_differentiable
     def backward(ctx, grad_values: Tensor, *_):
         n_views, n_terms = ctx.counts
-        saved = ctx.saved_tensors
-        scaled, scales = saved[:n_views], saved[n_views:2 * n_views]
-        diagonals, matrices = saved[2 * n_views:2 * n_views + n_terms], saved[2 * n_views + n_terms:]
-        rows, terms, grams = len(scaled[0]), ctx.terms, ctx.grams
-        with torch.autocast(scaled[0].device.type, enabled=False):
-            grads = [torch.zeros_like(z) for z in scaled]
+        saved = iter(ctx.saved_tensors)
+        views, means, scales = ([next(saved) for _ in range(n_views)] for _ in range(3))
+        diagonals = [next(saved) for _ in range(n_terms)]
+        matrices = list(saved)
+        rows, terms, grams = len(views[0]), ctx.terms, ctx.grams
+        with torch.autocast(views[0].device.type, enabled=False):
             # Through the squares. d/dZa of sum C^2 is 2 (Zb ZbT) Za / n^2, or 2 Zb C^T / n.
             factors = {}
             for index, term in enumerate(terms):
                 weight = grad_values[index] * (2 * term.lambd / rows)
-                if not term.lambd or term.start == term.stop:
+                if not grams or not term.lambd or term.start == term.stop:
                     continue
-                if grams:
-                    for own, other in ((term.first, term.second), (term.second, term.first)):
-                        factor = grams.get(other, term.start, term.stop) * (weight / rows)
-                        for part in grams.parts(own, term.start, term.stop):
-                            factors[own, part] = factors[own, part] + factor if (own, part) in factors else factor
-                else:
-                    columns = slice(term.start, term.stop)
-                    grads[term.first][:, columns].addmm_(scaled[term.second][:, columns] * weight, matrices[index].T)
-                    grads[term.second][:, columns].addmm_(scaled[term.first][:, columns] * weight, matrices[index])
+                for own, other in ((term.first, term.second), (term.second, term.first)):
+                    factor = grams.get(other, term.start, term.stop) * (weight / rows)
+                    for part in grams.parts(own, term.start, term.stop):
+                        factors[own, part] = factors[own, part] + factor if (own, part) in factors else factor
             # Through the diagonals: of sum (d - t)^2 - lambda d^2 where the squares above include them, else of sum (d - t)^2.
             slopes = [(d * (1 - (term.lambd if grams else 0.)) - term.target).mul_(grad * (2 / rows))
                       for term, d, grad in zip(terms, diagonals, grad_values)]
-            scratch = scaled[0].new_empty(rows, max((stop - start for start, stop in ctx.blocks), default=0))
+            grads = [torch.empty_like(z) for z in views]
+            scaled = _buffers(ctx.blocks, views) if grams else views
+            partial, (scratch, ) = _buffers(ctx.blocks, views), _buffers(ctx.blocks, views[:1])
             for start, stop in ctx.blocks:
-                z, grad = ([x[:, start:stop] for x in tensors] for tensors in (scaled, grads))
+                columns = slice(0, stop - start)
+                z, grad = ([x[:, columns] for x in tensors] for tensors in (scaled, partial))
+                for own in range(n_views):
+                    grad[own].zero_()
+                    if grams:
+                        apply_standardization(views[own][:, start:stop], means[own][start:stop], scales[own][start:stop], z[own])
                 for (own, part), factor in factors.items():
                     if part[0] <= start and stop <= part[1]:
                         grad[own].addmm_(factor, z[own])
-                for term, slope in zip(terms, slopes):
-                    if term.start <= start and stop <= term.stop:
-                        slope = slope[start - term.start:stop - term.start]
-                        grad[term.first].addcmul_(z[term.second], slope)
-                        grad[term.second].addcmul_(z[term.first], slope)
+                for index, (term, slope) in enumerate(zip(terms, slopes)):
+                    low, high = max(term.start, start), min(term.stop, stop)
+                    if low >= high:
+                        continue
+                    part = slice(low - start, high - start)
+                    za, zb, ga, gb = z[term.first][:, part], z[term.second][:, part], grad[term.first][:, part], grad[term.second][:, part]
+                    slope = slope[low - term.start:high - term.start]
+                    ga.addcmul_(zb, slope)
+                    gb.addcmul_(za, slope)
+                    if matrices and term.lambd:
+                        weight = grad_values[index] * (2 * term.lambd / rows)
+                        ga.addmm_(zb * weight, matrices[index].T)
+                        gb.addmm_(za * weight, matrices[index])
                 for own in range(n_views):
                     # Through the standardisation. Its other part, the mean of the gradient over the rows, is 0: every summand above
                     # is a combination of standardised columns.
-                    inner = torch.mul(grad[own], z[own], out=scratch[:, :stop - start]).mean(dim=0)
-                    grad[own].addcmul_(z[own], inner, value=-1).mul_(scales[own][start:stop])
+                    inner = torch.mul(grad[own], z[own], out=scratch[:, columns]).mean(dim=0)
+                    grad[own].addcmul_(z[own], inner, value=-1)
+                    torch.mul(grad[own], scales[own][start:stop], out=grads[own][:, start:stop])
         return (None, None, None, *grads)
+
+
+def _buffers(blocks: list, views: list) -> list:
+    """An uninitialised tensor ``(n, B)`` for every view, wide enough for every block of columns."""
+    width = max((stop - start for start, stop in blocks), default=0)
+    return [z.new_empty(len(z), width) for z in views]
 
 
 def _blocks(terms: tuple, z: Tensor) -> list:
@@ -181,33 +212,30 @@ def _blocks(terms: tuple, z: Tensor) -> list:
 class _Grams:
     """Gram matrices of column ranges; where parts of a range are asked for too, it is their sum."""
 
-    def __init__(self, scaled: list, terms: tuple):
-        self.scaled, self.sums = scaled, {}
+    def __init__(self, views: tuple, terms: tuple):
+        self.sums, self.nothing = {}, views[0].new_zeros(()).expand(len(views[0]), len(views[0]))
         self.edges = [sorted({edge for term in terms if view in (term.first, term.second) for edge in (term.start, term.stop)})
-                      for view in range(len(scaled))]
+                      for view in range(len(views))]
 
     def parts(self, view: int, start: int, stop: int) -> list:
         """The ranges that make up ``start:stop`` of a view, cut wherever a term of that view begins or ends."""
         edges = self.edges[view]
         return [(a, b) for a, b in zip(edges, edges[1:]) if start <= a and b <= stop]
 
-    def add(self, start: int, stop: int) -> None:
-        """Add the columns ``start:stop`` of every view to the part they belong to."""
-        for view, z in enumerate(self.scaled):
-            block = z[:, start:stop]
-            for part in self.parts(view, 0, z.shape[1]):
+    def add(self, start: int, stop: int, block: list) -> None:
+        """Add the columns ``start:stop`` of every view, ``(n, stop - start)`` each, to the part they belong to."""
+        for view, z in enumerate(block):
+            for part in zip(self.edges[view], self.edges[view][1:]):
                 if part[0] <= start and stop <= part[1]:
                     if (view, part) in self.sums:
-                        self.sums[view, part].addmm_(block, block.T)
+                        self.sums[view, part].addmm_(z, z.T)
                     else:
-                        self.sums[view, part] = block @ block.T
+                        self.sums[view, part] = z @ z.T
 
     def get(self, view: int, start: int, stop: int) -> Tensor:
         """``Z Z^T`` (n, n) of columns ``start:stop`` of a view."""
         parts = [self.sums[view, part] for part in self.parts(view, start, stop)]
-        if not parts:
-            return self.scaled[view].new_zeros(len(self.scaled[view]), len(self.scaled[view]))
-        return parts[0] if len(parts) == 1 else sum(parts[1:], parts[0])
+        return sum(parts[1:], parts[0]) if parts else self.nothing
 
 
 def correlation_terms(views: list, terms: list, form: str = 'auto', eps: float = 1e-5) -> tuple:
