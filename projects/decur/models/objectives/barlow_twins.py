@@ -2,12 +2,11 @@
 from collections.abc import Mapping
 from itertools import combinations
 
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 
-from .decur import evaluate, total_and_log
+from .decur import evaluate
 from .gather import check_embeddings, gather_embeddings
-from .statistics import embedding_statistics
+from .head import ObjectiveHead, mean_diagonals
 
 
 def barlow_twins_loss(embeddings: Mapping,
@@ -46,35 +45,21 @@ def _barlow_twins_loss(embeddings, lambd, form, grad_reduce, present, eps) -> tu
 
 
 @MODELS.register_module()
-class MultimodalBarlowTwinsHead(BaseModule):
-    """:func:`barlow_twins_loss` as a head.
+class MultimodalBarlowTwinsHead(ObjectiveHead):
+    """:func:`barlow_twins_loss` as a head. The log shows the terms and their mean diagonals.
 
     Args:
         lambd (float): Defaults to 0.0051.
         form (str): Defaults to ``'auto'``.
-        grad_reduce (str): Defaults to ``'exact'``.
         eps (float): Defaults to 1e-5.
-        statistics (bool): Log effective rank and spread. Defaults to True.
-        init_cfg (dict, optional): As in MMEngine.
+        **kwargs: As :class:`ObjectiveHead`.
     """
 
-    num_views = 1
+    def __init__(self, lambd: float = 0.0051, form: str = 'auto', eps: float = 1e-5, **kwargs):
+        super().__init__(**kwargs)
+        self.lambd, self.form, self.eps = lambd, form, eps
 
-    def __init__(self,
-                 lambd: float = 0.0051,
-                 form: str = 'auto',
-                 grad_reduce: str = 'exact',
-                 eps: float = 1e-5,
-                 statistics: bool = True,
-                 init_cfg: dict | None = None):
-        super().__init__(init_cfg)
-        self.lambd, self.form, self.grad_reduce, self.eps, self.statistics = lambd, form, grad_reduce, eps, statistics
-
-    def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
-        """``loss``, and for the log the terms ``cross_<a>_<b>``, their mean diagonals ``diag_cross_<a>_<b>`` and the statistics."""
+    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+        """See :class:`ObjectiveHead`."""
         out, diagonals, embeddings, present = _barlow_twins_loss(embeddings, self.lambd, self.form, self.grad_reduce, present, self.eps)
-        logged = {name: out[f'loss_{name}'].detach() for name in diagonals}
-        logged.update({f'diag_{name}': diagonal.mean() for name, diagonal in diagonals.items()})
-        if self.statistics:
-            logged.update(embedding_statistics(embeddings, present))
-        return total_and_log(out['loss'], logged)
+        return out, mean_diagonals(diagonals), embeddings, present

@@ -3,16 +3,14 @@ import math
 from collections.abc import Mapping
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from decur.errors import ConfigError
 
-from .decur import total_and_log
+from .head import ObjectiveHead
 from .pairs import gather_first_views, over_pairs, total_of
-from .statistics import embedding_statistics
 
 
 def clip_loss(embeddings: Mapping,
@@ -55,39 +53,25 @@ def _clip_loss(embeddings, temperature, grad_reduce, present) -> tuple:
 
 
 @MODELS.register_module()
-class MultimodalCLIPHead(BaseModule):
-    """:func:`clip_loss` as a head, with CLIP's learned temperature.
+class MultimodalCLIPHead(ObjectiveHead):
+    """:func:`clip_loss` as a head, with CLIP's learned temperature, which the log shows.
 
     Args:
         temperature (float): At the start. Defaults to 0.07.
         learn_temperature (bool): Train the logarithm of its inverse, which is kept below log 100 as in CLIP. Defaults to True.
-        grad_reduce (str): Defaults to ``'exact'``.
-        statistics (bool): Log effective rank and spread. Defaults to True.
-        init_cfg (dict, optional): As in MMEngine.
+        **kwargs: As :class:`ObjectiveHead`.
     """
 
-    num_views = 1
-
-    def __init__(self,
-                 temperature: float = 0.07,
-                 learn_temperature: bool = True,
-                 grad_reduce: str = 'exact',
-                 statistics: bool = True,
-                 init_cfg: dict | None = None):
-        super().__init__(init_cfg)
+    def __init__(self, temperature: float = 0.07, learn_temperature: bool = True, **kwargs):
+        super().__init__(**kwargs)
         if not temperature > 0:
             raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
-        self.grad_reduce, self.statistics = grad_reduce, statistics
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)), requires_grad=learn_temperature)
 
-    def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
-        """``loss``, and for the log the terms ``cross_<a>_<b>``, the ``temperature`` and the statistics."""
+    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+        """See :class:`ObjectiveHead`."""
         with torch.no_grad():
             self.logit_scale.clamp_(max=math.log(100))
         temperature = torch.exp(-self.logit_scale)
         out, embeddings, present = _clip_loss(embeddings, temperature, self.grad_reduce, present)
-        logged = {name.removeprefix('loss_'): value.detach() for name, value in out.items() if name != 'loss'}
-        logged['temperature'] = temperature.detach()
-        if self.statistics:
-            logged.update(embedding_statistics(embeddings, present))
-        return total_and_log(out['loss'], logged)
+        return out, dict(temperature=temperature.detach()), embeddings, present

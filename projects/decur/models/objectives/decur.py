@@ -7,15 +7,13 @@ from collections.abc import Mapping
 from itertools import combinations
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
-from torch import Tensor
 
 from decur.errors import ConfigError
 
 from .correlation import Term, correlation_terms
 from .gather import check_embeddings, gather_embeddings
-from .statistics import embedding_statistics
+from .head import ObjectiveHead, mean_diagonals
 
 WEIGHTINGS = ('paper', 'published_code')
 KINDS = ('intra', 'common', 'unique')
@@ -154,8 +152,8 @@ def evaluate(plan: Mapping, weights: Mapping, embeddings: Mapping, present: Mapp
 
 
 @MODELS.register_module()
-class DeCURHead(BaseModule):
-    """:func:`decur_loss` as the head of :class:`~decur.models.MultimodalPretraining`.
+class DeCURHead(ObjectiveHead):
+    """:func:`decur_loss` as a head. The log shows the terms and their mean diagonals.
 
     Args:
         common_dim (int): Number of common dimensions.
@@ -163,13 +161,10 @@ class DeCURHead(BaseModule):
         weighting (str): See :func:`decur_loss`. Defaults to ``'paper'``.
         intra (bool): See :func:`decur_loss`. Defaults to True.
         form (str): See :func:`decur_loss`. Defaults to ``'auto'``.
-        grad_reduce (str): See :func:`decur_loss`. Defaults to ``'exact'``.
         eps (float): See :func:`decur_loss`. Defaults to 1e-5.
-        statistics (bool): Log effective rank and spread of every modality's embeddings. Defaults to True.
-        init_cfg (dict, optional): As in MMEngine.
+        **kwargs: As :class:`ObjectiveHead`.
     """
 
-    #: How many views of each modality the objective reads.
     num_views = 2
 
     def __init__(self,
@@ -178,42 +173,13 @@ class DeCURHead(BaseModule):
                  weighting: str = 'paper',
                  intra: bool = True,
                  form: str = 'auto',
-                 grad_reduce: str = 'exact',
                  eps: float = 1e-5,
-                 statistics: bool = True,
-                 init_cfg: dict | None = None):
-        super().__init__(init_cfg)
-        self.common_dim, self.lambd, self.weighting, self.intra = common_dim, lambd, weighting, intra
-        self.form, self.grad_reduce, self.eps, self.statistics = form, grad_reduce, eps, statistics
+                 **kwargs):
+        super().__init__(**kwargs)
+        self.common_dim, self.lambd, self.weighting, self.intra, self.form, self.eps = common_dim, lambd, weighting, intra, form, eps
 
-    def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
-        """The total to optimise and what the log shows.
-
-        Args:
-            embeddings (dict[str, tuple[Tensor, Tensor]]): Two views ``(N, K)`` by modality.
-            present (dict[str, Tensor], optional): ``(N,)`` bool by modality.
-
-        Returns:
-            dict[str, Tensor]: ``loss`` (with gradient) and, for the log only, the terms (``intra_<m>``, ``common_<a>_<b>``,
-            ``unique_<a>_<b>``), the mean diagonals of the same names behind ``diag_`` (aligned 1, decorrelated 0), and
-            :func:`~decur.models.objectives.embedding_statistics`.
-        """
+    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+        """See :class:`ObjectiveHead`."""
         out, diagonals, embeddings, present = _decur_loss(embeddings, self.common_dim, self.lambd, self.weighting, self.intra,
                                                           self.form, self.grad_reduce, present, self.eps)
-        logged = {name: out[f'loss_{name}'].detach() for name in diagonals}
-        logged.update({f'diag_{name}': diagonal.mean() for name, diagonal in diagonals.items() if diagonal.numel()})
-        if self.statistics:
-            logged.update(embedding_statistics(embeddings, present))
-        return total_and_log(out['loss'], logged)
-
-
-def total_and_log(total: Tensor, logged: Mapping) -> dict:
-    """``loss`` and logged values, for MMEngine's ``parse_losses``, which adds up whatever has 'loss' in its name.
-
-    Raises:
-        ConfigError: If a logged name has (a modality is named so).
-    """
-    wrong = [name for name in logged if 'loss' in name]
-    if wrong:
-        raise ConfigError(f"the log would be added to the loss: rename the modality so that {wrong} has no 'loss' in its name.")
-    return dict(loss=total, **logged)
+        return out, mean_diagonals(diagonals), embeddings, present

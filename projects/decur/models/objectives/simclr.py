@@ -2,16 +2,14 @@
 from collections.abc import Mapping
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 from torch.nn import functional as F
 
 from decur.errors import ConfigError
 
-from .decur import total_and_log
+from .head import ObjectiveHead
 from .pairs import gather_first_views, over_pairs, total_of
-from .statistics import embedding_statistics
 
 
 def simclr_loss(embeddings: Mapping,
@@ -56,30 +54,19 @@ def _simclr_loss(embeddings, temperature, grad_reduce, present) -> tuple:
 
 
 @MODELS.register_module()
-class MultimodalSimCLRHead(BaseModule):
+class MultimodalSimCLRHead(ObjectiveHead):
     """:func:`simclr_loss` as a head.
 
     Args:
         temperature (float): Defaults to 0.1.
-        grad_reduce (str): Defaults to ``'exact'``.
-        statistics (bool): Log effective rank and spread. Defaults to True.
-        init_cfg (dict, optional): As in MMEngine.
+        **kwargs: As :class:`ObjectiveHead`.
     """
 
-    num_views = 1
+    def __init__(self, temperature: float = 0.1, **kwargs):
+        super().__init__(**kwargs)
+        self.temperature = temperature
 
-    def __init__(self,
-                 temperature: float = 0.1,
-                 grad_reduce: str = 'exact',
-                 statistics: bool = True,
-                 init_cfg: dict | None = None):
-        super().__init__(init_cfg)
-        self.temperature, self.grad_reduce, self.statistics = temperature, grad_reduce, statistics
-
-    def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
-        """``loss``, and for the log the terms ``cross_<a>_<b>`` and the statistics."""
+    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+        """See :class:`ObjectiveHead`."""
         out, embeddings, present = _simclr_loss(embeddings, self.temperature, self.grad_reduce, present)
-        logged = {name.removeprefix('loss_'): value.detach() for name, value in out.items() if name != 'loss'}
-        if self.statistics:
-            logged.update(embedding_statistics(embeddings, present))
-        return total_and_log(out['loss'], logged)
+        return out, {}, embeddings, present

@@ -2,14 +2,12 @@
 from collections.abc import Mapping
 
 import torch
-from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import Tensor
 
 from .correlation import choose_form
-from .decur import total_and_log
+from .head import ObjectiveHead
 from .pairs import gather_first_views, over_pairs, total_of
-from .statistics import embedding_statistics
 
 
 def vicreg_loss(embeddings: Mapping,
@@ -77,39 +75,24 @@ def _variance_covariance(z: Tensor, form: str, eps: float) -> tuple:
 
 
 @MODELS.register_module()
-class MultimodalVICRegHead(BaseModule):
-    """:func:`vicreg_loss` as a head.
+class MultimodalVICRegHead(ObjectiveHead):
+    """:func:`vicreg_loss` as a head. The log shows the weighted terms of every pair.
 
     Args:
         sim_coeff (float): Defaults to 25.
         std_coeff (float): Defaults to 25.
         cov_coeff (float): Defaults to 1.
         form (str): Defaults to ``'auto'``.
-        grad_reduce (str): Defaults to ``'exact'``.
         eps (float): Defaults to 1e-4.
-        statistics (bool): Log effective rank and spread. Defaults to True.
-        init_cfg (dict, optional): As in MMEngine.
+        **kwargs: As :class:`ObjectiveHead`.
     """
 
-    num_views = 1
+    def __init__(self, sim_coeff: float = 25., std_coeff: float = 25., cov_coeff: float = 1., form: str = 'auto', eps: float = 1e-4,
+                 **kwargs):
+        super().__init__(**kwargs)
+        self.coefficients, self.form, self.eps = (sim_coeff, std_coeff, cov_coeff), form, eps
 
-    def __init__(self,
-                 sim_coeff: float = 25.,
-                 std_coeff: float = 25.,
-                 cov_coeff: float = 1.,
-                 form: str = 'auto',
-                 grad_reduce: str = 'exact',
-                 eps: float = 1e-4,
-                 statistics: bool = True,
-                 init_cfg: dict | None = None):
-        super().__init__(init_cfg)
-        self.coefficients = (sim_coeff, std_coeff, cov_coeff)
-        self.form, self.grad_reduce, self.eps, self.statistics = form, grad_reduce, eps, statistics
-
-    def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
-        """``loss``, and for the log the weighted terms of every pair and the statistics."""
+    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+        """See :class:`ObjectiveHead`."""
         out, embeddings, present = _vicreg_loss(embeddings, self.coefficients, self.form, self.grad_reduce, present, self.eps)
-        logged = {name.removeprefix('loss_'): value.detach() for name, value in out.items() if name != 'loss'}
-        if self.statistics:
-            logged.update(embedding_statistics(embeddings, present))
-        return total_and_log(out['loss'], logged)
+        return out, {}, embeddings, present
