@@ -18,11 +18,14 @@ from decur.transforms.augmentation import ViewAugmentation
 class FloatArithmetic:
     """The baseline: OpenCV for crop and blur on channel-last images, NumPy's float64 arithmetic for the point operations.
 
-    Values saturate here (the published code wraps around), so that the two forms have the same distribution.
+    Args:
+        augmentation (ViewAugmentation): Its settings.
+        saturate (bool): The published code wraps around, which saves it clipping: that is what is timed. With saturation the two forms
+            have the same distribution, which the tests compare. Defaults to False.
     """
 
-    def __init__(self, augmentation: ViewAugmentation):
-        self.a = augmentation
+    def __init__(self, augmentation: ViewAugmentation, saturate: bool = False):
+        self.a, self.saturate = augmentation, saturate
 
     def __call__(self, image: np.ndarray, view: int = 0) -> np.ndarray:
         """One view ``(h, w, C)`` of a uint8 image ``(H, W, C)``."""
@@ -36,7 +39,7 @@ class FloatArithmetic:
             return np.random.random() < a.prob(name, view)
 
         def to_uint8(values):
-            return np.clip(values, 0, 255).astype(np.uint8)
+            return (np.clip(values, 0, 255) if self.saturate else values).astype(np.uint8)
 
         if chance('jitter'):
             out = to_uint8(out * np.random.uniform(1 - a.brightness, 1 + a.brightness))

@@ -1,8 +1,7 @@
 """Generate a synthetic data set of one of our worlds. Goes on where it was stopped."""
 import argparse
-import sys
 
-from decur.errors import ConfigError, DataError
+from decur.errors import exit_on_bad_input
 from decur.synthetic import landcover_layouts, rooms_dataset
 
 #: Every world adds its own command.
@@ -16,10 +15,8 @@ def main():
     for world in WORLDS:
         world.add_parser(subparsers)
     args = parser.parse_args()
-    try:
+    with exit_on_bad_input():
         args.run(args)
-    except (ConfigError, DataError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

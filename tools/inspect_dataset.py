@@ -1,11 +1,10 @@
 """Say what a folder or a store is: layout, bands, values, the statistics that fit, what is missing, and the config line to use it."""
 import argparse
-import sys
 
 import numpy as np
 
 from decur.datasets.inspect import inspect, report
-from decur.errors import ConfigError, DataError
+from decur.errors import exit_on_bad_input
 from decur.visualization import sheet
 
 
@@ -16,10 +15,8 @@ def main() -> None:
     parser.add_argument('--out', help='write a contact sheet of all modalities to this PNG')
     parser.add_argument('--count', type=int, default=16, help='samples of each modality to read')
     args = parser.parse_args()
-    try:
+    with exit_on_bad_input():
         found = inspect(args.path, args.count)
-    except (ConfigError, DataError) as error:
-        sys.exit(f'error: {error}')
     if args.out and found['pictures']:
         names = list(found['modalities'])
         empty = np.zeros((160, 160, 3), np.uint8)

@@ -1,9 +1,8 @@
 """Turn a public data set, as its authors release it, into the files that our data sets read. Goes on where it was stopped."""
 import argparse
-import sys
 
 from decur.datasets.prepare import bigearthnet, geonrw, nyudv2, ssl4eo, sunrgbd
-from decur.errors import ConfigError, DataError
+from decur.errors import exit_on_bad_input
 
 #: Every data set adds its own command.
 DATASETS = (sunrgbd, nyudv2, ssl4eo, bigearthnet, geonrw)
@@ -16,10 +15,8 @@ def main():
     for dataset in DATASETS:
         dataset.add_parser(subparsers)
     args = parser.parse_args()
-    try:
+    with exit_on_bad_input():
         args.run(args)
-    except (ConfigError, DataError) as error:
-        sys.exit(f'error: {error}')
 
 
 if __name__ == '__main__':

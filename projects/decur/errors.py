@@ -1,4 +1,7 @@
 """The errors that bad input raises. Each message names the thing and says what to do."""
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class ConfigError(ValueError):
@@ -11,3 +14,12 @@ class DataError(ValueError):
 
 class WeightsError(ValueError):
     """A checkpoint does not fit, is damaged, or holds something that is not weights."""
+
+
+@contextmanager
+def exit_on_bad_input() -> Iterator:
+    """What a command line wraps its work in: bad input ends the program with its message and status 1, without a traceback."""
+    try:
+        yield
+    except (ConfigError, DataError, WeightsError) as error:
+        sys.exit(f'error: {error}')

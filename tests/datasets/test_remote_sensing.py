@@ -231,3 +231,30 @@ def test_geonrw_windows_are_the_published_tiles(tmp_path):
     (tmp_path / 'tiled' / 'dem_dir' / 'test' / '370_5710_3_dem.tif').unlink()
     with pytest.raises(DataError, match='370_5710_3.*dem'):
         GeoNRWDataset(entries, str(tmp_path / 'tiled'), split='test', pipeline=pipeline)
+
+
+def test_geonrw_images_of_another_size(tmp_path):
+    entries = dict(rgb=dict(channels=3, files=dict(raster='rgb')), dem=dict(channels=1, files=dict(raster='dem')))
+    rng = np.random.default_rng(0)
+    for city, sides in (('aachen', (999, 999)), ('bonn', (1000, 1001)), ('essen', (1000, 1000))):
+        write_tif(tmp_path / city / '300_5600_rgb.jp2', rng.integers(0, 256, (*sides, 3), dtype=np.uint8))
+        write_tif(tmp_path / city / '300_5600_dem.tif', np.ones(sides, np.float32))
+        write_tif(tmp_path / city / '300_5600_seg.tif', np.ones(sides, np.uint8))
+    make = dict(modalities=entries, data_root=str(tmp_path), pipeline=[*LOAD, dict(type='LoadLabelMap')])
+    with pytest.raises(DataError, match='aachen/300_5600: the rgb raster has 999x999 pixels.*tile=None'):
+        GeoNRWDataset(**make)
+    assert [s['images']['rgb'].shape[:2] for s in GeoNRWDataset(tile=None, **make)] == [(999, 999), (1000, 1001), (1000, 1000)]
+    pytest.importorskip('lmdb')
+    from decur.datasets.prepare.geonrw import prepare
+    prepare(tmp_path, tmp_path / 'store')
+    shutil.rmtree(tmp_path / 'aachen')
+    # Only the first image is looked at when the data set is made; every window checks its own.
+    (tmp_path / 'bonn').rename(tmp_path / 'zz')
+    dataset = GeoNRWDataset(**make)
+    assert dataset[0]['images']['rgb'].shape == (250, 250, 3) and len(dataset) == 32
+    with pytest.raises(DataError, match='300_5600_rgb.jp2 has 1000x1001 pixels instead of 1000x1000'):
+        dataset[16]
+    with pytest.raises(DataError, match='has 999x999 pixels.*tile=None'):
+        GeoNRWDataset(**{**make, 'data_root': str(tmp_path / 'store')})
+    whole = GeoNRWDataset(tile=None, **{**make, 'data_root': str(tmp_path / 'store')})
+    assert [s['images']['dem'].shape[:2] for s in whole] == [(999, 999), (1000, 1001), (1000, 1000)]

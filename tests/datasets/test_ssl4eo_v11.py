@@ -1,10 +1,15 @@
 """SSL4EO-S12 v1.1: zarr archives as released (ids in another order in each product), and statistics that tell the versions apart."""
+import json
+
 import numpy as np
 import pytest
+from helpers import run_tool
 
 from decur.datasets import SSL4EODataset
 from decur.datasets.inspect import inspect, report
+from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
+from decur.datasets.store import read_manifest, read_record, record_keys, verify_store
 from decur.errors import ConfigError, DataError
 from decur.transforms import ToEightBit
 from decur.transforms.radiometry import STATISTICS
@@ -114,6 +119,60 @@ def test_inspection_knows_the_version(archives):
     assert optical['statistics'][0][0] == 'ssl4eo_v11_s2c' and tuple(found['modalities']['S1GRD']['bands']) == PRODUCTS['s1']
 
 
+def same(a, b):
+    assert [s['sample_id'] for s in a] == [s['sample_id'] for s in b] and len(a) > 0
+    for x, y in zip(a, b):
+        for name, image in x['images'].items():
+            assert image.dtype == y['images'][name].dtype and np.array_equal(image, y['images'][name])
+            assert len(x['seasons'][name]) == len(y['seasons'][name]) == 4
+
+
+@pytest.fixture
+def lmdb():
+    return pytest.importorskip('lmdb')
+
+
+def test_the_store_gives_the_arrays_of_the_archives(archives, tmp_path, lmdb):
+    root, _ = archives
+    estimate = json.loads(run_tool('tools/prepare_dataset.py', 'ssl4eo', root, tmp_path / 'store', '--split', 'train', '--dry-run').stdout)
+    assert estimate['samples'] == 4 and estimate['records'] == 32 and estimate['files_to_read'] == 4
+    assert not (tmp_path / 'store').exists() and not list(root.rglob('decur_index*'))
+    done = run_tool('tools/prepare_dataset.py', 'ssl4eo', root, tmp_path / 'store', '--split', 'train', '--workers', 2)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert figures['done'] == 32 and figures['skipped'] == 0
+    for mode in ('first', 'independent'):
+        steps = [dict(STEPS[0], mode=mode), STEPS[1]]
+        a, b, c = (SSL4EODataset(ENTRIES, str(path), split=split, pipeline=steps)
+                   for path, split in ((root, 'train'), (tmp_path / 'store', 'train'), (tmp_path / 'store', None)))
+        for dataset in (a, b, c):
+            dataset.seed = 0
+        same(a, b)
+        same(b, c)
+    record = read_record(str(tmp_path / 'store'), record_keys(tmp_path / 'store')[0])
+    assert record['VV'].dtype == np.float16 and not verify_store(tmp_path / 'store')
+    with pytest.raises(ConfigError, match="split='val'.*store of 'ssl4eo-s12-v1.1-train'"):
+        SSL4EODataset(ENTRIES, str(tmp_path / 'store'), split='val', pipeline=STEPS)
+    found = inspect(tmp_path / 'store')
+    assert found['modalities']['s2c']['statistics'][0][0] == 'ssl4eo_v11_s2c' and 'RemoveOffset' not in report(found)
+    assert 'decur_ssl4eo-v11.py' in found['config'] and found['modalities']['s1']['dtypes'] == ['float16']
+
+
+def test_a_broken_archive_is_left_out_and_made_up_for(archives, tmp_path, lmdb):
+    root = archives[0]
+    prepare(root, tmp_path / 'whole', split='train')
+    path = root / 'train' / 'S2L1C' / 'ssl4eos12_train_seasonal_data_000001.zarr.zip'
+    data = path.read_bytes()
+    path.write_bytes(data[:len(data) // 2])
+    figures = prepare(root / 'train', tmp_path / 'store')
+    assert list(figures['skipped']) == [f'S2L1C/{path.name}'] and 'downloaded whole' in figures['skipped'][f'S2L1C/{path.name}']
+    assert figures['unpaired'] == 2 and figures['done'] == 16 and len(SSL4EODataset(ENTRIES, str(tmp_path / 'store'), pipeline=STEPS)) == 2
+    path.write_bytes(data)
+    assert prepare(root / 'train', tmp_path / 'store')['skipped'] == {}
+    same(*(SSL4EODataset(ENTRIES, str(tmp_path / name), pipeline=STEPS) for name in ('store', 'whole')))
+    assert read_manifest(tmp_path / 'store') == read_manifest(tmp_path / 'whole')
+    assert (tmp_path / 'store' / 'index.safetensors').read_bytes() == (tmp_path / 'whole' / 'index.safetensors').read_bytes()
+
+
 def test_bad_archives(archives, tmp_path):
     root = archives[0]
     with pytest.raises(ConfigError, match='train'):
@@ -126,9 +185,15 @@ def test_bad_archives(archives, tmp_path):
     with pytest.raises(DataError, match='S2L1C/ssl4eos12_train_seasonal_data_000001.zarr.zip.*downloaded whole'):
         SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS)
     path.write_bytes(whole)
-    from decur.datasets.prepare.ssl4eo import prepare
-    with pytest.raises(ConfigError, match='read as they are'):
+    with pytest.raises(ConfigError, match='holds the splits .*train.*--split train'):
         prepare(root, tmp_path / 'store')
+    with pytest.raises(ConfigError, match="unknown product .'dem'"):
+        prepare(root / 'train', tmp_path / 'store', products=['dem'])
+    twin = path.with_name('copy.zarr.zip')
+    twin.write_bytes(whole)
+    with pytest.raises(DataError, match='S2L1C: a location is in two archives'):
+        SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS)
+    twin.unlink()
     with pytest.raises(DataError, match="no band .'B99'"):
         entry = dict(ENTRIES['optical'], channels=1, reader=dict(type='BandReader', bands=['B99'], size=SIZE))
         SSL4EODataset(dict(optical=entry), str(root / 'train'), pipeline=STEPS)[0]

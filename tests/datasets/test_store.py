@@ -15,7 +15,7 @@ from helpers import ROOT, run_tool
 from decur.datasets import SSL4EODataset
 from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
-from decur.datasets.store import StoreWriter, decode, encode, read_manifest, read_record, record_keys, verify_store
+from decur.datasets.store import StoreWriter, decode, encode, read_index, read_manifest, read_record, record_keys, verify_store
 from decur.errors import ConfigError, DataError
 
 pytest.importorskip('lmdb')
@@ -214,7 +214,7 @@ def test_subset_is_drawn_without_replacement_and_dry_run_writes_nothing(raw, tmp
     sizes = sum(band.nbytes for record in records(tmp_path / 'all').values() for band in record.values())
     assert figures['bytes'] == pytest.approx(sizes, rel=.01)  # some patches have an extra row
     prepare(raw, tmp_path / 'part', subset=2, seed=1)
-    assert len(read_manifest(tmp_path / 'part')['scenes']['s1']) == 2
+    assert read_manifest(tmp_path / 'part')['locations'] == len(read_index(tmp_path / 'part')) == 2
     with pytest.raises(ConfigError, match='3 samples'):
         prepare(raw, tmp_path / 'x', subset=5)
 
@@ -227,8 +227,8 @@ def test_refused_stores(tmp_path):
     environment.close()
     with pytest.raises(DataError, match='pickles'):
         SSL4EODataset(ENTRIES, str(tmp_path / 'published'), pipeline=[])
-    (tmp_path / 'published' / 'manifest.json').write_text('{"format": "decur-store", "version": 0}')
-    with pytest.raises(DataError, match='version 0'):
+    (tmp_path / 'published' / 'manifest.json').write_text('{"format": "decur-store", "version": 1, "dataset": "ssl4eo-s12-v1.0"}')
+    with pytest.raises(DataError, match="version 1, this version reads 'decur-store' 2. Prepare the store again, in a new folder"):
         SSL4EODataset(ENTRIES, str(tmp_path / 'published'), pipeline=[])
     with pytest.raises(DataError, match='neither a folder nor an archive'):
         prepare(tmp_path, tmp_path / 'out')

@@ -36,8 +36,8 @@ def stack_bands(bands: Sequence, size: Sequence) -> np.ndarray:
 class BandReader:
     """Read an image band by band, from single-band rasters, from the compact store or from a zarr archive.
 
-    A source is ``dict(folder=..., pattern='{band}.tif')`` or ``dict(store=folder, key=key)``, which give the same
-    arrays, or ``dict(zarr=archive, sample=i, time=j)``.
+    A source is ``dict(folder=..., pattern='{band}.tif')``, ``dict(zarr=archive, sample=i, time=j)``, or ``dict(store=folder, key=key)``,
+    which gives the arrays of what the store was made of. float16 is read as float32 (exactly the same values).
 
     Args:
         bands (Sequence[str]): Names of the bands, in the order of the channels.
@@ -63,7 +63,8 @@ class BandReader:
             missing = [band for band in self.bands if band not in record]
             if missing:
                 raise DataError(f'{name} has no band {missing}; it has {sorted(record)}.')
-            return {band: record[band] for band in self.bands}
+            bands = {band: record[band] for band in self.bands}
+            return {band: plane.astype(np.float32) if plane.dtype == np.float16 else plane for band, plane in bands.items()}
         folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')
         return {band: self._raster(folder / pattern.format(band=band))[..., 0] for band in self.bands}
 

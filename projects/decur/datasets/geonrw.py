@@ -7,6 +7,7 @@ from mmengine.registry import DATASETS
 from decur.errors import ConfigError, DataError
 
 from .base import MultimodalDataset
+from .readers import read_size
 from .store import is_store, read_manifest
 
 CLASSES = ('forest', 'water', 'agricultural', 'residential,commercial,industrial', 'grassland,swamp,shrubbery', 'railway,trainstation',
@@ -15,8 +16,8 @@ PALETTE = [[0, 100, 0], [0, 0, 200], [220, 220, 80], [200, 0, 0], [120, 200, 80]
            [60, 60, 60], [250, 120, 60]]
 #: Cities of the test split; all others are for training.
 TEST_CITIES = ('duesseldorf', 'herne', 'neuss')
-#: Tile side, and tiles along each side of a released image of 1000 pixels (the published tiling).
-TILE, TILES = 250, 4
+#: Side of a released image, and of the published tiles, 4 x 4 of them, pixels.
+SIDE, TILE = 1000, 250
 ENDINGS = dict(rgb=('_rgb.jp2', '_rgb.png'), dem=('_dem.tif', ), seg=('_seg.tif', ))
 FOLDERS = dict(rgb='img_dir', dem='dem_dir', seg='ann_dir')
 
@@ -30,10 +31,10 @@ def split_name(name: str) -> tuple | None:
 class GeoNRWDataset(MultimodalDataset):
     """A sample is a tile with RGB and elevation, and its land-cover classes (1 to 10 in the files, 0 background).
 
-    Three layouts, told by their folders: as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}``, each image read as 4 x 4 windows of 250
-    pixels (or whole with ``tile=None``); the compact store that ``tools/prepare_dataset.py geonrw`` makes of it, with the same samples; or
-    tiled, ``{img_dir,dem_dir,ann_dir}/{train,test}/{e}_{n}_{k}_{rgb.png,dem.tif,seg.tif}`` with k from 1 to 16 row by row. The windows are
-    those tiles, pixel for pixel.
+    Three layouts, told by their folders: as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}``, each image of 1000 x 1000 pixels read
+    as 4 x 4 windows of 250 (images of any size whole with ``tile=None``); the compact store that ``tools/prepare_dataset.py geonrw`` makes
+    of it, with the same samples; or tiled, ``{img_dir,dem_dir,ann_dir}/{train,test}/{e}_{n}_{k}_{rgb.png,dem.tif,seg.tif}``, k from 1 to
+    16 row by row. The windows are those tiles, pixel for pixel.
 
     A modality's entry names its raster, ``files=dict(raster='rgb')`` or ``'dem'``. Background counts as a class of its own with
     ``background=True``; otherwise it is ignored.
@@ -83,16 +84,19 @@ class GeoNRWDataset(MultimodalDataset):
         stored = is_store(root)
         tiled = not stored and ((root / FOLDERS['rgb']).is_dir() or (root / FOLDERS['dem']).is_dir())
         found = self._stored(root) if stored else self._tiled(root) if tiled else self._released(root)
+        windows = not tiled and self.tile
+        if windows:
+            self._check_sizes(found, stored)
         wanted = {*rasters.values(), *(['seg'] if self.label else [])}
         samples = []
         for stem, files in found.items():
             for raster in sorted(wanted - set(files)):
                 raise DataError(f'tile {stem!r} under {root} has no {raster} raster ({" or ".join(ENDINGS[raster])}).')
-            for suffix, window in self._windows() if not tiled and self.tile else [('', None)]:
+            for suffix, window in self._windows() if windows else [('', None)]:
                 def source(raster, window=window, files=files, stored=stored):
                     if window is None:
                         return files[raster]
-                    return dict(files[raster], window=window) if stored else dict(path=files[raster], window=window)
+                    return dict(files[raster], window=window) if stored else dict(path=files[raster], window=window, size=(SIDE, SIDE))
 
                 sample = dict(sample_id=f'{stem}{suffix}', sources={name: source(raster) for name, raster in rasters.items()})
                 if self.label:
@@ -100,10 +104,22 @@ class GeoNRWDataset(MultimodalDataset):
                 samples.append(sample)
         return samples
 
+    @staticmethod
+    def _check_sizes(found: Mapping, stored: bool) -> None:
+        """A store knows the sizes; of the released files the first one is looked at here, and every one when it is read."""
+        for name, files in found.items():
+            for raster, source in files.items():
+                height, width = source['size'] if stored else read_size(source)
+                if (height, width) != (SIDE, SIDE):
+                    raise DataError(f'{name}: the {raster} raster has {height}x{width} pixels; tiles are cut from the released images of '
+                                    f'{SIDE}x{SIDE}. Complete the data, or set tile=None to use the images whole.')
+            if not stored:
+                break
+
     def _windows(self) -> list:
-        if not 0 < self.tile <= TILE * TILES:
-            raise ConfigError(f'tile must be 1 to {TILE * TILES} pixels, got {self.tile!r}.')
-        count = TILE * TILES // self.tile
+        if not 0 < self.tile <= SIDE:
+            raise ConfigError(f'tile must be 1 to {SIDE} pixels, got {self.tile!r}.')
+        count = SIDE // self.tile
         return [(f'_{row * count + column + 1}', (row * self.tile, column * self.tile, self.tile, self.tile))
                 for row in range(count) for column in range(count)]
 

@@ -39,7 +39,7 @@ LAYOUTS = {
     'nyudv2-release': ('NYUv2, as released', 'python tools/prepare_dataset.py nyudv2 {root} data/nyudv2'),
     'rgbd': ('prepared RGB-D (colour, depth, HHA)',
              'python tools/train.py configs/decur/decur_resnet50_sunrgbd.py --cfg-options train_dataloader.dataset.data_root={root}'),
-    'store': ('compact store of {dataset}', 'train_dataloader.dataset.data_root={root}'),
+    'store': ('compact store of {dataset}', '{command}'),
     'paired': ('co-located files, a folder per modality',
                "dataset=dict(type='PairedRasterDataset', data_root='{root}', modalities=dict({entries}))"),
     'pickled-lmdb': ('LMDB of the published code (pickles, which run code when read: refused)',
@@ -122,7 +122,10 @@ def _ssl4eo(root: Path) -> dict:
     for product, bands in PRODUCTS.items():
         if (root / product).is_dir():
             def read(location, product=product, bands=bands):
-                return _bands_of(list_scenes(root, product, location)[0], '{band}.tif', bands)
+                scenes = list_scenes(root, product, location)
+                if not scenes:
+                    raise DataError(f'{root / product / location} holds no scene')
+                return _bands_of(root / product / location / scenes[0], '{band}.tif', bands)
             parts[product] = Part(bands, [p.name for p in _folders(root / product)], read)
     return parts
 
@@ -194,15 +197,19 @@ def _store(root: Path) -> dict:
     def read(key, bands):
         record = read_record(str(root), key)  # which keeps its bands by name, in no order
         return {band: record[band] for band in bands}
-    if 'key_columns' in manifest:  # BigEarthNet: {sensor}/{patch}
-        index = read_index(root)
+    index = read_index(root)
+    if 's2' in index.columns:  # BigEarthNet: {sensor}/{patch}
         columns = {name: [value.decode() for value in index[name].tolist()] for name in ('id', 's1', 's2')}
         rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
         return _patches(rows, lambda sensor, patch: read(f'{sensor}/{patch}', _SENSORS[sensor]))
     # SSL4EO-S12: {location}/{product}/{scene}; the first scene stands for its location.
-    return {product: Part(PRODUCTS[product], list(places), lambda name, product=product, places=places:
-                          read(f'{name}/{product}/{places[name][0]}', PRODUCTS[product]))
-            for product, places in manifest['scenes'].items()}
+    parts = {}
+    for product in sorted(set(index.columns) - {'id'}):
+        scenes = {name.decode(): row[0].decode() for name, row in zip(index['id'].tolist(), index[product].tolist()) if row[0]}
+        keys = {name: f'{name}/{product}/{scene}' for name, scene in scenes.items()}
+        bands = PRODUCTS.get(product) or tuple(read_record(str(root), next(iter(keys.values()))))
+        parts[product] = Part(bands, list(keys), lambda name, keys=keys, bands=bands: read(keys[name], bands))
+    return parts
 
 
 def _zarr(root: Path) -> dict:
@@ -300,8 +307,9 @@ def inspect(path, count: int = 16) -> dict:
 
     Returns:
         dict: ``layout`` (a key of :data:`LAYOUTS`), ``title``, ``modalities`` (``{name: dict(bands, samples, sizes, dtypes, values,
-        statistics, offset, unreadable)}``, ``offset`` being the share of samples whose band 10 shows an offset of 1000), ``gaps``
-        (``{name: ids that other modalities have}``), ``config`` (how to use it) and ``pictures`` (``[{modality: (h, w, 3) uint8}]``).
+        statistics, offset, unreadable)}``, ``offset`` being the share of samples whose band 10 shows an offset of 1000),
+        ``expected_offset`` (whether the release has it), ``gaps`` (``{name: ids that other modalities have}``), ``config`` (how to use it)
+        and ``pictures`` (``[{modality: (h, w, 3) uint8}]``).
 
     Raises:
         DataError: If it is no layout that is known.
@@ -310,6 +318,10 @@ def inspect(path, count: int = 16) -> dict:
         raise ConfigError(f'count must be at least 1, got {count}.')
     path = Path(path)
     layout = detect_layout(path)
+    dataset = str(read_manifest(path).get('dataset')) if layout == 'store' else ''
+    # What a store was made of, as a layout.
+    release = re.sub(r'^ssl4eo-s12-(v[\d.]+).*', r'ssl4eo-\1', dataset) or layout
+    expected_offset = release == 'ssl4eo-v1.1'
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
         parts = open_parts(path, layout)
@@ -320,7 +332,7 @@ def inspect(path, count: int = 16) -> dict:
             found = _summarise(part, count)
             bands = [band for band in part.bands if band in found['values']]
             # Values that carry the offset are compared without it; only v1.1 has statistics of its own, with it.
-            offset = 0 if layout == 'ssl4eo-v1.1' else 1000 * (found['offset'] or 0)
+            offset = 0 if expected_offset else 1000 * (found['offset'] or 0)
             statistics = fit_statistics(bands, [found['values'][b]['mean'] - offset for b in bands])
             for sample, image in zip(found.pop('ids'), found.pop('pictures')):
                 pictures.setdefault(sample, {})[name] = _picture(image)
@@ -328,12 +340,12 @@ def inspect(path, count: int = 16) -> dict:
     everyone = set().union(*(part.ids for part in parts.values())) if parts else set()
     gaps = {name: sorted(everyone - set(part.ids)) for name, part in parts.items() if layout != 'ssl4eo-v1.1' and everyone - set(part.ids)}
     title, config = LAYOUTS[layout]
-    dataset = read_manifest(path).get('dataset') if layout == 'store' else ''
     entries = ', '.join(f"{re.sub(r'[^A-Za-z0-9_]', '_', n).lower()}=dict(channels={len(m['bands'])}, files=dict(folder='{n}', "
                         f"suffix='{next(f.suffix for f in sorted((path / n).iterdir()) if f.suffix.lower() in _RASTERS)}'))"
                         for n, m in modalities.items()) if layout == 'paired' else ''
-    return dict(layout=layout, title=title.format(dataset=dataset), modalities=modalities, gaps=gaps,
-                config=config.format(root=path, dataset=dataset, entries=entries), pictures=list(pictures.values()))
+    command = LAYOUTS[release][1].format(root=path) if layout == 'store' else ''
+    return dict(layout=layout, title=title.format(dataset=dataset), modalities=modalities, gaps=gaps, expected_offset=expected_offset,
+                config=config.format(root=path, command=command, entries=entries), pictures=list(pictures.values()))
 
 
 def report(found: Mapping) -> str:
@@ -347,7 +359,7 @@ def report(found: Mapping) -> str:
             bad = f'  {v["not_finite"]} not finite' if v['not_finite'] else ''
             lines.append(f'  {band:>6}  min {v["min"]:10.2f}  mean {v["mean"]:10.2f}  std {v["std"]:9.2f}  max {v["max"]:10.2f}{bad}')
         if m['offset'] is not None:
-            advice = '' if found['layout'] == 'ssl4eo-v1.1' else ": put dict(type='RemoveOffset') first"
+            advice = '' if found['expected_offset'] else ": put dict(type='RemoveOffset') first"
             lines.append(f"  band 10 shows an offset of 1000 in {100 * m['offset']:.0f} % of them{advice}"
                          if m['offset'] else '  band 10 shows no offset')
         if m['statistics']:

@@ -21,7 +21,8 @@ def split_source(source) -> tuple:
     """Path and window ``(row, column, height, width)`` of a source; the window is None for a whole file.
 
     Args:
-        source (str | Path | dict): A path, or ``dict(path=..., window=(row, column, height, width))`` in pixels.
+        source (str | Path | dict): A path, or ``dict(path=..., window=(row, column, height, width))`` in pixels; ``size=(height, width)``
+            beside them is what the whole file must have (:class:`RasterioReader` checks it).
     """
     if isinstance(source, Mapping):
         return Path(source['path']), source.get('window')
@@ -68,7 +69,7 @@ class RasterioReader:
             ndarray: ``(H, W, C)``.
 
         Raises:
-            DataError: If the file is absent, unreadable, truncated, or has not the bands.
+            DataError: If the file is absent, unreadable, truncated, or has not the bands or the size.
         """
         import warnings
 
@@ -76,11 +77,14 @@ class RasterioReader:
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
         from rasterio.windows import Window
         path, window = split_source(source)
+        size = source.get('size') if isinstance(source, Mapping) else None
         _check_file(path)
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', NotGeoreferencedWarning)
                 with rasterio.open(path) as raster:
+                    if size is not None and raster.shape != tuple(size):
+                        raise DataError(f'{path} has {raster.height}x{raster.width} pixels instead of {size[0]}x{size[1]}.')
                     bands = self.bands or list(raster.indexes)
                     if max(bands) > raster.count:
                         raise DataError(f'{path} has {raster.count} band(s), band {max(bands)} was asked for.')

@@ -1,8 +1,10 @@
-"""SSL4EO-S12: v1.0 (Wang et al., arXiv 2211.07044), from the released folders or the compact store, and v1.1 (Blumenstiel et al., arXiv
-2503.00168), from its zarr archives."""
+"""SSL4EO-S12: v1.0 (Wang et al., arXiv 2211.07044), from the released folders, and v1.1 (Blumenstiel et al., arXiv 2503.00168), from its
+zarr archives; or either from the compact store."""
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from mmengine.logging import print_log
@@ -12,14 +14,16 @@ from decur.errors import ConfigError, DataError
 from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS
 
 from .base import MultimodalDataset
-from .store import is_store, read_manifest
-from .table import Table
+from .store import is_store, read_index, read_manifest
+from .table import LazySamples, Table
 from .zarr_archives import read_entries
 
 #: Bands by product folder.
 PRODUCTS = dict(s1=('VV', 'VH'), s2a=S2A_BANDS, s2c=S2C_BANDS)
 #: Where v1.1 keeps the products; only it has ``rgb``.
 V11_FOLDERS = dict(s1='S1GRD', s2a='S2L2A', s2c='S2L1C', rgb='S2RGB')
+#: Folders of the splits of v1.1.
+V11_SPLITS = ('train', 'val')
 #: Pixels of a patch at 10 m.
 PATCH = 264
 _STAMP = re.compile(r'(?:^|_)(\d{8}T\d{6})(?=_|$)')
@@ -38,18 +42,95 @@ def scene_time(scene: str) -> str:
     return found.group(1)
 
 
+def by_date(scenes: Iterable) -> list:
+    """Scene names ordered by their time stamps; where one has none, by name (:func:`v11_scene` begins with the place in the archive)."""
+    scenes = list(scenes)
+    return sorted(scenes, key=scene_time if all(_STAMP.search(scene) for scene in scenes) else None)
+
+
 def list_scenes(root: str | Path, product: str, location: str) -> list:
-    """Scene folders of a location, ordered by date."""
-    folder = Path(root) / product / location
-    return sorted((scene for scene in folder.iterdir() if scene.is_dir()), key=lambda scene: scene_time(scene.name))
+    """Names of the scene folders of a location of v1.0, ordered by date.
+
+    Raises:
+        DataError: If one is no scene.
+    """
+    with os.scandir(f'{root}/{product}/{location}') as entries:  # which knows folders without asking for each
+        return sorted((entry.name for entry in entries if entry.is_dir()), key=scene_time)
+
+
+def archive_folder(root: str | Path, split: str | None = None) -> Path | None:
+    """The folder of v1.1's products: ``root``, or that of a split below it. None where the folders are not those of v1.1.
+
+    Raises:
+        ConfigError: If the split is not there, or there are several to choose from.
+    """
+    root = Path(root)
+    holds = [folder for folder in (root, *(root / name for name in V11_SPLITS))
+             if any((folder / name).is_dir() for name in V11_FOLDERS.values())]
+    if not holds:
+        if split is not None:
+            raise ConfigError(f'split={split!r}: {root} has no splits of SSL4EO-S12 v1.1 (train/S1GRD, val/S1GRD, ...).')
+        return None
+    if root in holds and split in (None, root.name):
+        return root
+    if split is None or root / split not in holds:
+        raise ConfigError(f'split={split!r}: {root} holds the splits {[folder.name for folder in holds if folder != root]} of '
+                          "SSL4EO-S12 v1.1; choose one (split='train', --split train).")
+    return root / split
+
+
+def list_archives(folder: Path) -> list:
+    """Names of the archives of a product of v1.1.
+
+    Raises:
+        DataError: If the folder is not there or has none.
+    """
+    if not folder.is_dir():
+        raise DataError(f'{folder} is not a folder: download {folder.name} of SSL4EO-S12 v1.1.')
+    names = sorted(path.name for path in folder.iterdir() if path.name.endswith('.zarr.zip'))
+    if not names:
+        raise DataError(f'{folder} has no zarr archives (ssl4eos12_{{train,val}}_seasonal_data_NNNNNN.zarr.zip).')
+    return names
+
+
+def v11_scene(time: int, scene: str) -> str:
+    """A name for a season of v1.1: its place in the archive and, where it has one, its scene."""
+    return f'{time}_{scene}' if scene else str(time)
+
+
+def read_archive(path: Path) -> Iterator[tuple]:
+    """``(location, sample, scenes)`` of what is in an archive: the place, and :func:`v11_scene` of the seasons ordered by date.
+
+    Raises:
+        DataError: If it is damaged.
+    """
+    locations, scenes = read_entries(path)
+    for sample, location in enumerate(locations):
+        yield location, sample, by_date(v11_scene(time, scene) for time, scene in enumerate(scenes[sample]))
+
+
+class Seasons(NamedTuple):
+    """A product: its locations, and a function from a location's row to the sources of its seasons, ordered by date."""
+
+    locations: np.ndarray  # (N,) bytes
+    sources: Callable
+
+
+def _named_seasons(locations: Sequence, scenes: np.ndarray, source: Callable) -> Seasons:
+    """Of scene names, ``(N, seasons)`` bytes with empty ones at the end; ``source(location, scene)``. Those with none are left out."""
+    scenes = scenes.reshape(len(scenes), -1) if len(scenes) else scenes.reshape(0, 1)
+    has = scenes[:, 0] != b''
+    locations, scenes = np.asarray(locations)[has], scenes[has]
+    return Seasons(locations, lambda row: [source(locations[row].decode(), scene.decode()) for scene in scenes[row] if scene])
 
 
 @DATASETS.register_module()
 class SSL4EODataset(MultimodalDataset):
     """A sample is a location with up to four seasons of each product; :class:`~decur.transforms.DrawSeasons` chooses among them.
 
-    ``data_root`` is, of v1.0, the folder of ``s1``, ``s2a``, ``s2c``, or a store that ``tools/prepare_dataset.py ssl4eo`` made of it, which
-    give the same arrays; of v1.1, the folder of ``S1GRD``, ``S2L2A``, ``S2L1C``, ``S2RGB`` (zarr archives), or, with ``split``, its parent.
+    ``data_root`` is, of v1.0, the folder of ``s1``, ``s2a``, ``s2c``; of v1.1, the folder of ``S1GRD``, ``S2L2A``, ``S2L1C``, ``S2RGB``
+    (zarr archives), or, with ``split``, its parent; or a store that ``tools/prepare_dataset.py ssl4eo`` made of either, which gives the
+    same arrays. A store has an index, so that it starts in seconds; the folders of v1.0 are listed at every start.
 
     A modality's entry names its product, ``files=dict(product='s2c')``, and reads with ``reader=dict(type='BandReader', bands=...,
     size=264)``. The four seasons of the products are co-located, neither of the same date nor registered to the pixel.
@@ -61,7 +142,7 @@ class SSL4EODataset(MultimodalDataset):
     Args:
         modalities (dict[str, dict]): Entries.
         data_root (str): The folder or the store.
-        split (str, optional): v1.1: ``'train'`` or ``'val'``, the folder below ``data_root``. v1.0 has none.
+        split (str, optional): v1.1: ``'train'`` or ``'val'``, the folder below ``data_root``, or what the store was made of. v1.0 has none.
         index_folder (str, optional): v1.1: where the indices are kept. Defaults to next to the archives.
         missing (str): What to do with a location that lacks a product: ``'error'``, ``'skip'`` (counted and listed) or ``'keep'``.
         **kwargs: As :class:`MultimodalDataset`; ``fraction`` and ``num_samples`` draw locations without replacement.
@@ -96,80 +177,59 @@ class SSL4EODataset(MultimodalDataset):
         if is_store(root):
             found = self._from_store(root, products)
         else:
-            archives = self._archives(root)
-            found = self._from_archives(archives, products) if archives else self._from_folders(root, products)
-        samples = []
-        for location in sorted(set().union(*found.values())):
-            seasons = {name: found[product].get(location, []) for name, product in products.items()}
-            absent = [products[name] for name, scenes in seasons.items() if not scenes]
-            if absent and self.missing == 'error':
-                raise DataError(f'location {location!r} has no scene of {absent} under {root}. Complete it, or set missing="skip".')
-            if absent and self.missing == 'skip':
-                self.skipped[location] = absent
-                continue
-            samples.append(dict(sample_id=location, seasons=seasons,
-                                sources={name: scenes[0] if scenes else None for name, scenes in seasons.items()}))
-        if self.skipped:
-            listed = ', '.join(f'{location} ({"/".join(absent)})' for location, absent in list(self.skipped.items())[:10])
-            print_log(f'SSL4EODataset: skipped {len(self.skipped)} locations for want of a product: {listed}', logger='current')
-        return samples
+            folder = archive_folder(root, self.split)
+            found = {product: self._from_archives(folder / V11_FOLDERS[product]) if folder else self._from_folder(root, product)
+                     for product in set(products.values())}
+        locations = np.unique(np.concatenate([seasons.locations for seasons in found.values()]))
+        rows = {}
+        for name, product in products.items():
+            place = {location: row for row, location in enumerate(found[product].locations.tolist())}
+            rows[name] = np.array([place.get(location, -1) for location in locations.tolist()], np.int64)
+        lacking = np.any([row < 0 for row in rows.values()], axis=0)
+        if lacking.any() and self.missing != 'keep':
+            absent = {locations[i].decode(): [products[name] for name, row in rows.items() if row[i] < 0] for i in np.flatnonzero(lacking)}
+            if self.missing == 'error':
+                location, names = next(iter(absent.items()))
+                raise DataError(f'location {location!r} has no scene of {names} under {root}. Complete it, or set missing="skip".')
+            self.skipped = absent
+            listed = ', '.join(f'{location} ({"/".join(names)})' for location, names in list(absent.items())[:10])
+            print_log(f'SSL4EODataset: skipped {len(absent)} locations for want of a product: {listed}', logger='current')
+            locations, rows = locations[~lacking], {name: row[~lacking] for name, row in rows.items()}
+        self._places = locations, {name: (row, found[products[name]].sources) for name, row in rows.items()}
+        self.serialize_data = False  # the arrays are shared by the workers as they are
+        return LazySamples(self._sample, np.arange(len(locations)))
 
-    def _archives(self, root: Path) -> Path | None:
-        """The folder of v1.1's products, or None where the folders are not those of v1.1."""
-        holds = [folder for folder in (root, root / 'train', root / 'val')
-                 if any((folder / name).is_dir() for name in V11_FOLDERS.values())]
-        if not holds:
-            if self.split is not None:
-                raise ConfigError(f'split={self.split!r}: {root} has no splits of SSL4EO-S12 v1.1 (train/S1GRD, val/S1GRD, ...).')
-            return None
-        if self.split is None and root in holds:
-            return root
-        if self.split is None or root / self.split not in holds:
-            raise ConfigError(f'split={self.split!r}: {root} holds the splits {[folder.name for folder in holds if folder != root]} of '
-                              'SSL4EO-S12 v1.1; choose one.')
-        return root / self.split
+    def _sample(self, index: int) -> dict:
+        locations, places = self._places
+        seasons = {name: sources(rows[index]) if rows[index] >= 0 else [] for name, (rows, sources) in places.items()}
+        return dict(sample_id=locations[index].decode(), seasons=seasons,
+                    sources={name: scenes[0] if scenes else None for name, scenes in seasons.items()})
 
-    def _from_archives(self, root: Path, products: Mapping) -> dict:
-        found: dict = {}
-        for product in set(products.values()):
-            folder = root / V11_FOLDERS[product]
-            if not folder.is_dir():
-                raise DataError(f'{folder} is not a folder: download {V11_FOLDERS[product]} of SSL4EO-S12 v1.1.')
-            index = self._index(folder)
-            files, seasons = index.attributes['files'], {}
-            # Rows are ordered by sample and date.
-            for location, file, sample, time in zip(index['location'].tolist(), index['file'].tolist(), index['sample'].tolist(),
-                                                    index['time'].tolist()):
-                seasons.setdefault(location.decode(), []).append(dict(zarr=str(folder / files[file]), sample=sample, time=time))
-            found[product] = seasons
-        return found
+    def _from_archives(self, folder: Path) -> Seasons:
+        index = self._index(folder)
+        files = index.attributes['files']
+        return Seasons(index['location'], lambda row: [
+            dict(zarr=str(folder / files[index['file'][row]]), sample=int(index['sample'][row]), time=int(time))
+            for time in index['times'][row]])
 
     def _index(self, folder: Path) -> Table:
-        """Location, archive, place in it and season of every image of a product, ordered by location and date."""
-        names = sorted(path.name for path in folder.iterdir() if path.name.endswith('.zarr.zip'))
-        if not names:
-            raise DataError(f'{folder} has no zarr archives (ssl4eos12_{{train,val}}_seasonal_data_NNNNNN.zarr.zip).')
+        """Location, archive, place in it and order of the seasons, of a product."""
+        names = list_archives(folder)
         path = (Path(self.index_folder) if self.index_folder else folder.parent) / f'decur_index_{folder.name}.safetensors'
         try:
             index = Table.load(path)
-            if index.attributes.get('files') == names:
+            if index.attributes.get('files') == names and 'times' in index.columns:
                 return index
             print_log(f'{path} lists other archives than {folder} holds and is made again', logger='current')
         except DataError as error:
             print_log(f'{error} It is made of the {len(names)} archives in {folder}.', logger='current')
-        rows = []
-        for i, name in enumerate(names):
-            locations, scenes = read_entries(folder / name)
-            for sample, location in enumerate(locations):
-                # By the time stamps of the scenes; where they have none, as stored (spring to winter).
-                stamped = [(_STAMP.search(scene), time) for time, scene in enumerate(scenes[sample])]
-                whole = all(stamp for stamp, _ in stamped)
-                order = sorted(stamped, key=lambda pair: pair[0].group(1) if whole else pair[1])
-                rows += [(location, i, sample, time) for _, time in order]
-        rows.sort(key=lambda row: row[0])  # stable: the order of the dates stays
+        rows = [(location, file, sample, [int(scene.split('_')[0]) for scene in scenes])
+                for file, name in enumerate(names) for location, sample, scenes in read_archive(folder / name)]
         columns = list(zip(*rows))
         index = Table(dict(location=list(columns[0]), file=np.array(columns[1], np.int32), sample=np.array(columns[2], np.int32),
-                           time=np.array(columns[3], np.int32)), dict(files=names))
+                           times=np.array(columns[3], np.int32)), dict(files=names))
+        if len(np.unique(index['location'])) < len(index):
+            raise DataError(f'{folder}: a location is in two archives. Is one of them there twice, under two names?')
         try:
             index.save(path)
         except OSError as error:
@@ -178,29 +238,28 @@ class SSL4EODataset(MultimodalDataset):
         return index
 
     @staticmethod
-    def _from_folders(root: Path, products: Mapping) -> dict:
-        found = {}
-        for product in set(products.values()):
-            if not (root / product).is_dir():
-                raise DataError(f'{root / product} is not a folder: {root} is not laid out as SSL4EO-S12 v1.0 '
-                                '({s1,s2a,s2c}/id/scene/band.tif).')
-            found[product] = {}
-            for folder in (root / product).iterdir():
-                if folder.is_dir():
-                    found[product][folder.name] = [dict(folder=str(scene)) for scene in list_scenes(root, product, folder.name)]
-        return found
+    def _from_folder(root: Path, product: str) -> Seasons:
+        if product not in PRODUCTS or not (root / product).is_dir():
+            raise DataError(f'{root / product} is not a folder: {root} is not laid out as SSL4EO-S12 v1.0 '
+                            '({s1,s2a,s2c}/id/scene/band.tif).')
+        with os.scandir(root / product) as entries:
+            names = sorted(entry.name for entry in entries if entry.is_dir())
+        table = Table(dict(location=names, scenes=[list_scenes(root, product, name) for name in names]))
+        return _named_seasons(table['location'], table['scenes'],
+                              lambda location, scene: dict(folder=f'{root}/{product}/{location}/{scene}'))
 
-    @staticmethod
-    def _from_store(root: Path, products: Mapping) -> dict:
-        manifest = read_manifest(root)
-        if manifest.get('dataset') != 'ssl4eo-s12-v1.0':
-            raise DataError(f'{root} is a store of {manifest.get("dataset")!r}, not of SSL4EO-S12 v1.0.')
+    def _from_store(self, root: Path, products: Mapping) -> dict:
+        dataset = str(read_manifest(root).get('dataset'))
+        if not dataset.startswith('ssl4eo-s12-'):
+            raise DataError(f'{root} is a store of {dataset!r}, not of SSL4EO-S12.')
+        if self.split is not None and not dataset.endswith(f'-{self.split}'):
+            raise ConfigError(f'split={self.split!r}: {root} is a store of {dataset!r}.')
+        index = read_index(root)
         found = {}
         for product in set(products.values()):
-            if product not in manifest['scenes']:
-                raise DataError(f'{root} holds {sorted(manifest["scenes"])}, not {product!r}. Prepare it with --products.')
-            found[product] = {
-                location: [dict(store=str(root), key=f'{location}/{product}/{scene}') for scene in scenes]
-                for location, scenes in manifest['scenes'][product].items()
-            }
+            if product not in index.columns:
+                raise DataError(f'{root} holds {sorted(set(index.columns) - {"id"})}, not {product!r}. Prepare it with --products.')
+            found[product] = _named_seasons(
+                index['id'], index[product],
+                lambda location, scene, product=product: dict(store=str(root), key=f'{location}/{product}/{scene}'))
         return found

@@ -19,7 +19,7 @@ from decur.writing import write_bytes, write_json
 
 from .table import Table
 
-FORMAT, VERSION = 'decur-store', 1
+FORMAT, VERSION = 'decur-store', 2
 MANIFEST = 'manifest.json'
 INDEX = 'index.safetensors'
 UNFINISHED = 'unfinished.json'
@@ -269,19 +269,19 @@ def read_index(folder: str | Path) -> Table:
 def record_keys(folder: str | Path) -> list:
     """Every key that a store names.
 
-    A manifest names them as ``scenes`` (``{product: {location: [scene]}}``: ``location/product/scene``), as ``rasters``
-    (``{key: [height, width]}``, cut into blocks: :func:`block_keys`), or as ``key_columns`` (``{column: [format, ...]}``: keys for each
-    value of the index's column that is not empty).
+    A manifest names them as ``rasters`` (``{key: [height, width]}``, cut into blocks: :func:`block_keys`), or as ``key_columns``
+    (``{column: [format, ...]}``: keys for each value of the index's column that is not empty, and ``{id}`` for the column ``id``).
     """
     manifest = read_manifest(folder)
-    keys = [f'{location}/{product}/{scene}' for product, places in manifest.get('scenes', {}).items()
-            for location, names in places.items() for scene in names]
+    keys = []
     for key, size in manifest.get('rasters', {}).items():
         keys += [key, *(block for row in block_keys(key, size) for block in row)]
     columns = manifest.get('key_columns', {})
     index = read_index(folder) if columns else None
     for column, patterns in columns.items():
-        keys += [pattern.format(value.decode()) for pattern in patterns for value in index[column].tolist() if value]
+        rows = list(zip(index['id'].tolist(), index[column].reshape(len(index), -1).tolist()))
+        keys += [pattern.format(value.decode(), id=name.decode()) for pattern in patterns for name, values in rows for value in values
+                 if value]
     return keys
 
 

@@ -16,7 +16,8 @@ class Table:
     On disk it is a safetensors file; the attributes and the names of the string columns are JSON in its metadata.
 
     Args:
-        columns (dict[str, ndarray | Sequence[str]]): ``(N, ...)`` each; lists of strings become bytes (UTF-8).
+        columns (dict[str, ndarray | Sequence[str]]): ``(N, ...)`` each; lists of strings become bytes (UTF-8), and lists of lists of
+            strings ``(N, longest list)``, filled up with empty ones.
         attributes (dict, optional): JSON values.
 
     Raises:
@@ -34,8 +35,12 @@ class Table:
     def _column(values) -> np.ndarray:
         if isinstance(values, np.ndarray):
             return values
-        array = np.array([value.encode() for value in values], dtype=None if len(values) else 'S1')
-        return array if array.dtype.itemsize else array.astype('S1')
+        ragged = len(values) > 0 and not isinstance(values[0], str)
+        width = max(1, *map(len, values)) if ragged else 1
+        array = np.array([value.encode() for row in values for value in ([*row, *[''] * (width - len(row))] if ragged else [row])],
+                         dtype=None if len(values) else 'S1')
+        array = array if array.dtype.itemsize else array.astype('S1')
+        return array.reshape(len(values), width) if ragged else array
 
     def __len__(self) -> int:
         return len(next(iter(self.columns.values()), ()))
@@ -54,7 +59,7 @@ class Table:
         from decur.writing import write_bytes
         strings = [name for name, values in self.columns.items() if values.dtype.kind == 'S']
         raw = {name: np.ascontiguousarray(v) for name, v in self.columns.items()}
-        raw.update({name: raw[name].view(np.uint8).reshape(len(raw[name]), raw[name].dtype.itemsize) for name in strings})
+        raw.update({name: raw[name].view(np.uint8).reshape(*raw[name].shape, raw[name].dtype.itemsize) for name in strings})
         metadata = dict(format=FORMAT, strings=json.dumps(strings), attributes=json.dumps(self.attributes))
         write_bytes(path, save(raw, metadata))
 
@@ -77,7 +82,7 @@ class Table:
         except (SafetensorError, OSError, ValueError) as error:
             raise error if isinstance(error, DataError) else DataError(f'{path} is damaged ({error}).') from error
         for name in json.loads(metadata['strings']):
-            columns[name] = np.ascontiguousarray(columns[name]).view(f'S{columns[name].shape[1]}')[:, 0]
+            columns[name] = np.ascontiguousarray(columns[name]).view(f'S{columns[name].shape[-1]}')[..., 0]
         return cls(columns, json.loads(metadata['attributes']))
 
 

@@ -75,7 +75,7 @@ def read_entries(path: str | Path) -> tuple:
 
 
 def read_bands(path: str | Path, sample: int, time: int) -> dict:
-    """One season of a sample, ``{band: (h, w)}``; int16, or float32 for archives of float16 (exactly the same values).
+    """One season of a sample, ``{band: (h, w)}``, in the type of the archive (int16, or float16).
 
     Raises:
         DataError: As :func:`open_archive`, or if a chunk is damaged.
@@ -85,5 +85,4 @@ def read_bands(path: str | Path, sample: int, time: int) -> dict:
         image = bands[sample, time]
     except Exception as error:
         raise DataError(f'{path}: sample {sample}, season {time} cannot be read ({error!r}). Is it downloaded whole?') from error
-    image = image.astype(np.float32) if image.dtype == np.float16 else image
     return dict(zip(names, image))

@@ -247,8 +247,11 @@ class ViewAugmentation:
             else:  # nothing can saturate in between: one pass does both
                 factor = stronger * brighter
             for plane in planes:
-                mean = cv2.mean(plane)[0] * min(brighter, 1.)
-                cv2.addWeighted(plane, factor, plane, 0, (1 - stronger) * mean, dst=plane)
+                offset = (1 - stronger) * cv2.mean(plane)[0] * min(brighter, 1.)
+                if offset >= 0:  # nothing becomes negative, so the absolute value that this takes does not matter
+                    cv2.convertScaleAbs(plane, dst=plane, alpha=factor, beta=offset)
+                else:
+                    cv2.addWeighted(plane, factor, plane, 0, offset, dst=plane)
             return planes
         planes = np.clip(low + (planes - np.float32(low)) * np.float32(brighter), low, high, dtype=np.float32)
         mean = planes.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
@@ -278,11 +281,12 @@ class ViewAugmentation:
         return out
 
     def _solarize(self, planes: np.ndarray) -> np.ndarray:
-        """Mirror the values within ``solarize_range``."""
+        """Mirror the values within ``solarize_range``; 8 bit in place."""
         low, high = self._range(planes.dtype)
         first, last = (low + share * (high - low) for share in self.solarize_range)
         if planes.dtype == np.uint8:
-            values = np.arange(256, dtype=np.uint8)
-            table = np.where((values >= first) & (values <= last), 255 - values, values)
-            return cv2.LUT(planes.reshape(len(planes), -1), table).reshape(planes.shape)
+            flat = planes.reshape(len(planes), -1)
+            # 255 - x is the complement; with a mask it costs less than half of a look-up table.
+            cv2.bitwise_not(flat, dst=flat, mask=cv2.inRange(flat, math.ceil(first), math.floor(last)))
+            return planes
         return np.where((planes >= first) & (planes <= last), np.float32(low + high) - planes, planes)

@@ -5,6 +5,7 @@ The store keeps every band at its native resolution in its own type. A record is
 the store's index, the same table that the dataset class makes of the extracted folders.
 """
 import json
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -39,6 +40,8 @@ class BigEarthNetPreparation(common.Preparation):
         #: v2: rows of the metadata, and which S2 patch each S1 patch belongs to.
         self.rows = read_parquet(self.src) if self.version == 'v2' else None
         self._partner = {row['s1']: row['id'] for row in self.rows or ()}
+        self._suffixes = {sensor: {**{band: f'_{band}.tif' for band in bands}, **({_LABELS: METADATA} if self.version == 'v1' else {})}
+                          for sensor, bands in _BANDS.items()}
         self._known = {row[sensor] for row in self.rows or () for sensor in ('s1', 's2')}
 
     def _version_of_archives(self) -> str:
@@ -65,13 +68,12 @@ class BigEarthNetPreparation(common.Preparation):
                 names = sorted(path.name for path in (root / folder).iterdir() if path.is_dir()) if (root / folder).is_dir() else []
                 patches += [(sensor, name) for name in names]
         for sensor, patch in patches:
-            folder = Path(patch_folder(root, sensor, patch, self.version))
-            files = {band: folder / f'{patch}_{band}.tif' for band in _BANDS[sensor]}
+            folder = patch_folder(root, sensor, patch, self.version)
+            files = common.FileGroup(f'{folder}/{patch}', self._suffixes[sensor])
             if self.version == 'v1':
-                files[_LABELS] = folder / f'{patch}{METADATA}'
                 if samples and sensor == 's1' and files[_LABELS].is_file():
                     self._partner[patch] = labels_of(files[_LABELS].read_bytes(), str(files[_LABELS]), sensor, patch)[0]
-            elif not folder.is_dir():
+            elif not os.path.isdir(folder):
                 self.unpaired[patch] = f'no folder {folder}'
                 continue
             known = samples or sensor == 's2' or self.version == 'v2'

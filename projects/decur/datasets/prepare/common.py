@@ -38,7 +38,25 @@ class Unit(NamedTuple):
 
     key: str
     sample: str  # what --subset draws
-    files: Mapping  # {name: Path or bytes}
+    files: Mapping  # {name: Path, bytes, or what else encode() understands}
+
+
+class FileGroup(Mapping):
+    """``{name: path}``, the paths being ``prefix`` and a suffix by name. They are made when asked for: a release has millions."""
+
+    __slots__ = ('prefix', 'suffixes')
+
+    def __init__(self, prefix: str, suffixes: Mapping):
+        self.prefix, self.suffixes = prefix, suffixes
+
+    def __getitem__(self, name: str) -> Path:
+        return Path(self.prefix + self.suffixes[name])
+
+    def __iter__(self) -> Iterator:
+        return iter(self.suffixes)
+
+    def __len__(self) -> int:
+        return len(self.suffixes)
 
 
 class Preparation(ABC):
@@ -60,6 +78,8 @@ class Preparation(ABC):
         self.src = Path(src)
         #: Samples that are left out because a partner is missing, with the reason.
         self.unpaired: dict = {}
+        #: Files that cannot be listed, with the reason.
+        self.broken: dict = {}
         if not self.src.is_dir():
             raise DataError(f'{src} is not a folder. Give the folder that holds the extracted data set, or its archives.')
 
@@ -97,11 +117,17 @@ class Preparation(ABC):
     @classmethod
     @abstractmethod
     def encode(cls, key: str, files: Mapping) -> list:
-        """The records ``[(key, bytes), ...]`` of a unit from ``{name: bytes}``, its own key last. Runs in worker processes.
+        """The records ``[(key, bytes), ...]`` of a unit from its files, its own key last. Runs in worker processes.
+
+        Files that :class:`Unit` gives by path were read (bytes) and are left out where they are absent.
 
         Raises:
             DataError: If a file is missing or cannot be read.
         """
+
+    def count_files(self, units: Iterable) -> int:
+        """How many files the units are read from."""
+        return sum(len(unit.files) for unit in units)
 
     def unit_of(self, key: str) -> str:
         """The key of the unit that a record belongs to."""
@@ -317,7 +343,7 @@ class _Run:
         absent = [key for key in named if key not in self.writer]
         #: Units to be made again.
         self.damaged = {data.unit_of(key) for key in (*absent, *(_unreadable(self.writer) if repair else ()))}
-        self.skipped: dict = {}
+        self.skipped: dict = dict(data.broken)
 
     def missing(self, key: str) -> bool:
         """Whether a unit is still to be done."""
@@ -404,7 +430,7 @@ def prepare(data: Preparation, out: str | Path, subset: float | None = None, see
         units = [unit for unit in units if subset is None or unit.sample in chosen]
         size = sum(data.size(unit.key) for unit in units)
         figures = dict(samples=len(chosen), unpaired=len(data.unpaired), records=len(units),
-                       files_to_read=sum(len(unit.files) for unit in units), files_to_write=4, bytes=size)
+                       files_to_read=data.count_files(units), files_to_write=4, bytes=size)
     else:
         size = sum(map(_bytes, groups))
         figures = dict(archives=len(groups), files_to_write=4, bytes_of_archives=size)

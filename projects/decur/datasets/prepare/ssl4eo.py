@@ -1,19 +1,25 @@
-"""SSL4EO-S12 v1.0 to the compact store.
+"""SSL4EO-S12 v1.0 or v1.1 to the compact store.
 
 The store keeps every band at its native resolution in its own type, so reading it gives the arrays that the files give. A record is a
-scene, ``{location}/{product}/{scene}``: ``{band: (h, w)}``.
+season, ``{location}/{product}/{scene}``: ``{band: (h, w)}``. The index has a row for each location: ``id``, and for each product the scenes
+ordered by date, ``(N, seasons)`` with empty ones at the end.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from decur.errors import ConfigError, DataError
 
-from ..ssl4eo import PRODUCTS, V11_FOLDERS, list_scenes, scene_time
+from ..ssl4eo import PRODUCTS, V11_FOLDERS, V11_SPLITS, archive_folder, by_date, list_archives, list_scenes, read_archive, scene_time
 from ..store import StoreWriter, encode
+from ..table import Table
+from ..zarr_archives import read_bands
 from . import common
 
 #: What the archives of a product are called: as in the first release, and as in later copies of it.
 _ARCHIVES = dict(s1='s1(_grd)?', s2a='s2(a|_l2a)', s2c='s2(c|_l1c)')
+
+
+_IMAGE = 'image'
 
 
 class SSL4EOPreparation(common.Preparation):
@@ -25,32 +31,36 @@ class SSL4EOPreparation(common.Preparation):
     """
 
     command = 'ssl4eo'
-    title = 'SSL4EO-S12 v1.0 to the compact store'
+    title = 'SSL4EO-S12 v1.0 or v1.1 to the compact store'
     dataset = 'ssl4eo-s12-v1.0'
+
+    #: Bands by product.
+    products_of_version: Mapping = PRODUCTS
 
     def __init__(self, src, products: Sequence = ('s1', 's2c')):
         super().__init__(src)
-        unknown = [product for product in products if product not in PRODUCTS]
+        unknown = [product for product in products if product not in self.products_of_version]
         if unknown:
-            raise ConfigError(f'unknown product {unknown}: choose from {sorted(PRODUCTS)}.')
-        if any((folder / name).is_dir() for folder in (self.src, self.src / 'train') for name in V11_FOLDERS.values()):
-            raise ConfigError(f'{src} is SSL4EO-S12 v1.1, whose zarr archives are read as they are: set data_root={src}.')
+            raise ConfigError(f'unknown product {unknown}: choose from {sorted(self.products_of_version)}.')
         self.products = tuple(products)
+
+    def paired(self, places: Mapping) -> list:
+        """Locations that are in all products (``{product: locations}``), sorted; the others are noted as unpaired."""
+        for location in sorted(set().union(*places.values())):
+            lacking = [product for product in self.products if location not in places[product]]
+            if lacking:
+                self.unpaired[location] = f'no {", ".join(lacking)}'
+        return sorted(set(places[self.products[0]]).intersection(*places.values()))
 
     def units(self, samples):
         """Scenes of the locations that have all products."""
         if not all((self.src / product).is_dir() for product in self.products):
             return None
         places = {product: {p.name for p in (self.src / product).iterdir() if p.is_dir()} for product in self.products}
-        for location in sorted(set.union(*places.values())):
-            lacking = [product for product in self.products if location not in places[product]]
-            if lacking:
-                self.unpaired[location] = f'no {", ".join(lacking)}'
-        return [
-            common.Unit(f'{location}/{product}/{folder.name}', location, {band: folder / f'{band}.tif' for band in PRODUCTS[product]})
-            for location in sorted(set.intersection(*places.values())) for product in self.products
-            for folder in list_scenes(self.src, product, location)
-        ]
+        suffixes = {product: {band: f'/{band}.tif' for band in PRODUCTS[product]} for product in self.products}
+        return [common.Unit(f'{location}/{product}/{scene}', location,
+                            common.FileGroup(f'{self.src}/{product}/{location}/{scene}', suffixes[product]))
+                for location in self.paired(places) for product in self.products for scene in list_scenes(self.src, product, location)]
 
     def archives(self):
         """Of every product.
@@ -88,22 +98,89 @@ class SSL4EOPreparation(common.Preparation):
         return [(key, encode(common.read_bands(key, files, PRODUCTS[key.split('/')[1]])))]
 
     def finish(self, writer: StoreWriter) -> tuple:
-        """``scenes``: ``{product: {location: [scene, ...]}}`` of what is in the store, ordered by date."""
-        scenes: dict = {}
+        """Locations and their scenes, of what is in the store."""
+        places: dict = {}
         for key in writer.keys():
             location, product, scene = key.split('/')
-            scenes.setdefault(product, {}).setdefault(location, []).append(scene)
-        return dict(values='raw', scenes={product: {location: sorted(names, key=scene_time) for location, names in places.items()}
-                                          for product, places in scenes.items()}), None
+            places.setdefault(location, {}).setdefault(product, []).append(scene)
+        products = sorted({product for scenes in places.values() for product in scenes})
+        index = Table(dict(id=list(places), **{product: [by_date(scenes.get(product, ())) for scenes in places.values()]
+                                               for product in products}))
+        return dict(values='raw', locations=len(places), key_columns={p: [f'{{id}}/{p}/{{}}'] for p in products}), index
 
 
-def prepare(src: str | Path, out: str | Path, products: Sequence = ('s1', 's2c'), **kwargs) -> dict:
+class SSL4EOV11Preparation(SSL4EOPreparation):
+    """SSL4EO-S12 v1.1, a split of ``{train,val}/{S1GRD,S2L1C,S2L2A,S2RGB}/*.zarr.zip``, to the compact store.
+
+    Args:
+        src (str | Path): The folder of the split, or that above it.
+        products (Sequence[str]): Which of them.
+        split (str, optional): Which split, where ``src`` is the folder above.
+    """
+
+    products_of_version = {**PRODUCTS, 'rgb': ()}  # whose bands are what the archives say
+
+    def __init__(self, src, products: Sequence = ('s1', 's2c'), split: str | None = None):
+        folder = archive_folder(src, split)
+        super().__init__(folder, products)
+        self.dataset = f'ssl4eo-s12-v1.1-{folder.name}' if folder.name in V11_SPLITS else 'ssl4eo-s12-v1.1'
+
+    def units(self, samples):
+        """Seasons of the locations that have all products. Archives that cannot be read are noted as broken."""
+        found: dict = {}
+        for product in self.products:
+            folder, found[product] = self.src / V11_FOLDERS[product], {}
+            for name in list_archives(folder):
+                try:
+                    found[product].update({location: (folder / name, sample, scenes)
+                                           for location, sample, scenes in read_archive(folder / name)})
+                except DataError as error:
+                    self.broken[f'{folder.name}/{name}'] = str(error)
+        units = []
+        for location in self.paired(found):
+            for product in self.products:
+                path, sample, scenes = found[product][location]
+                units += [common.Unit(f'{location}/{product}/{scene}', location, {_IMAGE: (path, sample, int(scene.split('_')[0]))})
+                          for scene in scenes]
+        return units
+
+    def count_files(self, units: Iterable) -> int:
+        """Archives."""
+        return len({unit.files[_IMAGE][0] for unit in units})
+
+    def size(self, key):
+        """Every band of 264 pixels: 16 bit, or 8 bit for ``rgb``."""
+        product = key.split('/')[1]
+        return 264**2 * (2 * len(PRODUCTS[product]) if product in PRODUCTS else 3)
+
+    @classmethod
+    def encode(cls, key: str, files: Mapping) -> list:
+        """One record."""
+        return [(key, encode(read_bands(*files[_IMAGE])))]
+
+
+def build(src: str | Path, products: Sequence = ('s1', 's2c'), split: str | None = None) -> SSL4EOPreparation:
+    """The preparation of the version that ``src`` holds.
+
+    Raises:
+        DataError: If it is no folder.
+        ConfigError: If there is no such product or split.
+    """
+    if archive_folder(src, split):
+        return SSL4EOV11Preparation(src, products, split)
+    return SSL4EOPreparation(src, products)
+
+
+def prepare(src: str | Path, out: str | Path, products: Sequence = ('s1', 's2c'), split: str | None = None, **kwargs) -> dict:
     """Write the store; see :func:`decur.datasets.prepare.common.prepare`."""
-    return common.prepare(SSL4EOPreparation(src, products), out, **kwargs)
+    return common.prepare(build(src, products, split), out, **kwargs)
+
+
+def _add_options(parser) -> None:
+    parser.add_argument('--products', nargs='+', default=['s1', 's2c'], choices=sorted(V11_FOLDERS))
+    parser.add_argument('--split', choices=V11_SPLITS, help='v1.1: which folder of SRC')
 
 
 def add_parser(subparsers) -> None:
     """Add the command ``ssl4eo``."""
-    common.add_parser(
-        subparsers, lambda args: SSL4EOPreparation(args.src, args.products), SSL4EOPreparation,
-        lambda parser: parser.add_argument('--products', nargs='+', default=['s1', 's2c'], choices=sorted(PRODUCTS)))
+    common.add_parser(subparsers, lambda args: build(args.src, args.products, args.split), SSL4EOPreparation, _add_options)
