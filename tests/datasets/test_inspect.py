@@ -39,6 +39,7 @@ def test_store_and_published_lmdb(tmp_path):
     run_tool('tools/prepare_dataset.py', 'ssl4eo', tmp_path / 'raw', tmp_path / 'store', '--products', 's1', 's2c')
     raw, store = inspect(tmp_path / 'raw'), inspect(tmp_path / 'store')
     assert store['layout'] == 'store' and 'ssl4eo' in store['title'] and set(store['modalities']) == {'s1', 's2c'}
+    assert store['config'] == raw['config'].replace(str(tmp_path / 'raw'), str(tmp_path / 'store'))
     for name, found in store['modalities'].items():
         band = 'VV' if name == 's1' else 'B8'
         assert found['values'][band] == pytest.approx(raw['modalities'][name]['values'][band])

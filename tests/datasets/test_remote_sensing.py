@@ -103,7 +103,7 @@ def test_ssl4eo_bad_folders(ssl4eo, tmp_path):
         for epoch in range(20):
             dataset[epoch]
     (tmp_path / 'data' / 's1' / '0000200' / 'notes').mkdir()
-    with pytest.raises(DataError, match='notes'):
+    with pytest.raises(DataError, match="s1/0000200: 'notes' is no scene"):
         SSL4EODataset(ssl4eo_entries(), str(tmp_path / 'data'), pipeline=[])
 
 

@@ -1,6 +1,7 @@
 """The compact store: the arrays of the files, whole after a kill, damage found, pickles refused."""
 import json
 import os
+import pickle
 import shutil
 import signal
 import subprocess
@@ -15,7 +16,19 @@ from helpers import ROOT, run_tool
 from decur.datasets import SSL4EODataset
 from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
-from decur.datasets.store import StoreWriter, decode, encode, read_index, read_manifest, read_record, record_keys, verify_store
+from decur.datasets.store import (
+    FORMAT,
+    VERSION,
+    StoreWriter,
+    decode,
+    encode,
+    read_index,
+    read_manifest,
+    read_record,
+    record_keys,
+    verify_store,
+)
+from decur.datasets.table import LazySamples, Table
 from decur.errors import ConfigError, DataError
 
 pytest.importorskip('lmdb')
@@ -61,6 +74,26 @@ def test_store_gives_the_arrays_of_the_files(raw, tmp_path):
     assert 'whole' in run_tool('tools/prepare_dataset.py', 'ssl4eo', raw, tmp_path / 'store', '--verify').stdout
 
 
+def test_samples_of_a_store_come_from_its_index(tmp_path):
+    """They are made when they are asked for, from names in the order of the index; workers may be given the data set by pickling it."""
+    names = {product: [[f'{stem}{month}04T054639_{i:06X}' for month in ('03', '06', '09', '12')][:4 - (i == 7)] for i in range(9)]
+             for product, stem in (('s1', 'S1A_IW_GRDH_1SDV_2020'), ('s2c', '2020'))}
+    Table(dict(id=[f'{i:07d}' for i in range(9)], **names)).save(tmp_path / 'index.safetensors')
+    manifest = dict(format=FORMAT, version=VERSION, dataset='ssl4eo-s12-v1.0', key_columns={p: [f'{{id}}/{p}/{{}}'] for p in names})
+    (tmp_path / 'manifest.json').write_text(json.dumps(manifest))
+    assert len(record_keys(tmp_path)) == 9 * 8 - 2 and record_keys(tmp_path)[0] == '0000000/s1/S1A_IW_GRDH_1SDV_20200304T054639_000000'
+    dataset = SSL4EODataset(ENTRIES, str(tmp_path), pipeline=[])
+    assert isinstance(dataset.data_list, LazySamples) and len(dataset) == 9
+    again = pickle.loads(pickle.dumps(dataset))
+    for sample in (dataset[7], again[7]):
+        assert sample['sample_id'] == '0000007' and [len(seasons) for seasons in sample['seasons'].values()] == [3, 3]
+        assert sample['seasons']['optical'][2] == dict(store=str(tmp_path), key='0000007/s2c/20200904T054639_000007')
+    assert len(again[8]['seasons']['sar']) == 4 and len(SSL4EODataset(ENTRIES, str(tmp_path), num_samples=3, pipeline=[])) == 3
+    (tmp_path / 'index.safetensors').unlink()
+    with pytest.raises(DataError, match='index.safetensors does not exist. Run the command'):
+        SSL4EODataset(ENTRIES, str(tmp_path), pipeline=[])
+
+
 @pytest.mark.parametrize('split', [False, True])
 def test_archives_give_the_same_store(raw, tmp_path, split):
     prepare(raw, tmp_path / 'a')
@@ -86,6 +119,11 @@ def test_archives_give_the_same_store(raw, tmp_path, split):
     else:
         path = tmp_path / 'tars' / 's1.tar.gz'
         whole = path.read_bytes()
+        scene = next((raw / 's1' / '0000201').iterdir())
+        with tarfile.open(path, 'w:gz', compresslevel=1) as archive:
+            archive.add(scene, 's1/0000201/unknown')
+        with pytest.raises(DataError, match=r"s1.tar.gz: s1/0000201/unknown/V[VH].tif: 'unknown' is no scene"):
+            prepare(tmp_path / 'tars', tmp_path / 'c')
         path.write_bytes(whole[:len(whole) // 2])
         with pytest.raises(DataError, match=r'cut short after \d{7}/s1/S1\w+ \(V[VH]\)'):
             prepare(tmp_path / 'tars', tmp_path / 'c', workers=2)

@@ -18,6 +18,10 @@ def test_what_was_saved_is_read(tmp_path):
     assert read.attributes == dict(files=['x']) and len(read) == 3
     assert np.array_equal(read['value'], table['value']) and read['value'].dtype == np.int16
     assert len(Table(dict(name=[]))) == 0
+    ragged = Table(dict(names=[['a', 'bcd'], [], ['ef']], none=[[], [], []]))
+    ragged.save(tmp_path / 'r.safetensors')
+    read = Table.load(tmp_path / 'r.safetensors')
+    assert read['names'].tolist() == [[b'a', b'bcd'], [b'', b''], [b'ef', b'']] and read['none'].tolist() == [[b'']] * 3
     with pytest.raises(DataError, match='differ in length'):
         Table(dict(a=['x'], b=np.zeros(2)))
     data = (tmp_path / 't.safetensors').read_bytes()

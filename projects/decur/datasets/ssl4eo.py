@@ -2,7 +2,8 @@
 zarr archives; or either from the compact store."""
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -54,8 +55,13 @@ def list_scenes(root: str | Path, product: str, location: str) -> list:
     Raises:
         DataError: If one is no scene.
     """
-    with os.scandir(f'{root}/{product}/{location}') as entries:  # which knows folders without asking for each
-        return sorted((entry.name for entry in entries if entry.is_dir()), key=scene_time)
+    folder = f'{root}/{product}/{location}'
+    with os.scandir(folder) as entries:  # which knows folders without asking for each
+        names = [entry.name for entry in entries if entry.is_dir()]
+    try:
+        return sorted(names, key=scene_time)
+    except DataError as error:
+        raise DataError(f'{folder}: {error}') from error
 
 
 def archive_folder(root: str | Path, split: str | None = None) -> Path | None:
@@ -116,12 +122,30 @@ class Seasons(NamedTuple):
     sources: Callable
 
 
-def _named_seasons(locations: Sequence, scenes: np.ndarray, source: Callable) -> Seasons:
+def _named_seasons(locations: np.ndarray, scenes: np.ndarray, source: Callable) -> Seasons:
     """Of scene names, ``(N, seasons)`` bytes with empty ones at the end; ``source(location, scene)``. Those with none are left out."""
     scenes = scenes.reshape(len(scenes), -1) if len(scenes) else scenes.reshape(0, 1)
     has = scenes[:, 0] != b''
-    locations, scenes = np.asarray(locations)[has], scenes[has]
-    return Seasons(locations, lambda row: [source(locations[row].decode(), scene.decode()) for scene in scenes[row] if scene])
+    locations, scenes = locations[has], scenes[has]
+    return Seasons(locations, partial(_scene_sources, locations, scenes, source))
+
+
+# Functions of modules, not closures: workers may be given the data set by pickling it.
+def _scene_sources(locations: np.ndarray, scenes: np.ndarray, source: Callable, row: int) -> list:
+    return [source(locations[row].decode(), scene.decode()) for scene in scenes[row] if scene]
+
+
+def _folder_source(folder: Path, location: str, scene: str) -> dict:
+    return dict(folder=f'{folder}/{location}/{scene}')
+
+
+def _store_source(root: Path, product: str, location: str, scene: str) -> dict:
+    return dict(store=str(root), key=f'{location}/{product}/{scene}')
+
+
+def _archive_sources(folder: Path, index: Table, row: int) -> list:
+    path = str(folder / index.attributes['files'][index['file'][row]])
+    return [dict(zarr=path, sample=int(index['sample'][row]), time=int(time)) for time in index['times'][row]]
 
 
 @DATASETS.register_module()
@@ -207,10 +231,7 @@ class SSL4EODataset(MultimodalDataset):
 
     def _from_archives(self, folder: Path) -> Seasons:
         index = self._index(folder)
-        files = index.attributes['files']
-        return Seasons(index['location'], lambda row: [
-            dict(zarr=str(folder / files[index['file'][row]]), sample=int(index['sample'][row]), time=int(time))
-            for time in index['times'][row]])
+        return Seasons(index['location'], partial(_archive_sources, folder, index))
 
     def _index(self, folder: Path) -> Table:
         """Location, archive, place in it and order of the seasons, of a product."""
@@ -245,8 +266,7 @@ class SSL4EODataset(MultimodalDataset):
         with os.scandir(root / product) as entries:
             names = sorted(entry.name for entry in entries if entry.is_dir())
         table = Table(dict(location=names, scenes=[list_scenes(root, product, name) for name in names]))
-        return _named_seasons(table['location'], table['scenes'],
-                              lambda location, scene: dict(folder=f'{root}/{product}/{location}/{scene}'))
+        return _named_seasons(table['location'], table['scenes'], partial(_folder_source, root / product))
 
     def _from_store(self, root: Path, products: Mapping) -> dict:
         dataset = str(read_manifest(root).get('dataset'))
@@ -259,7 +279,5 @@ class SSL4EODataset(MultimodalDataset):
         for product in set(products.values()):
             if product not in index.columns:
                 raise DataError(f'{root} holds {sorted(set(index.columns) - {"id"})}, not {product!r}. Prepare it with --products.')
-            found[product] = _named_seasons(
-                index['id'], index[product],
-                lambda location, scene, product=product: dict(store=str(root), key=f'{location}/{product}/{scene}'))
+            found[product] = _named_seasons(index['id'], index[product], partial(_store_source, root, product))
         return found

@@ -117,6 +117,10 @@ def test_bigearthnet_broken_and_unpaired_patches(ben, tmp_path):
     assert len(dataset) == 3 and set(dataset.skipped.values()) == {'no s2'} and len(dataset.skipped) == 3
     broken.write_bytes(whole)
     assert set(bigearthnet.prepare(ben, tmp_path / 'store')['skipped']) == {f's2/{names[2]}'}
+    # A subset draws pairs, for which it reads these files of Sentinel-1: one that cannot be read is a patch by itself.
+    broken_labels = sorted((ben / 'BigEarthNet-S1-v1.0').glob('*/*.json'))[0]
+    broken_labels.write_text('{')
+    assert f's1/{broken_labels.parent.name}' in bigearthnet.prepare(ben, tmp_path / 'all', subset=1.)['skipped']
     (ben / 'BigEarthNet-v1.0').rename(tmp_path / 'x')
     shutil.rmtree(ben / 'BigEarthNet-S1-v1.0')
     with pytest.raises(DataError, match='neither folders'):

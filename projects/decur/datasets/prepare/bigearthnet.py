@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -72,7 +73,7 @@ class BigEarthNetPreparation(common.Preparation):
             files = common.FileGroup(f'{folder}/{patch}', self._suffixes[sensor])
             if self.version == 'v1':
                 if samples and sensor == 's1' and files[_LABELS].is_file():
-                    self._partner[patch] = labels_of(files[_LABELS].read_bytes(), str(files[_LABELS]), sensor, patch)[0]
+                    self._note_partner(patch, files[_LABELS].read_bytes())
             elif not os.path.isdir(folder):
                 self.unpaired[patch] = f'no folder {folder}'
                 continue
@@ -88,8 +89,12 @@ class BigEarthNetPreparation(common.Preparation):
         """Remembers the partner."""
         sensor, patch = unit.key.split('/')
         if sensor == 's1' and unit.files.get(_LABELS):
-            self._partner[patch] = labels_of(unit.files[_LABELS], unit.key, sensor, patch)[0]
+            self._note_partner(patch, unit.files[_LABELS])
         return self._sample(sensor, patch)
+
+    def _note_partner(self, patch: str, text: bytes) -> None:
+        with suppress(DataError):  # a damaged file is reported when the patch is encoded
+            self._partner[patch] = labels_of(text, patch, 's1', patch)[0]
 
     def archives(self):
         """Of both sensors; one of them may be missing (it is told by the figures)."""

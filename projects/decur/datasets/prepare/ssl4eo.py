@@ -79,7 +79,10 @@ class SSL4EOPreparation(common.Preparation):
         """``.../{location}/{scene}/{band}.tif``."""
         if len(pieces) < 3 or not pieces[-1].endswith('.tif'):
             return None
-        scene_time(pieces[-2])  # an unknown scene name is an error
+        try:
+            scene_time(pieces[-2])
+        except DataError as error:
+            raise DataError(f'{self.src / archive}: {"/".join(pieces)}: {error}') from error
         return f'{pieces[-3]}/{self._product[archive]}/{pieces[-2]}', pieces[-3], pieces[-1][:-4]
 
     def needed(self, key):
