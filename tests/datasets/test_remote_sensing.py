@@ -241,7 +241,7 @@ def test_geonrw_images_of_another_size(tmp_path):
         write_tif(tmp_path / city / '300_5600_dem.tif', np.ones(sides, np.float32))
         write_tif(tmp_path / city / '300_5600_seg.tif', np.ones(sides, np.uint8))
     make = dict(modalities=entries, data_root=str(tmp_path), pipeline=[*LOAD, dict(type='LoadLabelMap')])
-    with pytest.raises(DataError, match='aachen/300_5600: the rgb raster has 999x999 pixels.*tile=None'):
+    with pytest.raises(DataError, match='aachen/300_5600: the dem raster has 999x999 pixels.*tile=None'):
         GeoNRWDataset(**make)
     assert [s['images']['rgb'].shape[:2] for s in GeoNRWDataset(tile=None, **make)] == [(999, 999), (1000, 1001), (1000, 1000)]
     pytest.importorskip('lmdb')

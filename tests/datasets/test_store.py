@@ -211,7 +211,7 @@ def test_a_full_disk_at_the_end(raw, tmp_path, monkeypatch):
     with pytest.raises(DataError, match='No space left.*run the same command again'):
         prepare(raw, tmp_path / 'store')
     monkeypatch.undo()
-    assert {path.name for path in (tmp_path / 'store').iterdir()} == {'data.mdb', 'lock.mdb', 'unfinished.json'}
+    assert {path.name for path in (tmp_path / 'store').iterdir()} == {'data.mdb', 'index.safetensors', 'lock.mdb', 'unfinished.json'}
     prepare(raw, tmp_path / 'store')
     assert not verify_store(tmp_path / 'store')
 

@@ -17,6 +17,9 @@ def test_what_was_saved_is_read(tmp_path):
     assert [n.decode() for n in read['name'].tolist()] == ['a', '', 'long\u00e9']
     assert read.attributes == dict(files=['x']) and len(read) == 3
     assert np.array_equal(read['value'], table['value']) and read['value'].dtype == np.int16
+    for _ in range(8):
+        read.save(tmp_path / 'again.safetensors')
+        assert (tmp_path / 'again.safetensors').read_bytes() == (tmp_path / 't.safetensors').read_bytes()
     assert len(Table(dict(name=[]))) == 0
     ragged = Table(dict(names=[['a', 'bcd'], [], ['ef']], none=[[], [], []]))
     ragged.save(tmp_path / 'r.safetensors')

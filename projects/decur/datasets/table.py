@@ -7,13 +7,14 @@ import numpy as np
 
 from decur.errors import DataError
 
-FORMAT = 'decur-table-1'
+FORMAT = 'decur-table-2'
 
 
 class Table:
     """Columns of one length: numbers, or strings as fixed-width bytes (NumPy ``S``), so that nothing is parsed when it is read.
 
-    On disk it is a safetensors file; the attributes and the names of the string columns are JSON in its metadata.
+    On disk it is a safetensors file; the attributes and the names of the string columns are JSON in its metadata. The same table gives
+    the same bytes.
 
     Args:
         columns (dict[str, ndarray | Sequence[str]]): ``(N, ...)`` each; lists of strings become bytes (UTF-8), and lists of lists of
@@ -60,8 +61,8 @@ class Table:
         strings = [name for name, values in self.columns.items() if values.dtype.kind == 'S']
         raw = {name: np.ascontiguousarray(v) for name, v in self.columns.items()}
         raw.update({name: raw[name].view(np.uint8).reshape(*raw[name].shape, raw[name].dtype.itemsize) for name in strings})
-        metadata = dict(format=FORMAT, strings=json.dumps(strings), attributes=json.dumps(self.attributes))
-        write_bytes(path, save(raw, metadata))
+        # One entry: safetensors writes several in no order.
+        write_bytes(path, save(raw, dict(table=json.dumps(dict(format=FORMAT, strings=strings, attributes=self.attributes)))))
 
     @classmethod
     def load(cls, path: str | Path) -> 'Table':
@@ -75,15 +76,15 @@ class Table:
             raise DataError(f'{path} does not exist.')
         try:
             with safe_open(str(path), 'np') as file:
-                metadata = file.metadata() or {}
+                metadata = json.loads((file.metadata() or {}).get('table', '{}'))
                 if metadata.get('format') != FORMAT:
                     raise DataError(f'{path} is no table of this version (format {metadata.get("format")!r}).')
                 columns = {name: file.get_tensor(name) for name in file.keys()}
         except (SafetensorError, OSError, ValueError) as error:
             raise error if isinstance(error, DataError) else DataError(f'{path} is damaged ({error}).') from error
-        for name in json.loads(metadata['strings']):
+        for name in metadata['strings']:
             columns[name] = np.ascontiguousarray(columns[name]).view(f'S{columns[name].shape[-1]}')[..., 0]
-        return cls(columns, json.loads(metadata['attributes']))
+        return cls(columns, metadata['attributes'])
 
 
 class LazySamples(Sequence):
