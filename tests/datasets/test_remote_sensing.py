@@ -177,6 +177,8 @@ def test_labels_of_v1_become_the_19():
     dropped = [label for label, target in TO_19.items() if target is None]
     assert len(CLASSES_43) == 43 and len(CLASSES_19) == 19 and len(dropped) == 11
     assert set(TO_19.values()) - {None} == set(CLASSES_19)
+    # The metadata of v2 spell it as the 43 do, other than transitional woodland.
+    assert 'Beaches, dunes, sands' in CLASSES_19 and {TO_19[label] for label in CLASSES_19 if label in TO_19} < set(CLASSES_19)
     for spelling in ('Transitional woodland/shrub', 'Transitional woodland, shrub'):
         assert to_classes([spelling], CLASSES_19)[CLASSES_19.index('Transitional woodland, shrub')] == 1
     assert not to_classes(dropped, CLASSES_19).any() and to_classes(dropped, CLASSES_43).sum() == len(dropped)

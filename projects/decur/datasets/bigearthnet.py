@@ -20,7 +20,7 @@ CLASSES_19 = (
     'Urban fabric', 'Industrial or commercial units', 'Arable land', 'Permanent crops', 'Pastures', 'Complex cultivation patterns',
     'Land principally occupied by agriculture, with significant areas of natural vegetation', 'Agro-forestry areas', 'Broad-leaved forest',
     'Coniferous forest', 'Mixed forest', 'Natural grassland and sparsely vegetated areas', 'Moors, heathland and sclerophyllous vegetation',
-    'Transitional woodland, shrub', 'Beach, dunes, sands', 'Inland wetlands', 'Coastal wetlands', 'Inland waters', 'Marine waters')
+    'Transitional woodland, shrub', 'Beaches, dunes, sands', 'Inland wetlands', 'Coastal wetlands', 'Inland waters', 'Marine waters')
 #: The 43 CORINE classes of v1 and what they become among the 19; None is dropped.
 TO_19 = {
     'Continuous urban fabric': 'Urban fabric',
@@ -53,7 +53,7 @@ TO_19 = {
     'Moors and heathland': 'Moors, heathland and sclerophyllous vegetation',
     'Sclerophyllous vegetation': 'Moors, heathland and sclerophyllous vegetation',
     'Transitional woodland/shrub': 'Transitional woodland, shrub',
-    'Beaches, dunes, sands': 'Beach, dunes, sands',
+    'Beaches, dunes, sands': 'Beaches, dunes, sands',
     'Bare rock': None,
     'Sparsely vegetated areas': 'Natural grassland and sparsely vegetated areas',
     'Burnt areas': None,
