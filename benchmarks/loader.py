@@ -4,7 +4,7 @@ Samples are read, brought to 8 bit and augmented as for pretraining (``configs/d
 the wall clock from its first to its last batch (the start of the processes is left out); numbers of workers take turns. The efficiency
 is the throughput with W workers over W times that with one. Workers beyond the free cores cannot be efficient.
 
-    python benchmarks/loader.py SSL4EO_FOLDER_OR_STORE [--workers 1 2] [--samples 400] [--rounds 3]
+    python benchmarks/loader.py SSL4EO_FOLDER_OR_STORE [--workers 1 2] [--samples 512] [--rounds 3]
     python benchmarks/loader.py --start [--patches 590326]
 """
 import argparse
@@ -118,8 +118,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', nargs='?', help='a store of SSL4EO-S12, or the folder of s1 and s2c')
     parser.add_argument('--workers', type=int, nargs='+', default=[1, 2])
-    parser.add_argument('--samples', type=int, default=400, help='per round')
-    parser.add_argument('--batch-size', type=int, default=8)
+    parser.add_argument('--samples', type=int, default=512, help='per round')
+    parser.add_argument('--batch-size', type=int, default=64, help='default: that of the config')
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--start', action='store_true', help='measure the start of BigEarthNet')
     parser.add_argument('--patches', type=int, default=590_326)
