@@ -12,8 +12,8 @@ from .augmentation import ViewAugmentation
 class RandomResizedCropSeg(BaseTransform):
     """torchvision's ``RandomResizedCrop`` for ``img`` and every label map of ``seg_fields``: one box, labels by nearest neighbour.
 
-    The share of the area is drawn uniformly from ``scale`` (``RandomResize`` and ``RandomCrop`` draw the side), width / height on a log scale
-    from ``ratio``.
+    The share of the area is drawn uniformly from ``scale`` (``RandomResize`` and ``RandomCrop`` draw the side), width / height on a log
+    scale from ``ratio``.
 
     Args:
         size (int | tuple[int]): Height and width of the result, pixels.
