@@ -7,7 +7,7 @@ from decur.evaluation.results import Run, collect, format_values, pretraining_na
 
 def test_published_values_of_the_supplement():
     """Tables 1 and 2, and what the paper has in common with them."""
-    sar, rgb = (Setting(dataset, modalities, 1, 'frozen', 'ViT-S/16') for dataset, modalities in (('BigEarthNet-MM', 'SAR'), ('GeoNRW', 'RGB')))
+    sar, rgb = (Setting(*data, 1, 'frozen', 'ViT-S/16') for data in (('BigEarthNet-MM', 'SAR'), ('GeoNRW', 'RGB')))
     assert [PUBLISHED[sar, m] for m in ('random', 'SimCLR', 'DeCUR')] == [(v, 'supplement') for v in (57.7, 73.9, 75.8)]
     assert [PUBLISHED[rgb, m] for m in ('random', 'SimCLR', 'DeCUR')] == [(v, 'supplement') for v in (13.2, 35.1, 35.6)]
     for encoder, values in {'DA': (73.5, 30.2), 'Cross-DA': (72.5, 29.6), 'CBAM': (73.1, 31.0), 'RDA': (74.4, 32.2)}.items():

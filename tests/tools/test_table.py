@@ -30,7 +30,8 @@ def test_tables_in_markdown_and_csv(tmp_path):
     assert 'not computed by this project' in lines[0]
     rows = list(csv.DictReader((tmp_path / 'out' / 't.csv').open()))
     own = [row for row in rows if row['config'] == name and row['pretraining'] == 'DeCUR']
-    assert [(r['mean'], r['std'], r['runs'], r['published'], r['source']) for r in own] == [('73.0000', '1.4142', '2', '74.4', 'supplement')]
+    assert [[r[key] for key in ('mean', 'std', 'runs', 'published', 'source')] for r in own] == [
+        ['73.0000', '1.4142', '2', '74.4', 'supplement']]
     assert {row['dataset'] for row in rows} == {'BigEarthNet-MM', 'GeoNRW', 'SUN-RGBD', 'NYU-Depth v2', ''}
 
 
