@@ -1,6 +1,9 @@
 """Augmentation and transfer protocols of the remote-sensing configs, line by line against the supplement (B.1, B.2)."""
 import pytest
+import torch
 from mmengine.config import Config
+from mmengine.registry import MODELS, init_default_scope
+from mmseg.structures import SegDataSample
 
 from decur.transforms import ViewAugmentation
 
@@ -51,3 +54,43 @@ def test_geonrw(repository, name, protocol):
     steps = [dict(step) for step in cfg.train_dataloader.dataset.pipeline]
     assert dict(type='RandomResizedCropSeg', size=224, scale=(0.2, 1.0)) in steps and dict(type='RandomFlip', prob=0.5) in steps
     assert not any(step['type'].startswith('Random') for step in cfg.test_dataloader.dataset.pipeline)
+
+
+def test_background_is_one_config_and_seasons_are_one_option(repository):
+    for name in ('rgb', 'rgb-dem'):
+        for protocol in ('linear', 'finetune'):
+            plain, counted = (Config.fromfile(repository / 'configs' / 'geonrw' / f'fcn_geonrw_{name}_r50_{protocol}{suffix}.py')
+                              for suffix in ('', '_background'))
+            for cfg, background, classes in ((plain, None, 10), (counted, True, 11)):
+                assert cfg.train_dataloader.dataset.get('background') is cfg.test_dataloader.dataset.get('background') is background
+                assert cfg.model.decode_head.num_classes == classes
+    cfg = Config.fromfile(repository / 'configs' / 'decur' / 'decur_ssl4eo.py')
+    assert cfg.train_dataloader.dataset.pipeline[0] == dict(type='DrawSeasons', mode='independent')
+    cfg.merge_from_dict({'train_dataloader.dataset.pipeline.0.mode': 'paired'})
+    assert cfg.train_dataloader.dataset.pipeline[0] == dict(type='DrawSeasons', mode='paired')
+
+
+@pytest.mark.parametrize('encoder, pretraining', [
+    ('r50', ''), ('r50-rda', 'resnet50-rda_'), ('r50-da', 'resnet50-da_'), ('r50-cbam', 'resnet50-cbam_'), ('vit-s16', 'vit-s16_'),
+])
+@pytest.mark.parametrize('task, data', [('bigearthnet/bigearthnet', 'ssl4eo'), ('geonrw/fcn_geonrw', 'geonrw')])
+def test_encoders_are_those_of_the_pretraining(repository, encoder, pretraining, task, data):
+    """So that ``pretrained`` takes every key."""
+    before = Config.fromfile(repository / 'configs' / 'decur' / f'decur_{pretraining}{data}.py').model.backbone.modalities
+    found = list((repository / 'configs').glob(f'{task}_*_{encoder}_*.py'))
+    assert len(found) >= (1 if encoder in ('r50-da', 'r50-cbam', 'vit-s16') else 12)
+    for path in found:
+        for name, entry in Config.fromfile(path).model.backbone.modalities.items():
+            if entry is not None:
+                for part in ('channels', 'encoder', 'attention'):
+                    assert entry.get(part) == before[name].get(part), (path.name, name, part)
+
+
+def test_a_vision_transformer_takes_tiles_of_250_pixels(repository):
+    cfg = Config.fromfile(repository / 'configs' / 'geonrw' / 'fcn_geonrw_rgb_vit-s16_linear_1pct.py')
+    init_default_scope(cfg.default_scope)
+    model = MODELS.build(cfg.model).eval()
+    sample = SegDataSample(metainfo=dict(img_shape=(250, 250), ori_shape=(250, 250)))
+    with torch.no_grad():
+        predicted, = model.test_step(dict(inputs=[torch.zeros(3, 250, 250, dtype=torch.uint8)], data_samples=[sample]))
+    assert predicted.pred_sem_seg.data.shape == (1, 250, 250) and predicted.seg_logits.data.shape == (10, 250, 250)
