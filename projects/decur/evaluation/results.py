@@ -97,9 +97,9 @@ def collect(runs: Sequence[Run]) -> tuple:
     """Rows of the paper's tables and of everything else that was run.
 
     Returns:
-        tuple[list[dict], list[dict]]: Rows with ``dataset, figure, modalities, labels, protocol, encoder, pretraining, published, source,
-        values, seeds, config``, by data set and in a fixed order, where nobody ran it ``values`` is empty; and rows ``config, options,
-        figure, pretraining, values, seeds`` of configs that are in none of the tables, or that were changed by options.
+        tuple[list[dict], list[dict]]: Rows with ``dataset, figure, modalities, labels, protocol, encoder, options, pretraining, published,
+        source, values, seeds, config``, by data set and in a fixed order; where nobody ran it ``values`` is empty. And rows ``config,
+        options, figure, pretraining, values, seeds`` of configs that are in none of the tables, or were changed by options.
 
     Raises:
         DataError: If a record of a config in the tables lacks the table's figure.
@@ -110,8 +110,8 @@ def collect(runs: Sequence[Run]) -> tuple:
     found, others = {}, []
     for (config, options, pretraining), members in groups.items():
         seeds = [run.seed for run in members]
-        setting = None if options else SETTINGS.get(config)
-        if setting is None:
+        setting = SETTINGS.get(config)
+        if setting is None or setting.options != options:
             keys = [key for key in dict.fromkeys(key for key, _ in FIGURES.values()) if key in members[0].metrics]
             figure = keys[0] if keys else next(iter(members[0].metrics), '')
             values = [run.metrics[figure] for run in members if figure in run.metrics]
@@ -159,7 +159,7 @@ def to_markdown(rows: Sequence[Mapping], others: Sequence[Mapping]) -> str:
         lines += ['', f'## {dataset}, {own[0]["figure"]}', '', *_markdown(head, [(
             row['modalities'], f'{row["labels"]} %', row['protocol'], row['encoder'], row['pretraining'],
             '' if row['published'] is None else f'{row["published"]:.1f}' + ('†' if row['source'] == PAPER else ''),
-            format_values(row['values']), _seeds(row['seeds']), row['config']) for row in own])]
+            format_values(row['values']), _seeds(row['seeds']), f'{row["config"]} {row["options"]}'.strip()) for row in own])]
     if others:
         lines += ['', '## Not in the paper', '', *_markdown(('config', 'options', 'figure', 'pretraining', 'this project', 'seeds'), [(
             row['config'], row['options'], row['figure'], row['pretraining'], format_values(row['values']), _seeds(row['seeds']))
