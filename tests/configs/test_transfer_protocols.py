@@ -28,7 +28,9 @@ def operations(entry):
 ])
 def test_pretraining_augmentation(repository, config, modality, expected):
     cfg = Config.fromfile(repository / 'configs' / 'decur' / f'{config}.py')
-    assert operations(cfg.train_dataloader.dataset.modalities[modality]) == (expected, (0.2, 1.0))
+    entry = cfg.train_dataloader.dataset.modalities[modality]
+    assert operations(entry) == (expected, (0.2, 1.0))
+    assert 'solarize_range' not in entry.augmentation  # the upper half, not what the published code does
 
 
 @pytest.mark.parametrize('name', ['s1', 's2', 's1-s2'])

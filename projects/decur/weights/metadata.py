@@ -45,7 +45,7 @@ def describe(model_cfg: Mapping) -> dict:
                 modalities[name]['encoder'].pop('init_cfg')
     described = dict(version=__version__, modalities=modalities, interactions=plain(backbone.get('interactions') or {}))
     if model_cfg.get('neck') and model_cfg.get('head'):
-        described['objective'] = model_cfg['head']['type']
+        described['objective'] = model_cfg['head'].get('type')
     return described
 
 
