@@ -40,10 +40,10 @@ def main():
     # The encoders come from the checkpoint under test.
     if cfg.model.get('backbone', {}).get('pretrained'):
         cfg.model.backbone.pretrained = None
-    options = dict(args.cfg_options, **(dict(tta=True) if args.tta else {}))
-    cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='TestRecordHook', options=options)]
+    hooks = [dict(type='TestRecordHook', options=dict(args.cfg_options, **(dict(tta=True) if args.tta else {})))]
     if args.show_dir:
-        cfg.custom_hooks.append(dict(type='PredictionPictureHook', out_dir=args.show_dir))
+        hooks.append(dict(type='PredictionPictureHook', out_dir=args.show_dir))
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), *hooks]
     if args.tta:
         if 'tta_pipeline' not in cfg:
             raise ConfigError(f'{args.config} has no tta_pipeline.')
