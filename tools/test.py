@@ -1,6 +1,8 @@
-"""Test a checkpoint: mIoU for segmentation, mAP for classification, whatever the config's test_evaluator says."""
+"""Test a checkpoint: mIoU for segmentation, mAP for classification, whatever the config's test_evaluator says.
+
+The figures also go into <work dir>/<time stamp>/test.json, which tools/table.py collects.
+"""
 import argparse
-import json
 from pathlib import Path
 
 from mmengine.config import DictAction
@@ -8,6 +10,7 @@ from mmengine.runner import Runner
 
 from decur.engine import load_config, prepare
 from decur.errors import ConfigError
+from decur.writing import write_json
 
 
 def parse_args():
@@ -37,8 +40,10 @@ def main():
     # The encoders come from the checkpoint under test.
     if cfg.model.get('backbone', {}).get('pretrained'):
         cfg.model.backbone.pretrained = None
+    hooks = [dict(type='TestRecordHook', options=dict(args.cfg_options, **(dict(tta=True) if args.tta else {})))]
     if args.show_dir:
-        cfg.custom_hooks = [*cfg.get('custom_hooks', []), dict(type='PredictionPictureHook', out_dir=args.show_dir)]
+        hooks.append(dict(type='PredictionPictureHook', out_dir=args.show_dir))
+    cfg.custom_hooks = [*cfg.get('custom_hooks', []), *hooks]
     if args.tta:
         if 'tta_pipeline' not in cfg:
             raise ConfigError(f'{args.config} has no tta_pipeline.')
@@ -48,7 +53,7 @@ def main():
     metrics = runner.test()
     if args.out and runner.rank == 0:
         Path(args.out).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.out).write_text(json.dumps({key: float(value) for key, value in metrics.items()}, indent=2) + '\n', encoding='utf-8')
+        write_json(args.out, {key: float(value) for key, value in metrics.items()})
 
 
 if __name__ == '__main__':

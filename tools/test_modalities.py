@@ -1,4 +1,4 @@
-"""Test a segmentation model with all of its modalities and with each alone, in one table, class by class."""
+"""Test a segmentation model or a multi-label classifier with all of its modalities and with each alone, in one table."""
 import argparse
 import json
 import sys
@@ -9,13 +9,13 @@ from mmengine.runner import Runner
 
 from decur.engine import load_config, prepare
 from decur.errors import ConfigError, DataError, WeightsError
-from decur.evaluation.segmentation import format_table, test_modalities
+from decur.evaluation.missing import format_table, test_modalities
 
 
 def main():
     """Parse the command line, test, print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of a segmentation model')
+    parser.add_argument('config', help='config file of a segmentation model or a classifier')
     parser.add_argument('checkpoint', help='checkpoint file')
     parser.add_argument('--subsets', nargs='+', metavar='A+B',
                         help='modalities that are there, e.g. rgb+hha rgb; default all, then each alone')
@@ -28,9 +28,11 @@ def main():
     try:
         cfg = prepare(load_config(args.config, args.cfg_options, args.work_dir))
         evaluator = cfg.get('test_evaluator') or {}
-        if evaluator.get('type') not in ('IoUMetric', 'PerClassIoUMetric'):
-            raise ConfigError(f'{args.config} is no segmentation config: test_evaluator is {evaluator.get("type")}, expected IoUMetric.')
-        evaluator.type = 'PerClassIoUMetric'
+        if evaluator.get('type') not in ('IoUMetric', 'PerClassIoUMetric', 'MultiLabelScores'):
+            raise ConfigError(f'{args.config} is no transfer config: test_evaluator is {evaluator.get("type")}, expected IoUMetric or '
+                              'MultiLabelScores.')
+        if evaluator.type == 'IoUMetric':
+            evaluator.type = 'PerClassIoUMetric'
         cfg.load_from = args.checkpoint
         if cfg.model.get('backbone', {}).get('pretrained'):
             cfg.model.backbone.pretrained = None

@@ -6,8 +6,8 @@ model = dict(
     backbone=dict(modalities=dict(sar=stream, optical=stream)),
     neck=dict(hid_channels=512, out_channels=512),
     head=dict(common_dim=448))
-# Blur is in pixels: what is mild at 224 wipes out a view of 48.
-views = dict(size=48, blur_sigma=(0.1, 0.6))
+# Blur is in pixels: what is mild at 224 wipes out a view of 48. Solarize hides the light that tells surfaces apart.
+views = dict(size=48, blur_sigma=(0.1, 0.6), solarize_prob=0.0)
 train_dataloader = dict(
     num_workers=1,
     dataset=dict(

@@ -15,8 +15,7 @@ train_dataloader = dict(
             dict(type='LoadModalities'),
             dict(type='LoadLabelMap'),
             dict(type='ConcatModalities'),
-            dict(type='RandomResize', scale=(96, 96), ratio_range=(1.0, 1.5), keep_ratio=True),
-            dict(type='RandomCrop', crop_size=(96, 96)),
+            dict(type='RandomResizedCropSeg', size=96, scale=(0.2, 1.0)),
             dict(type='RandomFlip', prob=0.5),
             dict(type='PackSegInputs')
         ]))

@@ -16,7 +16,7 @@ from decur.apis.inferencer import pair_files, parse_sources
 from decur.apis.model import label_meta
 from decur.engine import load_config
 from decur.errors import ConfigError, DataError, WeightsError
-from decur.evaluation.segmentation import format_table, subsets_to_test
+from decur.evaluation.missing import format_table, subsets_to_test
 from decur.synthetic.rooms_dataset import write_rooms
 from decur.weights.convert import build_model
 
@@ -91,7 +91,7 @@ def test_table_errors(trained, tmp_path, monkeypatch):
     assert 'thermal' in tool(monkeypatch, 'test_modalities.py', CONFIG, trained / 'model.pth', '--subsets', 'rgb+thermal', '--work-dir',
                              tmp_path, '--cfg-options', f'test_dataloader.dataset.data_root={trained / "rooms"}')
     pretraining = ROOT / 'configs' / 'quickstart' / 'decur_rooms.py'
-    assert 'no segmentation config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
+    assert 'no transfer config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
     entries = dict(a=dict(channels=1), b=dict(channels=1))
     assert subsets_to_test(entries) == [('a', 'b'), ('a', ), ('b', )] and subsets_to_test(entries, [['b', 'a']]) == [('a', 'b')]
 

@@ -15,7 +15,7 @@ from torch.utils.data import Dataset
 
 import decur  # noqa: F401
 from decur.errors import ConfigError, DataError
-from decur.evaluation.probes import knn_scores, linear_scores, score
+from decur.evaluation.probes import knn_scores, labelled_features, linear_scores, score
 from decur.weights.io import load_file
 
 CHANNELS = dict(sar=2, optical=3)
@@ -152,7 +152,7 @@ def test_probe_metrics_are_logged_and_select_the_checkpoint(tmp_path):
     from sklearn.linear_model import LogisticRegression
     loop = runner.val_loop
     runner.model.eval()
-    train, test = loop._features(loop.train_dataloader), loop._features(loop.dataloader)
+    train, test = (labelled_features(runner.model, x) for x in (loop.train_dataloader, loop.dataloader))
     xa, xb = (torch.cat(list(x['features'].values()), 1).numpy() for x in (train, test))
     ya, yb = (x['targets'].argmax(1).numpy() for x in (train, test))
     scale = xa.std(0)
@@ -220,7 +220,7 @@ def _process(rank, folder):
     runner = run(f'{folder}/probe', [probe], epochs=1, train=dict(batch_size=4), **distributed)
     results = dict(metrics={k: v for k, v in runner.val_loop.run().items()})
     loop = runner.val_loop
-    results['sets'] = [loop._features(x) for x in (loop.train_dataloader, loop.dataloader)]
+    results['sets'] = [labelled_features(runner.model.module, x) for x in (loop.train_dataloader, loop.dataloader)]
     results['state'] = runner.model.module.state_dict()
     try:
         run(f'{folder}/bad', [dict(type='NonFiniteLossHook')], train=dict(batch_size=4, poison=('optical', 8) if rank else None),

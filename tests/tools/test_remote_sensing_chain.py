@@ -1,5 +1,7 @@
-"""From generated data to tested models, by the documented commands: generate, prepare, pretrain, linear and fine-tune, test."""
+"""From generated data to tables, by the documented commands: generate, prepare, pretrain, linear and fine-tune, test, kNN, table."""
+import csv
 import json
+from pathlib import Path
 
 import pytest
 from helpers import ROOT, run_tool
@@ -15,12 +17,21 @@ def train(config, folder, data, epochs, *options):
     return folder / f'epoch_{epochs}.pth'
 
 
-def scores(config, checkpoint, data):
+def reading(data, *parts):
+    return ['--cfg-options', *(f'{part}_dataloader.dataset.data_root={data}' for part in parts), 'test_dataloader.num_workers=0',
+            'test_dataloader.persistent_workers=False', 'test_dataloader.pin_memory=False']
+
+
+def scores(config, checkpoint, data, tool='test'):
     out = checkpoint.parent / 'metrics.json'
-    run_tool('tools/test.py', CONFIGS / config, checkpoint, '--work-dir', checkpoint.parent, '--out', out, '--cfg-options',
-             f'test_dataloader.dataset.data_root={data}', 'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False',
-             'test_dataloader.pin_memory=False')
+    run_tool(f'tools/{tool}.py', CONFIGS / config, checkpoint, '--work-dir', checkpoint.parent, '--out', out, *reading(data, 'test'))
     return json.loads(out.read_text())
+
+
+def table(folder, config):
+    """The rows of a config in the table of everything below a folder."""
+    run_tool('tools/table.py', folder, '--out', folder / 'table.csv')
+    return [row for row in csv.DictReader((folder / 'table.csv').open()) if row['config'] == config]
 
 
 @pytest.mark.slow
@@ -33,8 +44,22 @@ def test_sar_optical(tmp_path):
     for protocol in ('linear', 'finetune'):
         config = f'bigearthnet_landcover_s1-s2_{protocol}.py'
         checkpoint = train(config, tmp_path / protocol, tmp_path / 'bigearthnet', 1, f'model.backbone.pretrained={weights}')
-        found = {key.split('/')[-1]: value for key, value in scores(config, checkpoint, tmp_path / 'bigearthnet').items()}
-        assert 0 < found['mAP_micro'] <= 100 and 'mAP_macro' in found
+        found = scores(config, checkpoint, tmp_path / 'bigearthnet')
+        assert all(0 <= found[f'multi-label/{key}'] <= 100 for key in ('mAP_micro', 'mAP_macro', 'F1_micro', 'F1_macro'))
+        row, = table(tmp_path, Path(config).stem)
+        assert (row['pretraining'], row['runs'], row['seeds']) == ('DeCUR', '1', '0')
+        assert float(row['mean']) == pytest.approx(found['multi-label/mAP_micro'], abs=1e-3)
+    # A modality that is missing is replaced by its mean training feature; with both, the figures are those of the test.
+    missing = scores(config, checkpoint, tmp_path / 'bigearthnet', 'test_modalities')
+    assert list(missing) == ['sar+optical', 'sar', 'optical'] and missing['sar+optical'] == pytest.approx(found)
+    assert missing['sar'] != missing['optical']
+    neighbours = {}
+    for name, start in (('random', []), ('decur', [weights])):
+        run_tool('tools/knn.py', CONFIGS / config, *start, '-k', 3, '--out', tmp_path / 'knn.json',
+                 *reading(tmp_path / 'bigearthnet', 'train', 'test'))
+        neighbours[name] = json.loads((tmp_path / 'knn.json').read_text())
+        assert list(neighbours[name]) == ['sar+optical', 'sar', 'optical']
+    assert neighbours['random'] != neighbours['decur']
 
 
 @pytest.mark.slow
@@ -47,3 +72,5 @@ def test_rgb_dem(tmp_path):
         checkpoint = train(config, tmp_path / protocol, data, 1, 'train_dataloader.dataset.num_samples=8',
                            f'model.backbone.pretrained={weights}')
         assert 0 <= scores(config, checkpoint, data)['mIoU'] <= 100
+        row, = table(tmp_path, Path(config).stem)
+        assert (row['pretraining'], row['figure'], row['runs']) == ('DeCUR', 'mIoU', '1')

@@ -14,7 +14,8 @@ def checkpoint(tmp_path):
         backbone=dict(type='MultimodalBackbone', modalities=entries()),
         neck=dict(type='MultimodalProjector', hid_channels=8, out_channels=8))
     path = tmp_path / 'epoch_1.pth'
-    torch.save(dict(meta=dict(epoch=1), state_dict=net.state_dict()), path)
+    described = dict(modalities=dict(sar={}, optical={}), objective='DeCURHead')
+    torch.save(dict(meta=dict(epoch=1, decur=described), state_dict=net.state_dict()), path)
     return str(path), net
 
 
@@ -40,6 +41,7 @@ def test_one_modality_alone_or_under_another_name(checkpoint):
     renamed.init_weights()
     assert equal(renamed.streams['s1'], net.backbone.streams['sar'])
     assert not equal(renamed.streams['s2'], net.backbone.streams['optical'])
+    assert renamed.started_from == dict(s1=dict(file=f'{path}::sar', objective='DeCURHead'))  # s2: at random
 
 
 def test_what_does_not_fit_is_listed_and_nothing_is_loaded(checkpoint):

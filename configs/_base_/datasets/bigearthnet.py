@@ -6,7 +6,6 @@ train_dataloader = dict(
     num_workers=8,
     persistent_workers=True,
     pin_memory=True,
-    drop_last=True,
     sampler=dict(type='EpochSampler'),
     collate_fn=dict(type='multimodal_collate'),
     dataset=dict(

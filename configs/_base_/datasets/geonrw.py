@@ -4,9 +4,7 @@ train_pipeline = [
     dict(type='LoadModalities'),
     dict(type='LoadLabelMap'),
     dict(type='ConcatModalities'),
-    # A random resized crop of 0.2 to 1 of the area.
-    dict(type='RandomResize', scale=(224, 224), ratio_range=(1.0, 2.236), keep_ratio=True),
-    dict(type='RandomCrop', crop_size=(224, 224)),
+    dict(type='RandomResizedCropSeg', size=224, scale=(0.2, 1.0)),
     dict(type='RandomFlip', prob=0.5),
     dict(type='PackSegInputs')
 ]

@@ -1,8 +1,8 @@
 # Sentinel-1 (VV, VH) and Sentinel-2 L2A, 12 bands and an empty one for networks of 13, both 8 bit, seen as 0..1 (supplement B.2).
-# The augmentation is that of training; it is shared by the modalities.
+# The augmentation is that of training; it is shared by the modalities. The published code flips vertically too (vflip_prob=0.5).
 crop = dict(
     type='ViewAugmentation', size=224, scale=(0.8, 1.0), jitter_prob=0.0, grayscale_prob=0.0, blur_prob=0.0, hflip_prob=0.5,
-    vflip_prob=0.5)
+    vflip_prob=0.0)
 modalities = dict(
     sar=dict(
         channels=2,

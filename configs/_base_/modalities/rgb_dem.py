@@ -11,9 +11,7 @@ modalities = dict(
         std=[255.0],
         augmentation=dict(
             type='ViewAugmentation', size=224, scale=(0.2, 1.0), brightness=0.4, contrast=0.4, jitter_prob=0.8, grayscale_prob=0.2,
-            blur_prob=0.5, solarize_prob=0.2,
-            # The published threshold of 0.5 is of a value range of 1, the images are of 255: it mirrors the value 0 only.
-            solarize_range=(0.0, 0.001)),
+            blur_prob=0.5, solarize_prob=0.2),
         encoder=dict(type='mmpretrain.ResNet', depth=50, zero_init_residual=True, init_cfg=imagenet)),
     dem=dict(
         channels=3,

@@ -24,7 +24,7 @@ class SegmentationInferencer:
     """Segment one sample, or folders of them.
 
     A sample is a dict of arrays or files by modality. Where the model wants ``hha``, it may be ``depth`` (and ``raw_depth``) with
-    intrinsics instead. Modalities that are left out are set to their mean, as in :func:`decur.evaluation.segmentation.test_modalities`.
+    intrinsics instead. Modalities that are left out are set to their mean, as in :func:`decur.evaluation.missing.test_modalities`.
 
     .. code-block:: python
 

@@ -32,8 +32,11 @@ class MultiLabelScores(BaseMetric):
 
     def compute_metrics(self, results: list) -> dict:
         """Figures of everything that was processed, by all processes."""
+        return self.figures(*(np.stack(part) for part in zip(*results)))
+
+    def figures(self, scores: np.ndarray, labels: np.ndarray) -> dict:
+        """Figures of probabilities ``(N, C)`` against labels ``(N, C)`` bool."""
         from sklearn.metrics import average_precision_score, f1_score
-        scores, labels = (np.stack(part) for part in zip(*results))
         there = labels.any(axis=0)
         predicted = scores >= self.threshold
         return {

@@ -1,8 +1,121 @@
 """How much frozen features tell about labels: k nearest neighbours and a linear probe."""
+from collections.abc import Callable, Iterator
+
 import torch
+import torch.distributed as dist
+from mmengine.dist import get_world_size
 from mmpretrain.evaluation import AveragePrecision
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
+
+from decur.errors import DataError
+from decur.models.objectives.gather import gather_rows
+
+from .multilabel import MultiLabelScores
+
+
+@torch.no_grad()
+def labelled_features(model: nn.Module, loader, after_batch: Callable | None = None) -> dict:
+    """Pooled features, masks and targets of a labelled set, from all processes.
+
+    Args:
+        model (BaseModel): With ``extract_feat({name: (N, C, H, W)}) -> {name: (N, F)}``; it is used in the mode that it is in.
+        loader (DataLoader): Its samples have ``gt_label`` or multi-hot ``gt_score``.
+        after_batch (Callable, optional): Called after every batch.
+
+    Returns:
+        dict: ``features`` ``{name: (N, F)}``, ``present`` ``{name: (N, ) bool}``, ``targets`` ``(N, classes)`` one- or multi-hot,
+        ``multilabel`` (bool).
+
+    Raises:
+        DataError: If a sample has no label, or there is none.
+    """
+    features, present, labels, scores = {}, {}, [], []
+    for batch in loader:
+        batch = model.data_preprocessor(batch, False)
+        for name, x in model.extract_feat(batch['inputs']).items():
+            features.setdefault(name, []).append(x.float())
+            have = [bool((getattr(s, 'present', None) or {}).get(name, True)) for s in batch['data_samples']]
+            present.setdefault(name, []).append(torch.tensor(have, device=x.device))
+        for sample in batch['data_samples']:
+            if 'gt_score' in sample:
+                scores.append(sample.gt_score)
+            elif 'gt_label' in sample:
+                labels.append(int(sample.gt_label))
+            else:
+                name = getattr(sample, 'sample_id', '?')
+                raise DataError(f'the probe needs labels: sample {name!r} has neither gt_label nor gt_score.')
+        if after_batch:
+            after_batch()
+    if not features:
+        raise DataError(f'the probe\'s dataset {type(loader.dataset).__name__} is empty.')
+    device = next(iter(features.values()))[0].device
+    targets = torch.stack(scores).to(device) if scores else torch.tensor(labels, device=device)
+    out = dict(
+        features={name: _gather(torch.cat(x)) for name, x in features.items()},
+        present={name: _gather(torch.cat(x)) for name, x in present.items()},
+        targets=_gather(targets),
+        multilabel=bool(scores))
+    if not scores:
+        out['targets'] = F.one_hot(out['targets'])
+    return out
+
+
+def _gather(x: Tensor) -> Tensor:
+    if get_world_size() == 1:
+        return x
+    own = torch.tensor([len(x)], device=x.device)
+    counts = [torch.empty_like(own) for _ in range(get_world_size())]
+    dist.all_gather(counts, own)
+    return gather_rows(x, [int(c) for c in counts])
+
+
+def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
+    """All modalities together (features concatenated), then each alone, of two sets from :func:`labelled_features`.
+
+    Yields:
+        tuple: Names, ``(features (N, F), targets (N, C))`` of the training and of the test samples that have all of these modalities.
+
+    Raises:
+        DataError: If no sample has them.
+    """
+    # Class indices of both sets, so that a class that one of them lacks does not shift the others.
+    classes = max(train['targets'].shape[1], test['targets'].shape[1])
+    names = list(train['features'])
+    for subset in [names] + ([[name] for name in names] if len(names) > 1 else []):
+        sets = []
+        for part in (train, test):
+            keep = torch.stack([part['present'][name] for name in subset]).all(0)
+            sets.append((torch.cat([part['features'][name] for name in subset], 1)[keep],
+                         F.pad(part['targets'], (0, classes - part['targets'].shape[1]))[keep]))
+        if not all(len(x) for x, _ in sets):
+            raise DataError(f'the probe has {len(sets[0][0])} training and {len(sets[1][0])} test samples with {subset}: it needs some of '
+                            'both.')
+        yield subset, *sets
+
+
+def knn_multilabel(train: dict, test: dict, k: int = 20, temperature: float = 0.07) -> dict:
+    """Figures of nearest-neighbour votes on a multi-label set.
+
+    Args:
+        train (dict): From :func:`labelled_features`.
+        test (dict): The same.
+        k (int): See :func:`knn_scores`.
+        temperature (float): See :func:`knn_scores`.
+
+    Returns:
+        dict[str, dict]: Metrics of :class:`MultiLabelScores` for ``'sar+optical'`` (features concatenated), ``'sar'``, ``'optical'``.
+
+    Raises:
+        DataError: If the labels are single classes.
+    """
+    if not (train['multilabel'] and test['multilabel']):
+        raise DataError('these are sets with one class a sample; multi-label figures need gt_score.')
+    results = {}
+    for subset, (xa, ya), (xb, yb) in modality_subsets(train, test):
+        figures = MultiLabelScores().figures(knn_scores(xa, ya, xb, k, temperature).cpu().numpy(), yb.cpu().numpy() > 0.5)
+        results['+'.join(subset)] = {f'{MultiLabelScores.default_prefix}/{key}': float(value) for key, value in figures.items()}
+    return results
 
 
 def knn_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 20, temperature: float = 0.07) -> Tensor:

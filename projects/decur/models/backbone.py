@@ -68,6 +68,7 @@ class MultimodalBackbone(BaseModule):
             channels = {name: stream.stage_channels for name, stream in self.streams.items()}
             self.fusion = MODELS.build(fusion, default_args=dict(channels=channels))
         self.pretrained = pretrained
+        self.started_from = {}
         self.frozen = frozen
         if frozen:
             self.streams.requires_grad_(False)
@@ -85,6 +86,8 @@ class MultimodalBackbone(BaseModule):
                 if name in self.streams:
                     self.streams[name].init_cfg = None  # ImageNet weights that would be overwritten at once
         super().init_weights()
+        self.started_from = {name: dict(file=stream.init_cfg['checkpoint'], objective=None)
+                             for name, stream in self.streams.items() if stream.init_cfg}
         if self.pretrained is not None:
             load_streams(self, self.pretrained)
 

@@ -11,18 +11,43 @@ from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities, concat, encoder_order, split, statistics
 
 
+class HidesModalities:
+    """A preprocessor whose model can be asked what it does with some of its ``modalities``."""
+
+    absent: tuple = ()
+
+    def hide(self, absent: Sequence[str]) -> None:
+        """Change which modalities are ``absent``.
+
+        Raises:
+            ConfigError: If one is none of the modalities, or all are absent.
+        """
+        absent = (absent, ) if isinstance(absent, str) else tuple(absent)
+        unknown = [name for name in absent if name not in self.modalities]
+        if unknown:
+            raise ConfigError(f'absent modality {unknown} is unknown: this model has {list(self.modalities)}.')
+        if set(absent) == set(self.modalities):
+            raise ConfigError(f'all modalities {list(self.modalities)} are absent: leave one.')
+        self.absent = absent
+
+
 @MODELS.register_module()
-class MultimodalDataPreprocessor(BaseDataPreprocessor):
+class MultimodalDataPreprocessor(HidesModalities, BaseDataPreprocessor):
     """Normalise ``{name: tensors}`` with each modality's mean and standard deviation.
 
     Args:
         modalities (dict[str, dict]): Entries; ``mean`` and ``std`` are in the units of the data that the pipeline leaves (0 and 1 if
             absent).
+        absent (Sequence[str]): Modalities that are left out of the batch, as if no sample had them. Defaults to none.
+
+    Raises:
+        ConfigError: If an absent modality is none of the modalities, or all are absent.
     """
 
-    def __init__(self, modalities: Mapping, non_blocking: bool = True):
+    def __init__(self, modalities: Mapping, absent: Sequence[str] = (), non_blocking: bool = True):
         super().__init__(non_blocking=non_blocking)
         self.modalities = check_modalities(modalities)
+        self.hide(absent)
         for name, entry in self.modalities.items():
             mean, std = statistics(entry)
             self.register_buffer(f'mean_{name}', mean, persistent=False)
@@ -69,12 +94,14 @@ class MultimodalDataPreprocessor(BaseDataPreprocessor):
             raise ConfigError(f'the data have modality {unknown}, the model only {list(self.modalities)}.')
         out = {}
         for name, value in inputs.items():
+            if name in self.absent:
+                continue
             out[name] = self.normalize(name, value) if isinstance(value, Tensor) else [self.normalize(name, x) for x in value]
         return dict(inputs=out, data_samples=data.get('data_samples'))
 
 
 @MODELS.register_module()
-class MultimodalSegDataPreprocessor(SegDataPreProcessor):
+class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
     """mmseg's preprocessor with the statistics of several modalities, channels concatenated in their order.
 
     Args:
@@ -103,16 +130,6 @@ class MultimodalSegDataPreprocessor(SegDataPreProcessor):
             start = len(self.order)
             self.order += [start + i for i in encoder_order(entry)]
         self.hide(absent)
-
-    def hide(self, absent: Sequence[str]) -> None:
-        """Change which modalities are ``absent``."""
-        absent = (absent, ) if isinstance(absent, str) else tuple(absent)
-        unknown = [name for name in absent if name not in self.modalities]
-        if unknown:
-            raise ConfigError(f'absent modality {unknown} is unknown: this model has {list(self.modalities)}.')
-        if set(absent) == set(self.modalities):
-            raise ConfigError(f'all modalities {list(self.modalities)} are absent: leave one.')
-        self.absent = absent
 
     def forward(self, data: dict, training: bool = False) -> dict:
         """Check the channels, then normalise, pad and stack as mmseg does.

@@ -2,6 +2,7 @@
 from .augmentation import Geometry, ViewAugmentation
 from .center import CenterView
 from .concat import ConcatModalities
+from .crop import RandomResizedCropSeg
 from .hha import DepthToHHA, depth_to_hha
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
 from .noise import NoiseAugmentation
@@ -12,6 +13,6 @@ from .views import MakeViews
 
 __all__ = [
     'BoundTransform', 'CenterView', 'ConcatModalities', 'CutOutliers', 'DepthToHHA', 'DrawSeasons', 'Geometry', 'InsertEmptyBand',
-    'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit', 'RemoveOffset',
-    'ToEightBit', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
+    'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit', 'RandomResizedCropSeg',
+    'RemoveOffset', 'ToEightBit', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
 ]

@@ -14,7 +14,8 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
 
-_INTERPOLATION = dict(nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA)
+# INTER_NEAREST_EXACT has the pixel centres where the others have them; INTER_NEAREST is off by up to half a pixel.
+_INTERPOLATION = dict(nearest=cv2.INTER_NEAREST_EXACT, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA)
 
 
 class Geometry(NamedTuple):

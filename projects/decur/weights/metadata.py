@@ -30,7 +30,8 @@ def describe(model_cfg: Mapping) -> dict:
 
     Returns:
         dict: ``version`` of this project, ``modalities`` (entries with ``channels``, ``bands``, ``mean``, ``std``, ``encoder``,
-        ``attention``, ``meta`` (data, licence), ...) and ``interactions``; empty for another model.
+        ``attention``, ``meta`` (data, licence), ...) and ``interactions``; of a pretraining model also ``objective``, the type of its head.
+        Empty for another model.
     """
     backbone = model_cfg.get('backbone') or {}
     if not backbone.get('modalities'):
@@ -42,7 +43,10 @@ def describe(model_cfg: Mapping) -> dict:
             # Where the weights started from: of no use to who loads them, and a download.
             if (modalities[name].get('encoder', {}).get('init_cfg') or {}).get('type') == 'Pretrained':
                 modalities[name]['encoder'].pop('init_cfg')
-    return dict(version=__version__, modalities=modalities, interactions=plain(backbone.get('interactions') or {}))
+    described = dict(version=__version__, modalities=modalities, interactions=plain(backbone.get('interactions') or {}))
+    if model_cfg.get('neck') and model_cfg.get('head'):
+        described['objective'] = model_cfg['head'].get('type')
+    return described
 
 
 def read_metadata(checkpoint: Mapping, path) -> dict:

@@ -8,6 +8,7 @@ from decur.errors import WeightsError
 
 from .convert import foreign_stream
 from .io import load_file
+from .metadata import read_metadata
 
 #: Where a stream lives in our checkpoints: a pretraining model, a segmentor, or a bare backbone.
 _PREFIXES = ('backbone.streams.', 'streams.')
@@ -40,7 +41,7 @@ def stream_state(checkpoint: Mapping, name: str, source: str) -> dict:
 
 
 def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
-    """Load the encoders of ``backbone.streams`` and report what was loaded.
+    """Load the encoders of ``backbone.streams`` and report what was loaded; ``backbone.started_from`` says where they come from.
 
     Args:
         backbone (MultimodalBackbone): The model that takes the weights.
@@ -86,5 +87,7 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         states[name] = state
     for name, state in states.items():
         backbone.streams[name].load_state_dict(state, strict=True)
+        path = files[name].partition('::')[0]
+        backbone.started_from[name] = dict(file=files[name], objective=read_metadata(cache[path], path).get('objective'))
         print_log(f'loaded the encoder of {name!r} from {files[name]}: all {len(state)} tensors', logger='current')
     return {name: len(state) for name, state in states.items()}

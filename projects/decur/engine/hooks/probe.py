@@ -1,20 +1,14 @@
 """Watch pretraining learn: kNN and a linear probe on a labelled set every n epochs, as validation metrics."""
 from collections.abc import Mapping
 
-import torch
-import torch.distributed as dist
-from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
-from torch import Tensor
-from torch.nn import functional as F
 
-from decur.errors import ConfigError, DataError
-from decur.evaluation.probes import knn_scores, linear_scores, score
-from decur.models.objectives.gather import gather_rows
+from decur.errors import ConfigError
+from decur.evaluation.probes import knn_scores, labelled_features, linear_scores, modality_subsets, score
 
 
 class ProbeLoop(BaseLoop):
@@ -36,7 +30,8 @@ class ProbeLoop(BaseLoop):
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
         self.runner.model.eval()
-        train, test = self._features(self.train_dataloader), self._features(self.dataloader)
+        model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+        train, test = labelled_features(model, self.train_dataloader), labelled_features(model, self.dataloader)
         metrics = self._evaluate(train, test)
         self.runner.call_hook('after_val_epoch', metrics=metrics)
         self.runner.call_hook('after_val')
@@ -44,19 +39,10 @@ class ProbeLoop(BaseLoop):
 
     def _evaluate(self, train: dict, test: dict) -> dict:
         multilabel = train['multilabel']
-        # Class indices of both sets, so that a class that one of them lacks does not shift the others.
-        classes = max(train['targets'].shape[1], test['targets'].shape[1])
-        targets, truth = (F.pad(x['targets'], (0, classes - x['targets'].shape[1])) for x in (train, test))
         metric = 'mAP' if multilabel else 'acc'
-        names = list(train['features'])
         metrics = {}
-        subsets = {'': names, **({f'_{name}': [name] for name in names} if len(names) > 1 else {})}
-        for suffix, subset in subsets.items():
-            rows = [torch.stack([x['present'][name] for name in subset]).all(0) for x in (train, test)]
-            (xa, ya), (xb, yb) = ((torch.cat([x['features'][name] for name in subset], 1)[keep], y[keep])
-                                  for x, y, keep in ((train, targets, rows[0]), (test, truth, rows[1])))
-            if not len(xa) or not len(xb):
-                raise DataError(f'the probe has {len(xa)} training and {len(xb)} test samples with {subset}: it needs some of both.')
+        for subset, (xa, ya), (xb, yb) in modality_subsets(train, test):
+            suffix = '' if len(subset) == len(train['features']) else f'_{subset[0]}'
             for method in self.methods:
                 if method == 'knn':
                     scores = knn_scores(xa, ya, xb, self.k, self.temperature)
@@ -64,47 +50,6 @@ class ProbeLoop(BaseLoop):
                     scores = linear_scores(xa, ya, xb, multilabel, self.l2, self.max_iter)
                 metrics[f'probe/{method}_{metric}{suffix}'] = score(scores, yb, multilabel)
         return metrics
-
-    @torch.no_grad()
-    def _features(self, loader) -> dict:
-        """Pooled features, masks and targets of a labelled set, from all processes."""
-        model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
-        features, present, labels, scores = {}, {}, [], []
-        for batch in loader:
-            batch = model.data_preprocessor(batch, False)
-            for name, x in model.extract_feat(batch['inputs']).items():
-                features.setdefault(name, []).append(x.float())
-                have = [bool((getattr(s, 'present', None) or {}).get(name, True)) for s in batch['data_samples']]
-                present.setdefault(name, []).append(torch.tensor(have, device=x.device))
-            for sample in batch['data_samples']:
-                if 'gt_score' in sample:
-                    scores.append(sample.gt_score)
-                elif 'gt_label' in sample:
-                    labels.append(int(sample.gt_label))
-                else:
-                    name = getattr(sample, 'sample_id', '?')
-                    raise DataError(f'the probe needs labels: sample {name!r} has neither gt_label nor gt_score.')
-        if not features:
-            raise DataError(f'the probe\'s dataset {type(loader.dataset).__name__} is empty.')
-        device = next(iter(features.values()))[0].device
-        targets = torch.stack(scores).to(device) if scores else torch.tensor(labels, device=device)
-        out = dict(
-            features={name: self._gather(torch.cat(x)) for name, x in features.items()},
-            present={name: self._gather(torch.cat(x)) for name, x in present.items()},
-            targets=self._gather(targets),
-            multilabel=bool(scores))
-        if not scores:
-            out['targets'] = F.one_hot(out['targets'])
-        return out
-
-    @staticmethod
-    def _gather(x: Tensor) -> Tensor:
-        if get_world_size() == 1:
-            return x
-        own = torch.tensor([len(x)], device=x.device)
-        counts = [torch.empty_like(own) for _ in range(get_world_size())]
-        dist.all_gather(counts, own)
-        return gather_rows(x, [int(c) for c in counts])
 
 
 @HOOKS.register_module()

@@ -1,0 +1,83 @@
+"""What is left of a model's figures when a modality is missing."""
+from collections.abc import Mapping, Sequence
+
+from mmengine.logging import print_log
+
+from decur.errors import ConfigError
+from decur.modalities import check_modalities
+
+#: Columns of the table, where a test has them.
+_FIGURES = ('mIoU', 'aAcc', 'mAcc', 'multi-label/mAP_micro', 'multi-label/mAP_macro', 'multi-label/F1_micro', 'multi-label/F1_macro')
+
+
+def subsets_to_test(modalities: Mapping, subsets: Sequence[Sequence[str]] | None = None) -> list:
+    """All modalities together, then each alone; or the given ``subsets``, checked.
+
+    Raises:
+        ConfigError: A subset is empty or names an unknown modality.
+    """
+    names = list(check_modalities(modalities))
+    if subsets is None:
+        return [tuple(names)] + ([(name, ) for name in names] if len(names) > 1 else [])
+    for subset in subsets:
+        unknown = [name for name in subset if name not in names]
+        if unknown or not subset:
+            raise ConfigError(f'cannot test with {list(subset)}: this model has {names}.')
+    return [tuple(name for name in names if name in subset) for subset in subsets]
+
+
+def test_modalities(runner, subsets: Sequence[Sequence[str]] | None = None) -> dict:
+    """Test a segmentation model or a classifier with some of its modalities.
+
+    What stands for the others: their mean image in segmentation, their mean training feature in :class:`LateFusionHead`.
+
+    Args:
+        runner (Runner): With a test loop, whose model has a preprocessor that can hide modalities.
+        subsets (Sequence[Sequence[str]], optional): Modalities that are there, test by test. Defaults to all, then each alone.
+
+    Returns:
+        dict[str, dict]: Metrics by subset, ``'rgb+hha'``, ``'rgb'``, ...
+
+    Raises:
+        ConfigError: No such preprocessor, or an unknown modality.
+    """
+    from decur.models.preprocessing import HidesModalities
+    found = [module for module in runner.model.modules() if isinstance(module, HidesModalities)]
+    if not found:
+        raise ConfigError('the model has no preprocessor of modalities, so they cannot be left out one by one.')
+    preprocessor, results = found[0], {}
+    before = preprocessor.absent
+    try:
+        for i, subset in enumerate(subsets_to_test(preprocessor.modalities, subsets)):
+            preprocessor.hide([name for name in preprocessor.modalities if name not in subset])
+            print_log(f'testing with {" + ".join(subset)}', logger='current')
+            # The first one loads the checkpoint.
+            results['+'.join(subset)] = dict(runner.test() if i == 0 else runner.test_loop.run())
+    finally:
+        preprocessor.hide(before)
+    return results
+
+
+# Not a test of pytest's, whatever its name.
+test_modalities.__test__ = False
+
+
+def format_table(results: Mapping, per_class: bool = True) -> str:
+    """The metrics of :func:`test_modalities` as a text table: one line per subset, then one line per class.
+
+    Args:
+        results (dict[str, dict]): Metrics by subset; ``IoU.<class>`` entries give the lines of the classes.
+        per_class (bool): Whether to list the classes.
+    """
+    width = max(len('modalities'), *(len(name) for name in results)) + 2
+    keys = {key: key.split('/')[-1] for key in _FIGURES if all(key in metrics for metrics in results.values())}
+    lines = [f'{"modalities":{width}}' + ''.join(f'{title:>11}' for title in keys.values())]
+    lines += [f'{name:{width}}' + ''.join(f'{float(metrics[key]):11.2f}' for key in keys) for name, metrics in results.items()]
+    classes = [key[4:] for key in next(iter(results.values())) if key.startswith('IoU.')]
+    if per_class and classes:
+        first = max(len('IoU by class'), *(len(name) for name in classes)) + 2
+        columns = {name: max(len(name), 6) + 2 for name in results}
+        lines += ['', f'{"IoU by class":{first}}' + ''.join(f'{name:>{columns[name]}}' for name in results)]
+        lines += [f'{c:{first}}' + ''.join(f'{float(metrics[f"IoU.{c}"]):{columns[name]}.2f}' for name, metrics in results.items())
+                  for c in classes]
+    return '\n'.join(lines)

@@ -1,0 +1,91 @@
+"""The published results, and which config gives each. Data only: nothing here was computed by this project.
+
+Two sources: the supplement's Tables 1 and 2 (first hand), and the tables of the paper (arXiv 2309.05300 v3), which are known from a
+second-hand reading and marked as such wherever they are shown. The paper's DeCUR encoders are ResNet50 with residual deformable attention:
+its figures for SAR and RGB at 1 % are those of RDA in the supplement's Table 2.
+"""
+from itertools import product
+from typing import NamedTuple
+
+PAPER, SUPPLEMENT = 'paper', 'supplement'
+
+
+class Setting(NamedTuple):
+    """What a config evaluates: one row of a table, whatever the encoders were pretrained with.
+
+    ``labels`` is a share of the training labels in percent; ``options`` are the test's beside the config (CMX: multi-scale and flip).
+    """
+
+    dataset: str
+    modalities: str
+    labels: int
+    protocol: str
+    encoder: str
+    options: str = ''
+
+
+#: The figure of each data set, by its name in the test's metrics, and how the tables call it.
+FIGURES = {'BigEarthNet-MM': ('multi-label/mAP_micro', 'mAP micro'), 'GeoNRW': ('mIoU', 'mIoU'), 'SUN-RGBD': ('mIoU', 'mIoU'),
+           'NYU-Depth v2': ('mIoU', 'mIoU')}
+_ENCODERS = {'r50': 'ResNet50', 'r50-rda': 'ResNet50-RDA', 'r50-da': 'ResNet50-DA', 'r50-cross-da': 'ResNet50-Cross-DA',
+             'r50-cbam': 'ResNet50-CBAM', 'vit-s16': 'ViT-S/16'}
+_MODALITIES = {'bigearthnet': ('BigEarthNet-MM', {'s1-s2': 'SAR + optical', 's1': 'SAR', 's2': 'optical'}),
+               'fcn_geonrw': ('GeoNRW', {'rgb-dem': 'RGB + DEM', 'rgb': 'RGB'})}
+_PROTOCOLS = {'linear': 'frozen', 'finetune': 'fine-tune'}
+
+
+def _settings() -> dict:
+    """Config name to setting."""
+    out = {}
+    for task, (dataset, modalities) in _MODALITIES.items():
+        for name, labels, protocol, encoder in product(modalities, (1, 10, 100), _PROTOCOLS, _ENCODERS):
+            suffix = '' if labels == 100 else f'_{labels}pct'
+            out[f'{task}_{name}_{encoder}_{protocol}{suffix}'] = Setting(dataset, modalities[name], labels, _PROTOCOLS[protocol],
+                                                                        _ENCODERS[encoder])
+    for name, dataset, crop in (('sunrgbd', 'SUN-RGBD', '480x480'), ('nyudv2', 'NYU-Depth v2', '480x640')):
+        out[f'fcn_r50_{name}'] = Setting(dataset, 'RGB', 100, 'fine-tune', 'FCN ResNet50')
+        for size in ('b2', 'b4', 'b5'):
+            out[f'cmx_mit-{size}_{name}-{crop}'] = Setting(dataset, 'RGB + HHA', 100, 'fine-tune', f'CMX MiT-{size.upper()}', 'tta=True')
+    return out
+
+
+#: Config name (without ``.py``) to :class:`Setting`; also of configs that are not there yet.
+SETTINGS = _settings()
+
+
+def _published() -> dict:
+    """(setting, pretraining) to (value, source)."""
+    out = {}
+    # Data set, modalities, labels: {pretraining: (frozen, fine-tuned)}.
+    main = {
+        ('BigEarthNet-MM', 'SAR + optical', 1): {'SimCLR': (77.4, 78.7), 'Barlow Twins': (78.7, 80.3), 'DeCUR': (79.8, 81.5)},
+        ('BigEarthNet-MM', 'SAR + optical', 100): {'SimCLR': (82.8, 89.6), 'Barlow Twins': (83.2, 89.5), 'DeCUR': (86.2, 89.8)},
+        ('BigEarthNet-MM', 'SAR', 1): {'SimCLR': (68.1, 70.4), 'Barlow Twins': (72.3, 73.7), 'DeCUR': (74.4, 76.0)},
+        ('BigEarthNet-MM', 'SAR', 100): {'SimCLR': (71.7, 83.7), 'Barlow Twins': (77.8, 83.6), 'DeCUR': (79.5, 84.0)},
+        ('GeoNRW', 'RGB + DEM', 1): {'SimCLR': (23.0, 30.2), 'Barlow Twins': (31.2, 33.6), 'DeCUR': (34.7, 36.6)},
+        ('GeoNRW', 'RGB + DEM', 100): {'SimCLR': (35.2, 47.3), 'Barlow Twins': (43.0, 48.4), 'DeCUR': (44.7, 48.9)},
+        ('GeoNRW', 'RGB', 1): {'SimCLR': (20.1, 25.9), 'Barlow Twins': (29.4, 33.4), 'DeCUR': (32.2, 35.7)},
+        ('GeoNRW', 'RGB', 100): {'SimCLR': (29.6, 42.5), 'Barlow Twins': (38.0, 45.9), 'DeCUR': (40.8, 46.7)},
+    }
+    for (dataset, modalities, labels), methods in main.items():
+        for method, values in methods.items():
+            encoder = 'ResNet50-RDA' if method == 'DeCUR' else 'ResNet50'
+            for protocol, value in zip(('frozen', 'fine-tune'), values):
+                out[Setting(dataset, modalities, labels, protocol, encoder), method] = value, PAPER
+    for config, values in (('fcn_r50_sunrgbd', {'CLIP': 30.5, 'DeCUR': 34.5}), ('fcn_r50_nyudv2', {'CLIP': 30.4, 'DeCUR': 31.2}),
+                           ('cmx_mit-b2_sunrgbd-480x480', {'ImageNet': 49.7, 'DeCUR': 50.6}),
+                           ('cmx_mit-b5_nyudv2-480x640', {'ImageNet': 56.9, 'DeCUR': 57.3})):
+        for method, value in values.items():
+            out[SETTINGS[config], method] = value, PAPER
+    # Supplement, Tables 1 and 2: SAR alone on BigEarthNet-MM and RGB alone on GeoNRW, frozen, 1 %.
+    for encoder, method, sar, rgb in (
+            ('ViT-S/16', 'random', 57.7, 13.2), ('ViT-S/16', 'SimCLR', 73.9, 35.1), ('ViT-S/16', 'DeCUR', 75.8, 35.6),
+            ('ResNet50-DA', 'DeCUR', 73.5, 30.2), ('ResNet50-Cross-DA', 'DeCUR', 72.5, 29.6), ('ResNet50-CBAM', 'DeCUR', 73.1, 31.0),
+            ('ResNet50-RDA', 'DeCUR', 74.4, 32.2)):
+        out[Setting('BigEarthNet-MM', 'SAR', 1, 'frozen', encoder), method] = sar, SUPPLEMENT
+        out[Setting('GeoNRW', 'RGB', 1, 'frozen', encoder), method] = rgb, SUPPLEMENT
+    return out
+
+
+#: (:class:`Setting`, pretraining) to (value in percent, :data:`PAPER` or :data:`SUPPLEMENT`).
+PUBLISHED = _published()

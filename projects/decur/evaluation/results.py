@@ -1,0 +1,182 @@
+"""The paper's tables from the records of tests: what was run, what was not, and the published value beside it."""
+import csv
+import io
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from decur.errors import DataError
+
+from .published import FIGURES, PAPER, PUBLISHED, SETTINGS
+
+#: Objectives as the tables call them.
+_OBJECTIVES = {'DeCURHead': 'DeCUR', 'MultimodalSimCLRHead': 'SimCLR', 'MultimodalCLIPHead': 'CLIP',
+               'MultimodalBarlowTwinsHead': 'Barlow Twins', 'MultimodalVICRegHead': 'VICReg'}
+#: Files of ImageNet weights: torchvision's, timm's, SegFormer's.
+_IMAGENET = re.compile(r'torchvision://|in1k|imagenet|mit_b\d')
+#: Options that say where and how fast, not what.
+_HARMLESS = ('data_root', 'index_file', 'num_workers', 'persistent_workers', 'pin_memory', 'batch_size')
+_NOTE = ('Percent; this project: mean ± standard deviation over the runs (seed of each). Values under "published" were not computed by '
+         'this project: † second-hand reading of the tables of the paper (arXiv 2309.05300), others from its supplement, Tables 1 and 2.')
+
+
+class Run(NamedTuple):
+    """One record of a test: the config's name, options that change what is tested, what the encoders were pretrained with, the seed."""
+
+    config: str
+    options: str
+    pretraining: str
+    seed: int | None
+    metrics: dict
+
+
+def pretraining_name(encoders: Mapping | None) -> str:
+    """What the encoders of a record started from: an objective, ``ImageNet``, ``random``, a file's name, or ``unknown``."""
+    if encoders is None:
+        return 'unknown'
+
+    def name(start):
+        if start is None:
+            return 'random'
+        objective = start.get('objective')
+        if objective:
+            return _OBJECTIVES.get(objective, objective)
+        return 'ImageNet' if _IMAGENET.search(start['file']) else Path(start['file'].partition('::')[0]).name
+
+    names = {modality: name(start) for modality, start in encoders.items()}
+    return next(iter(names.values())) if len(set(names.values())) == 1 else ', '.join(f'{m}: {n}' for m, n in names.items())
+
+
+def read_runs(folders: Sequence) -> list:
+    """The records ``test.json`` (:class:`~decur.engine.hooks.TestRecordHook`) anywhere below some folders.
+
+    Of several tests of the same config, options, encoders and seed the newest counts.
+
+    Returns:
+        list[Run]: In the order of their config names and seeds.
+
+    Raises:
+        DataError: If a folder does not exist, there is no record at all, or one is damaged.
+    """
+    records = []
+    for folder in map(Path, folders):
+        if not folder.is_dir():
+            raise DataError(f'{folder} is not a folder: name the folder that tools/test.py wrote to (its --work-dir).')
+        records += [_read(path) for path in sorted(folder.rglob('test.json'))]
+    if not records:
+        raise DataError(f'no test.json below {", ".join(map(str, folders))}: run tools/test.py first.')
+    newest = {}
+    for record in sorted(records, key=lambda record: record['time']):
+        options = {key: value for key, value in record['options'].items() if key.split('.')[-1] not in _HARMLESS}
+        run = Run(Path(record['config']).stem, ' '.join(f'{key}={value}' for key, value in sorted(options.items())),
+                  pretraining_name(record['encoders']), record['seed'], record['metrics'])
+        newest[run[:4], json.dumps(record['encoders'], sort_keys=True)] = run
+    return sorted(newest.values(), key=lambda run: (run.config, run.options, run.pretraining, -1 if run.seed is None else run.seed))
+
+
+def _read(path: Path) -> dict:
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+        problem = None if isinstance(record, dict) else 'it is no object'
+    except ValueError as error:  # cut short, or another encoding
+        problem = error
+    if not problem:
+        expected = dict(config=str, options=dict, encoders=(dict, type(None)), seed=(int, type(None)), time=str, metrics=dict)
+        wrong = [key for key, kind in expected.items() if key not in record or not isinstance(record[key], kind)]
+        problem = f'{", ".join(wrong)} missing or of a wrong type' if wrong else None
+    if problem:
+        raise DataError(f'{path}: no record of tools/test.py ({problem}). Delete it, and test again.')
+    return record
+
+
+def collect(runs: Sequence[Run]) -> tuple:
+    """Rows of the paper's tables and of everything else that was run.
+
+    Returns:
+        tuple[list[dict], list[dict]]: Rows with ``dataset, figure, modalities, labels, protocol, encoder, options, pretraining, published,
+        source, values, seeds, config``, by data set and in a fixed order; where nobody ran it ``values`` is empty. And rows ``config,
+        options, figure, pretraining, values, seeds`` of configs that are in none of the tables, or were changed by options.
+
+    Raises:
+        DataError: If a record of a config in the tables lacks the table's figure.
+    """
+    groups = {}
+    for run in runs:
+        groups.setdefault((run.config, run.options, run.pretraining), []).append(run)
+    found, others = {}, []
+    for (config, options, pretraining), members in groups.items():
+        seeds = [run.seed for run in members]
+        setting = SETTINGS.get(config)
+        if setting is None or setting.options != options:
+            keys = [key for key in dict.fromkeys(key for key, _ in FIGURES.values()) if key in members[0].metrics]
+            figure = keys[0] if keys else next(iter(members[0].metrics), '')
+            values = [run.metrics[figure] for run in members if figure in run.metrics]
+            others.append(dict(config=config, options=options, figure=figure, pretraining=pretraining, values=values, seeds=seeds))
+            continue
+        key = FIGURES[setting.dataset][0]
+        if any(key not in run.metrics for run in members):
+            raise DataError(f'a record of {config} has no {key}, only {sorted(members[0].metrics)}: it was tested with another evaluator.')
+        found[setting, pretraining] = dict(values=[run.metrics[key] for run in members], seeds=seeds)
+    names = {setting: name for name, setting in SETTINGS.items()}
+    order = {setting: i for i, setting in enumerate(SETTINGS.values())}
+    datasets = list(FIGURES)
+    methods = ('random', 'ImageNet', 'SimCLR', 'CLIP', 'Barlow Twins', 'VICReg', 'DeCUR')
+    rows = []
+    for setting, pretraining in sorted({*PUBLISHED, *found}, key=lambda cell: (
+            datasets.index(cell[0].dataset), order[cell[0]], methods.index(cell[1]) if cell[1] in methods else len(methods), cell[1])):
+        value, source = PUBLISHED.get((setting, pretraining), (None, ''))
+        own = found.get((setting, pretraining), dict(values=[], seeds=[]))
+        rows.append(dict(setting._asdict(), figure=FIGURES[setting.dataset][1], pretraining=pretraining, published=value, source=source,
+                         config=names[setting], **own))
+    return rows, others
+
+
+def format_values(values: Sequence[float]) -> str:
+    """``74.1 ± 0.3``: mean and standard deviation over runs; the value alone for one, nothing for none."""
+    if not len(values):
+        return ''
+    return f'{np.mean(values):.1f}' + (f' ± {np.std(values, ddof=1):.1f}' if len(values) > 1 else '')
+
+
+def _seeds(seeds: Sequence) -> str:
+    return ', '.join('?' if seed is None else str(seed) for seed in seeds)
+
+
+def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list:
+    return ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head), *('| ' + ' | '.join(row) + ' |' for row in rows)]
+
+
+def to_markdown(rows: Sequence[Mapping], others: Sequence[Mapping]) -> str:
+    """The rows of :func:`collect` as Markdown: a table per data set, then the configs that are in none."""
+    lines = [_NOTE]
+    head = ('modalities', 'labels', 'protocol', 'encoder', 'pretraining', 'published', 'this project', 'seeds', 'config')
+    for dataset in dict.fromkeys(row['dataset'] for row in rows):
+        own = [row for row in rows if row['dataset'] == dataset]
+        lines += ['', f'## {dataset}, {own[0]["figure"]}', '', *_markdown(head, [(
+            row['modalities'], f'{row["labels"]} %', row['protocol'], row['encoder'], row['pretraining'],
+            '' if row['published'] is None else f'{row["published"]:.1f}' + ('†' if row['source'] == PAPER else ''),
+            format_values(row['values']), _seeds(row['seeds']), f'{row["config"]} {row["options"]}'.strip()) for row in own])]
+    if others:
+        lines += ['', '## Not in the paper', '', *_markdown(('config', 'options', 'figure', 'pretraining', 'this project', 'seeds'), [(
+            row['config'], row['options'], row['figure'], row['pretraining'], format_values(row['values']), _seeds(row['seeds']))
+            for row in others])]
+    return '\n'.join(lines) + '\n'
+
+
+def to_csv(rows: Sequence[Mapping], others: Sequence[Mapping]) -> str:
+    """The same as CSV, one line a row: empty where nothing was published or run."""
+    out = io.StringIO()
+    fields = ('dataset', 'figure', 'modalities', 'labels', 'protocol', 'encoder', 'pretraining', 'published', 'source', 'mean', 'std',
+              'runs', 'seeds', 'config', 'options')
+    writer = csv.DictWriter(out, fields, extrasaction='ignore', lineterminator='\n')
+    writer.writeheader()
+    for row in [*rows, *others]:
+        values = row['values']
+        writer.writerow(dict(
+            row, mean=f'{np.mean(values):.4f}' if values else '', std=f'{np.std(values, ddof=1):.4f}' if len(values) > 1 else '',
+            runs=len(values), seeds=' '.join(map(str, row['seeds']))))
+    return out.getvalue()

@@ -1,0 +1,46 @@
+"""Nearest-neighbour figures of multi-label sets."""
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, f1_score
+from sklearn.neighbors import KNeighborsRegressor
+
+from decur.errors import DataError
+from decur.evaluation.probes import knn_multilabel
+
+
+def labelled(n, seed, lacking=()):
+    """Features of two modalities that tell about four labels, the first one better."""
+    rng = np.random.default_rng(seed)
+    targets = rng.random((n, 4)) < 0.4
+    targets[:4] |= np.eye(4, dtype=bool)
+    present = torch.ones(n, dtype=torch.bool)
+    present[list(lacking)] = False
+    features = {name: torch.tensor(targets @ np.random.default_rng(9).normal(size=(4, width)) + rng.normal(size=(n, width)) * noise,
+                                   dtype=torch.float32) for name, width, noise in (('sar', 6, .5), ('optical', 9, 2.))}
+    return dict(features=features, present=dict(sar=torch.ones(n, dtype=torch.bool), optical=present),
+                targets=torch.tensor(targets, dtype=torch.float32), multilabel=True)
+
+
+def test_figures_are_those_of_scikit_learn():
+    train, test = labelled(80, 0), labelled(50, 1, lacking=(3, 7))
+    results = knn_multilabel(train, test, k=7, temperature=.1)
+    assert list(results) == ['sar+optical', 'sar', 'optical']
+    for key, names, keep in (('sar+optical', ('sar', 'optical'), test['present']['optical']), ('sar', ('sar', ), test['present']['sar']),
+                             ('optical', ('optical', ), test['present']['optical'])):
+        xa, xb = (torch.cat([part['features'][name] for name in names], 1) for part in (train, test))
+        xa, xb = xa / xa.norm(dim=1, keepdim=True), (xb / xb.norm(dim=1, keepdim=True))[keep]
+        # Of unit vectors at a distance d the cosine is 1 - d^2 / 2.
+        regressor = KNeighborsRegressor(7, weights=lambda d: np.exp((1 - d**2 / 2) / .1))
+        votes, labels = regressor.fit(xa.double(), train['targets']).predict(xb.double()), test['targets'][keep].numpy() > 0
+        expected = dict(mAP_micro=average_precision_score(labels, votes, average='micro'),
+                        mAP_macro=average_precision_score(labels, votes, average='macro'),
+                        F1_micro=f1_score(labels, votes >= .5, average='micro'))
+        assert {name: results[key][f'multi-label/{name}'] for name in expected} == pytest.approx(
+            {name: 100 * value for name, value in expected.items()}, abs=1e-3)
+    assert results['sar']['multi-label/mAP_micro'] > results['optical']['multi-label/mAP_micro'] + 5
+
+
+def test_single_classes_are_refused():
+    with pytest.raises(DataError, match='one class a sample'):
+        knn_multilabel(dict(labelled(9, 0), multilabel=False), labelled(9, 1))

@@ -1,0 +1,67 @@
+"""From records of tests to the paper's tables."""
+import pytest
+
+from decur.evaluation.published import FIGURES, PUBLISHED, SETTINGS, Setting
+from decur.evaluation.results import Run, collect, format_values, pretraining_name
+
+
+def test_published_values_of_the_supplement():
+    """Tables 1 and 2, and what the paper has in common with them."""
+    sar, rgb = (Setting(*data, 1, 'frozen', 'ViT-S/16') for data in (('BigEarthNet-MM', 'SAR'), ('GeoNRW', 'RGB')))
+    assert [PUBLISHED[sar, m] for m in ('random', 'SimCLR', 'DeCUR')] == [(v, 'supplement') for v in (57.7, 73.9, 75.8)]
+    assert [PUBLISHED[rgb, m] for m in ('random', 'SimCLR', 'DeCUR')] == [(v, 'supplement') for v in (13.2, 35.1, 35.6)]
+    for encoder, values in {'DA': (73.5, 30.2), 'Cross-DA': (72.5, 29.6), 'CBAM': (73.1, 31.0), 'RDA': (74.4, 32.2)}.items():
+        found = [PUBLISHED[setting._replace(encoder=f'ResNet50-{encoder}'), 'DeCUR'] for setting in (sar, rgb)]
+        assert found == [(value, 'supplement') for value in values]
+    both = Setting('BigEarthNet-MM', 'SAR + optical', 1, 'fine-tune', 'ResNet50-RDA')
+    assert PUBLISHED[both, 'DeCUR'] == (81.5, 'paper') and PUBLISHED[both._replace(encoder='ResNet50'), 'SimCLR'] == (78.7, 'paper')
+    assert len(PUBLISHED) == 8 * 3 * 2 + 4 * 2 + 2 * 3 + 2 * 3  # main tables, RGB-D, ViT, DA, Cross DA and CBAM (RDA is in the main one)
+
+
+def test_every_config_of_the_paper_s_tasks_has_its_row(repository):
+    configs = [path for folder in ('bigearthnet', 'geonrw', 'fcn', 'cmx') for path in (repository / 'configs' / folder).glob('*.py')]
+    assert len(configs) > 30
+    assert [path.stem for path in configs if path.stem not in SETTINGS and not path.stem.endswith(('_published', '_background'))] == []
+    assert SETTINGS['bigearthnet_s1-s2_r50_linear_10pct'] == Setting('BigEarthNet-MM', 'SAR + optical', 10, 'frozen', 'ResNet50')
+    assert SETTINGS['fcn_geonrw_rgb_r50_finetune'] == Setting('GeoNRW', 'RGB', 100, 'fine-tune', 'ResNet50')
+    assert SETTINGS['cmx_mit-b5_nyudv2-480x640'] == Setting('NYU-Depth v2', 'RGB + HHA', 100, 'fine-tune', 'CMX MiT-B5',
+                                                                 'tta=True')
+    assert {setting.dataset for setting, _ in PUBLISHED} == set(FIGURES)
+
+
+@pytest.mark.parametrize('encoders, name', [
+    (None, 'unknown'),
+    (dict(rgb=None, dem=None), 'random'),
+    (dict(rgb=dict(file='a/epoch_100.pth', objective='DeCURHead'), dem=dict(file='b.pth', objective='DeCURHead')), 'DeCUR'),
+    (dict(rgb=dict(file='a.pth', objective='MultimodalBarlowTwinsHead')), 'Barlow Twins'),
+    (dict(rgb=dict(file='torchvision://resnet50', objective=None)), 'ImageNet'),
+    (dict(rgb=dict(file='files/mit_b2.pth', objective=None)), 'ImageNet'),
+    (dict(rgb=dict(file='x/rn50_rgb_decur_ep100.pth::1', objective=None)), 'rn50_rgb_decur_ep100.pth'),
+    (dict(rgb=dict(file='a.pth', objective='DeCURHead'), dem=None), 'rgb: DeCUR, dem: random'),
+])
+def test_what_encoders_started_from(encoders, name):
+    assert pretraining_name(encoders) == name
+
+
+def test_runs_find_their_rows_and_empty_rows_stay_empty():
+    runs = [Run('bigearthnet_s1_r50-rda_linear_1pct', '', 'DeCUR', seed, {'multi-label/mAP_micro': value, 'multi-label/mAP_macro': 1.})
+            for seed, value in ((0, 70.), (1, 73.), (2, 76.))]
+    runs += [Run('fcn_geonrw_rgb_r50_linear', '', 'random', 0, dict(mIoU=11.)),
+             Run('fcn_geonrw_rgb_r50_linear', 'model.data_preprocessor.absent=[rgb]', 'random', 0, dict(mIoU=5.)),
+             Run('mine', '', 'DeCUR', 0, dict(accuracy=1.))]
+    # CMX is published with multi-scale and flip.
+    runs += [Run('cmx_mit-b2_sunrgbd-480x480', options, 'DeCUR', 0, dict(mIoU=value)) for options, value in (('tta=True', 50.), ('', 49.))]
+    rows, others = collect(runs)
+    assert len(rows) == len(PUBLISHED) + 1  # GeoNRW from random encoders was not published
+    filled = {(row['config'], row['pretraining']): row for row in rows if row['values']}
+    assert set(filled) == {('bigearthnet_s1_r50-rda_linear_1pct', 'DeCUR'), ('fcn_geonrw_rgb_r50_linear', 'random'),
+                           ('cmx_mit-b2_sunrgbd-480x480', 'DeCUR')}
+    row = filled['cmx_mit-b2_sunrgbd-480x480', 'DeCUR']
+    assert (row['published'], row['values']) == (50.6, [50.])
+    row = filled['bigearthnet_s1_r50-rda_linear_1pct', 'DeCUR']
+    assert (row['published'], row['source'], row['seeds'], format_values(row['values'])) == (74.4, 'supplement', [0, 1, 2], '73.0 ± 3.0')
+    assert filled['fcn_geonrw_rgb_r50_linear', 'random']['published'] is None
+    assert [(row['config'], row['options'], row['values']) for row in others] == [
+        ('fcn_geonrw_rgb_r50_linear', 'model.data_preprocessor.absent=[rgb]', [5.]), ('mine', '', [1.]),
+        ('cmx_mit-b2_sunrgbd-480x480', '', [49.])]
+    assert format_values([]) == '' and format_values([12.34]) == '12.3'

@@ -1,0 +1,56 @@
+"""tools/table.py on records as tools/test.py writes them."""
+import csv
+import json
+
+from helpers import run_tool
+
+DECUR = dict(file='pre/epoch_100.pth', objective='DeCURHead')
+
+
+def record(folder, config, value, seed=0, time='2026-01-01T00:00:00Z', key='multi-label/mAP_micro', encoders=DECUR, **options):
+    folder.mkdir(parents=True)
+    (folder / 'test.json').write_text(json.dumps(dict(
+        config=f'/x/configs/{config}.py', options=options, checkpoint='x.pth', seed=seed, encoders=dict(sar=encoders), samples=9, time=time,
+        metrics={key: value})))
+
+
+def test_tables_in_markdown_and_csv(tmp_path):
+    name = 'bigearthnet_s1_r50-rda_linear_1pct'
+    record(tmp_path / 'a' / '1', name, 10., time='2025-01-01T00:00:00Z')  # tested again later
+    for seed, value in ((0, 72.), (1, 74.)):
+        record(tmp_path / 'a' / f'2{seed}', name, value, seed, **{'test_dataloader.dataset.data_root': f'here/{seed}'})
+    record(tmp_path / 'b', 'my_config', 50.5, key='mIoU', encoders=None)
+    done = run_tool('tools/table.py', tmp_path / 'a', tmp_path / 'b', '--out', tmp_path / 'out' / 't.md', tmp_path / 'out' / 't.csv')
+    text = (tmp_path / 'out' / 't.md').read_text()
+    assert done.stdout == text
+    lines = text.splitlines()
+    assert f'| SAR | 1 % | frozen | ResNet50-RDA | DeCUR | 74.4 | 73.0 ± 1.4 | 0, 1 | {name} |' in lines
+    assert '| SAR | 1 % | frozen | ResNet50 | SimCLR | 68.1† |  |  | bigearthnet_s1_r50_linear_1pct |' in lines  # nobody ran it
+    assert '| my_config |  | mIoU | random | 50.5 | 0 |' in lines
+    assert 'not computed by this project' in lines[0]
+    rows = list(csv.DictReader((tmp_path / 'out' / 't.csv').open()))
+    own = [row for row in rows if row['config'] == name and row['pretraining'] == 'DeCUR']
+    assert [[r[key] for key in ('mean', 'std', 'runs', 'published', 'source')] for r in own] == [
+        ['73.0000', '1.4142', '2', '74.4', 'supplement']]
+    assert {row['dataset'] for row in rows} == {'BigEarthNet-MM', 'GeoNRW', 'SUN-RGBD', 'NYU-Depth v2', ''}
+
+
+def test_what_is_wrong_is_said(tmp_path):
+    def error(*args):
+        done = run_tool('tools/table.py', *args, check=False)
+        assert done.returncode
+        return done.stderr.strip().splitlines()[-1]
+
+    assert 'no_such is not a folder' in error(tmp_path / 'no_such')
+    (tmp_path / 'empty').mkdir()
+    assert 'run tools/test.py first' in error(tmp_path / 'empty')
+    assert 'must end in .md or .csv' in error(tmp_path / 'empty', '--out', 'table.txt')
+    record(tmp_path / 'a', 'fcn_geonrw_rgb_r50_linear', 1., key='mAP')
+    assert 'fcn_geonrw_rgb_r50_linear has no mIoU' in error(tmp_path / 'a')
+    path = tmp_path / 'b' / 'test.json'
+    path.parent.mkdir()
+    for content, reason in (('{"config": "x', 'Unterminated'), ('[]', 'no object'), ('{"config": "x"}', 'options, encoders, seed'),
+                            ('\xff', '')):
+        path.write_bytes(content.encode('latin1'))
+        last = error(tmp_path / 'b')
+        assert f'{path}: no record of tools/test.py' in last and reason in last
