@@ -27,8 +27,8 @@ test_dataloader = test
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = [
     dict(type='LinearLR', start_factor=1e-6, begin=0, end=1, by_epoch=True, convert_to_iter_based=True),
-    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=10, by_epoch=True, convert_to_iter_based=True)
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=8, by_epoch=True, convert_to_iter_based=True)
 ]
 # Tested when it ends: no epoch is chosen.
-train_cfg = dict(max_epochs=10, val_begin=10)
-default_hooks = dict(checkpoint=dict(interval=10, save_best=None))
+train_cfg = dict(max_epochs=8, val_begin=8, val_interval=8)
+default_hooks = dict(checkpoint=dict(interval=8, save_best=None))

@@ -17,6 +17,6 @@ train_dataloader = dict(
         modalities=dict(rgb=dict(augmentation=dict(**views, **sharp)), hha=dict(augmentation=views)),
         pipeline=[dict(type='LoadModalities'), dict(type='MakeViews', aligned=True), dict(type='PackModalities')]))
 optim_wrapper = dict(optimizer=dict(lr=1e-3, weight_decay=0.01))
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=12, by_epoch=True, convert_to_iter_based=True)]
-train_cfg = dict(max_epochs=12)
-default_hooks = dict(logger=dict(interval=15), checkpoint=dict(interval=12))
+param_scheduler = [dict(type='CosineAnnealingLR', T_max=8, by_epoch=True, convert_to_iter_based=True)]
+train_cfg = dict(max_epochs=8)
+default_hooks = dict(logger=dict(interval=15), checkpoint=dict(interval=8))
