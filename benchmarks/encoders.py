@@ -33,8 +33,9 @@ def explicit_attention(self, x, size):
     if self.sr_ratio > 1:
         reduced = self.sr(x.permute(0, 2, 1).reshape(n, dim, *size).contiguous()).reshape(n, dim, -1).permute(0, 2, 1)
         reduced = self.norm(reduced)
-    q = F.linear(x, attn.in_proj_weight[:dim], attn.in_proj_bias[:dim]).reshape(n, -1, heads, dim // heads).permute(0, 2, 1, 3)
-    kv = F.linear(reduced, attn.in_proj_weight[dim:], attn.in_proj_bias[dim:]).reshape(n, -1, 2, heads, dim // heads)
+    weights, biases = (t.split((dim, 2 * dim)) for t in (attn.in_proj_weight, attn.in_proj_bias))
+    q = F.linear(x, weights[0], biases[0]).reshape(n, -1, heads, dim // heads).permute(0, 2, 1, 3)
+    kv = F.linear(reduced, weights[1], biases[1]).reshape(n, -1, 2, heads, dim // heads)
     k, v = kv.permute(2, 0, 3, 1, 4)
     matrix = ((q @ k.transpose(-2, -1)) * (dim // heads) ** -.5).softmax(dim=-1)
     return self.dropout_layer(self.proj_drop(attn.out_proj((matrix @ v).transpose(1, 2).reshape(n, -1, dim))))
@@ -123,7 +124,7 @@ def subject(args, what, form):
 def training_step(net, x):
     """Forward, backward and AdamW."""
     net.train()
-    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4)
+    optimizer = torch.optim.AdamW(net.parameters(), lr=1e-4, fused=True)
 
     def step():
         optimizer.zero_grad(set_to_none=True)

@@ -5,9 +5,12 @@ of mmseg's ``MixVisionTransformer``, under the same names; what differs is how t
 
 * attention by ``scaled_dot_product_attention``, so the matrix of (tokens x reduced tokens) is never stored;
 * tokens ``(N, H W, C)`` and a channels-last map are the same memory, so convolutions take and give tokens without a copy;
+* the spatial reduction, a convolution whose stride is its kernel, is a linear layer on patches;
 * the epsilons of the layer norms are those of the published weights: 1e-6 in the norms of blocks and stages, 1e-5 in the norms after a
   patch embedding and after a spatial reduction (mmseg has 1e-6 everywhere).
 """
+import math
+
 import torch
 from mmcv.cnn.bricks.drop import build_dropout
 from mmengine.model import BaseModule
@@ -42,6 +45,27 @@ def _as_tokens(x: Tensor) -> Tensor:
     return x.permute(0, 2, 3, 1).flatten(1, 2)
 
 
+def _as_patches(x: Tensor, size: tuple, length: int) -> Tensor:
+    """Tokens ``(N, H W, C)`` as patches ``(N, h w, length length C)``; rows and columns that fill no patch are left out."""
+    h, w = (side // length for side in size)
+    if not h * w:
+        raise ConfigError(f'a map of {size[0]}x{size[1]} is smaller than its spatial reduction of {length}: give MiT larger images.')
+    x = x.unflatten(1, size)[:, :h * length, :w * length].unflatten(2, (w, length)).unflatten(1, (h, length))
+    return x.transpose(2, 3).flatten(3).flatten(1, 2)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int, dropout: float) -> Tensor:
+    """Multi-head attention of queries ``(N, L, C)`` to keys and values ``(N, l, C)``: ``(N, L, C)``."""
+    n, length, _ = q.shape
+    if q.requires_grad and q.device.type == 'cpu' and n * num_heads % torch.get_num_threads():
+        # PyTorch's backward pass has one thread for each head of a sample. Queries do not see each other, so parts of them can be samples.
+        parts = math.gcd(length, torch.get_num_threads())
+        q = q.reshape(n * parts, length // parts, -1)
+        k, v = (t.repeat_interleave(parts, 0) for t in (k, v))
+    q, k, v = (t.unflatten(2, (num_heads, -1)).transpose(1, 2) for t in (q, k, v))  # (N, heads, L, C/heads)
+    return F.scaled_dot_product_attention(q, k, v, dropout_p=dropout).transpose(1, 2).reshape(n, length, -1)
+
+
 class _Attention(BaseModule):
     """mmseg's ``EfficientMultiheadAttention`` with the same parameters, computed by ``scaled_dot_product_attention``.
 
@@ -64,13 +88,15 @@ class _Attention(BaseModule):
         attn = self.attn
         reduced = x
         if self.sr_ratio > 1:
-            reduced = self.norm(_as_tokens(self.sr(_as_map(x, size))))
-        dim, bias = attn.embed_dim, attn.in_proj_bias
-        q = F.linear(x, attn.in_proj_weight[:dim], None if bias is None else bias[:dim])
-        k, v = F.linear(reduced, attn.in_proj_weight[dim:], None if bias is None else bias[dim:]).chunk(2, dim=2)
-        q, k, v = (t.unflatten(2, (attn.num_heads, -1)).transpose(1, 2) for t in (q, k, v))  # (N, heads, L, C/heads)
-        out = F.scaled_dot_product_attention(q, k, v, dropout_p=attn.dropout if self.training else 0.)
-        return self.dropout_layer(self.proj_drop(attn.out_proj(out.transpose(1, 2).flatten(2))))
+            patches = _as_patches(x, size, self.sr_ratio)
+            reduced = self.norm(F.linear(patches, self.sr.weight.permute(0, 2, 3, 1).flatten(1), self.sr.bias))
+        sizes = (attn.embed_dim, 2 * attn.embed_dim)
+        weights = attn.in_proj_weight.split(sizes)
+        biases = (None, None) if attn.in_proj_bias is None else attn.in_proj_bias.split(sizes)
+        q = F.linear(x, weights[0], biases[0])
+        k, v = F.linear(reduced, weights[1], biases[1]).chunk(2, dim=2)
+        out = _attend(q, k, v, attn.num_heads, attn.dropout if self.training else 0.)
+        return self.dropout_layer(self.proj_drop(attn.out_proj(out)))
 
 
 class _Block(BaseModule):
@@ -96,8 +122,8 @@ class _Block(BaseModule):
         return self.ffn.dropout_layer(drop(F.linear(x, fc2.weight.flatten(1), fc2.bias)))
 
     def _forward(self, x: Tensor, size: tuple) -> Tensor:
-        x = x + self.attn(self.norm1(x), size)
-        return x + self._mix_ffn(self.norm2(x), size)
+        x = self.attn(self.norm1(x), size).add_(x)
+        return self._mix_ffn(self.norm2(x), size).add_(x)
 
     def forward(self, x: Tensor, hw_shape: tuple) -> Tensor:
         """Tokens ``(N, L, C)`` of a map of ``hw_shape`` to the same shape."""
