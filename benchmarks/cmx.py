@@ -180,6 +180,8 @@ def main():
         print(json.dumps([before / 1024, peak / 1024]))
         return
 
+    # While this process is small: on Linux a process starts with the peak of the one that started it.
+    memory = {form: peak_memory(args, form) for form in ('plain', 'ours')}
     models = {form: build(args.config, form) for form in ('plain', 'ours')}
     x = torch.randn(args.batch, 6, *args.size)
     with torch.no_grad():
@@ -203,7 +205,6 @@ def main():
             compare('inference with torch.compile', best, 'compiled')
             print(f'compiled differs from eager by {(functions["compiled"]() - functions["ours"]()).abs().max().item():.1e}')
 
-    memory = {form: peak_memory(args, form) for form in ('plain', 'ours')}
     print('peak memory of a training process: ' + ', '.join(f'{form} {peak:.0f} MiB ({peak - before:.0f} above the built model)'
                                                             for form, (before, peak) in memory.items()))
 

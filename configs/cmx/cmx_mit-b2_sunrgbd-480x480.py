@@ -9,7 +9,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadModalities'),
     dict(type='LoadLabelMap'),
-    dict(type='ConcatModalities'),
+    dict(type='ConcatModalities', resize=False),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoice',

@@ -20,7 +20,7 @@ model = dict(
 train_pipeline = [
     dict(type='LoadModalities'),
     dict(type='LoadLabelMap'),
-    dict(type='ConcatModalities'),
+    dict(type='ConcatModalities', resize=False),
     dict(type='RandomResize', scale=(640, 480), ratio_range=(0.5, 2.0), keep_ratio=True),
     dict(type='RandomCrop', crop_size=crop_size, cat_max_ratio=0.75),
     dict(type='RandomFlip', prob=0.5),

@@ -10,6 +10,7 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS, DefaultScope
 
+from decur.errors import DataError
 from decur.weights.convert import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,10 +125,31 @@ def test_training_sample(files):
         assert label.shape == (1, 64, 96) and set(label.unique().tolist()) <= {*range(40), 255}
         height, width = sample['inputs'].shape[1:]
         padded += height < 64 or width < 96
-        assert (batch['inputs'][..., height:, :] == 0).all() and (batch['inputs'][..., width:] == 0).all()
-        assert (label[:, height:] == 255).all() and (label[..., width:] == 255).all()
+        # Half of the padding before the image, as the published code has it.
+        inside = torch.zeros(64, 96, dtype=bool)
+        top, left = (64 - height) // 2, (96 - width) // 2
+        inside[top:top + height, left:left + width] = True
+        image = (sample['inputs'].float() - preprocessor.mean) / preprocessor.std
+        assert torch.equal(batch['inputs'][0][:, inside], image.flatten(1)) and (batch['inputs'][0][:, ~inside] == 0).all()
+        assert torch.equal(label[0][inside], sample['data_samples'].gt_sem_seg.data.flatten()) and (label[0][~inside] == 255).all()
     assert padded and len(sizes) > 3
     assert (25, 35) in sizes or (40, 30) in sizes, 'scale 0.5 keeps the whole image'
+
+
+def test_padding_at_test_time_is_cut_off_where_it_was_put():
+    """Odd and even margins on all sides: the logits of a small image come back at its own place."""
+    from mmseg.structures import SegDataSample
+    cfg = small()
+    model = MODELS.build(cfg.model).eval()
+    image = torch.rand(6, 45, 70) * 255
+    sample = SegDataSample(metainfo=dict(ori_shape=(45, 70), img_shape=(45, 70)))
+    seen = []
+    model.inference = lambda inputs, metas: seen.append(inputs) or inputs  # the logits are the padded image itself
+    result = model.test_step(dict(inputs=[image], data_samples=[sample]))[0]
+    assert seen[0].shape == (1, 6, 64, 96) and (seen[0][..., :9, :] == 0).all() and (seen[0][..., 54:, :] == 0).all()
+    assert (seen[0][..., :13] == 0).all() and (seen[0][..., 83:] == 0).all()
+    normalised = (image - model.data_preprocessor.mean) / model.data_preprocessor.std
+    assert torch.allclose(result.seg_logits.data, normalised, atol=1e-5)
 
 
 def test_one_step_reaches_every_parameter(files):
@@ -181,6 +203,19 @@ def test_published_options(files):
         assert np.allclose(np.concatenate(rates(plain, name)), linear)
         found = rates(published, name)
         assert np.allclose(found[1], constant, atol=1e-6) and np.allclose(found[2], linear[7:13])
+
+
+@pytest.mark.parametrize('path', [B2, CMX / 'cmx_mit-b2_sunrgbd-480x480.py', ROOT / 'configs/fcn/fcn_r50_nyudv2.py'])
+def test_an_image_of_another_size_than_its_label_is_named(files, path):
+    """For CMX, RGB and HHA of different sizes; for FCN, RGB and label."""
+    cfg = Config.fromfile(path)
+    odd = files / ('rgb' if 'hha' not in cfg.model.backbone.modalities else 'hha') / '0.png'
+    cv2.imwrite(str(odd), cv2.imread(str(odd))[:-3])
+    cv2.imwrite(str(files / 'label' / '0.png'), np.ones((50, 70), np.uint8))
+    for loader in (cfg.train_dataloader, cfg.test_dataloader):
+        data = dict(loader.dataset, data_root=str(files))
+        with pytest.raises(DataError, match=r"'0'.*(hha|rgb).*\(47, 70\), expected \(50, 70\)"):
+            DATASETS.build(data)[0]
 
 
 @pytest.mark.parametrize('name, classes', [('nyudv2', 40), ('sunrgbd', 37)])

@@ -1,10 +1,11 @@
 # CMX's way of reading RGB-D images: flip, one of six scales, crop; no photometric changes. The preprocessor pads images and labels.
+# The images of a scene are registered pixel on pixel, so other sizes are an error.
 # Tested as FCN on these data is too (configs/fcn). The leaf config gives the data set class, modalities, data_root and crop_size.
 default_scope = 'mmseg'
 train_pipeline = [
     dict(type='LoadModalities'),
     dict(type='LoadLabelMap'),
-    dict(type='ConcatModalities'),
+    dict(type='ConcatModalities', resize=False),
     dict(type='RandomFlip', prob=0.5),
     dict(
         type='RandomChoice',
@@ -12,11 +13,16 @@ train_pipeline = [
     dict(type='RandomCrop', crop_size=(480, 640), cat_max_ratio=1.0),
     dict(type='PackSegInputs')
 ]
-test_pipeline = [dict(type='LoadModalities'), dict(type='LoadLabelMap'), dict(type='ConcatModalities'), dict(type='PackSegInputs')]
+test_pipeline = [
+    dict(type='LoadModalities'),
+    dict(type='LoadLabelMap'),
+    dict(type='ConcatModalities', resize=False),
+    dict(type='PackSegInputs')
+]
 # The label is read after resizing, so that it keeps its size.
 tta_pipeline = [
     dict(type='LoadModalities'),
-    dict(type='ConcatModalities'),
+    dict(type='ConcatModalities', resize=False),
     dict(
         type='TestTimeAug',
         transforms=[

@@ -3,8 +3,8 @@
 rectification = dict(type='CMXRectification', lambda_c=0.5, lambda_s=0.5)
 model = dict(
     type='EncoderDecoder',
-    # Padding comes after normalisation, so it is zero; padded labels are ignored.
-    data_preprocessor=dict(type='MultimodalSegDataPreprocessor', pad_val=0, seg_pad_val=255),
+    # Padding comes after normalisation, so it is zero; padded labels are ignored. As published, on all four sides.
+    data_preprocessor=dict(type='MultimodalSegDataPreprocessor', pad_val=0, seg_pad_val=255, pad_around=True),
     backbone=dict(
         type='MultimodalBackbone',
         interactions={'0': rectification, '1': rectification, '2': rectification, '3': rectification},

@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 import torch
 from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import MODELS
+from mmengine.structures import PixelData
 from mmseg.models import SegDataPreProcessor
 from torch import Tensor
+from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities, concat, encoder_order, split, statistics
@@ -106,17 +108,20 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
 
     Args:
         modalities (dict[str, dict]): Entries; ``mean``, ``std`` per modality.
-        **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is
-        applied after
-            normalisation, so ``pad_val=0`` is each channel's mean.
         absent (Sequence[str]): Modalities that the model does not get to see: their channels become zero, which is their mean. To ask
             what a model of several modalities does with some of them. Defaults to none.
+        pad_around (bool): Pad an image that is smaller than ``size`` (of ``test_cfg`` when testing) on all four sides, as the published
+            CMX does, and not only below and to the right. Defaults to False.
+        **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is
+            applied after normalisation, so ``pad_val=0`` is each channel's mean.
 
     Raises:
-        ConfigError: If an absent modality is none of the modalities, or all are absent.
+        ConfigError: If an absent modality is none of the modalities, or all are absent; ``pad_around`` without ``size``.
     """
 
-    def __init__(self, modalities: Mapping, absent: Sequence[str] = (), **kwargs):
+    def __init__(self, modalities: Mapping, absent: Sequence[str] = (), pad_around: bool = False, **kwargs):
+        if pad_around and not kwargs.get('size'):
+            raise ConfigError('pad_around=True needs size=(height, width), the size to pad to.')
         if kwargs.get('size') is None:
             kwargs.setdefault('size_divisor', 1)  # mmseg wants one of the two: pad a batch to its largest image
         super().__init__(mean=None, std=None, **kwargs)
@@ -124,7 +129,7 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
         pairs = [statistics(entry) for entry in self.modalities.values()]
         self.register_buffer('mean', torch.cat([mean for mean, _ in pairs]), persistent=False)
         self.register_buffer('std', torch.cat([std for _, std in pairs]), persistent=False)
-        self._enable_normalize = True
+        self.pad_around = pad_around
         self.order = []
         for entry in self.modalities.values():
             start = len(self.order)
@@ -142,11 +147,30 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
                 sizes = {name: entry['channels'] for name, entry in self.modalities.items()}
                 raise DataError(f'an input of shape {tuple(x.shape)} does not have the {len(self.mean)} channels of the modalities '
                                 f'{sizes}.')
-        if self.order != sorted(self.order):
-            data = dict(data, inputs=[x[self.order] for x in data['inputs']])
-        data = super().forward(data, training)
+        data = self.cast_data(data)
+        # Normalised here: mmseg would only after the padding around.
+        inputs = [(x[self.order].float() - self.mean) / self.std for x in data['inputs']]
+        samples = data.get('data_samples')
+        size = self.size if training else (self.test_cfg or {}).get('size')
+        margins = None
+        if self.pad_around and size:
+            margins = [self._margins(x, size) for x in inputs]
+            inputs = [F.pad(x, margin, value=self.pad_val) for x, margin in zip(inputs, margins)]
+            if training:
+                for sample, margin in zip(samples, margins):
+                    sample.gt_sem_seg = PixelData(data=F.pad(sample.gt_sem_seg.data, margin, value=self.seg_pad_val))
+        data = super().forward(dict(inputs=inputs, data_samples=samples), training)
+        if margins and not training:
+            for sample, margin in zip(data['data_samples'] or (), margins):
+                sample.set_metainfo(dict(img_padding_size=margin))  # what mmseg cuts off the logits
         if self.absent:
             inputs = split(data['inputs'], self.modalities)
             inputs.update({name: torch.zeros_like(inputs[name]) for name in self.absent})
             data['inputs'] = concat(inputs, self.modalities)
         return data
+
+    @staticmethod
+    def _margins(x: Tensor, size: Sequence[int]) -> tuple:
+        """Pixels to add at the left, right, top and bottom of ``(C, H, W)``; where it cannot be halved the larger part comes after."""
+        height, width = (max(wanted - got, 0) for wanted, got in zip(size, x.shape[1:]))
+        return width // 2, width - width // 2, height // 2, height - height // 2
