@@ -17,11 +17,15 @@ from decur.evaluation.study import markdown_table, over_seeds, replace_between, 
 from decur.explain.files import save_figure
 from decur.writing import write_bytes
 
-_BLOCKS = {f'{block}: {role}': f'{block}: {title}' for block in ('common', 'unique', 'all') for role, title in (
-    ('shared', 'shared'), ('shared, joint', 'shared, joint'), ('partial', 'pair'), ('private', 'private'),
-    ('private, joint', 'private, joint'))}
-_BLOCKS.update({name: name for name in ('common: shared / private', 'unique: private / shared')})
+#: Columns of the tables: {measure: heading}.
+_BLOCKS = {'common: shared': 'common: shared', 'common: partial': 'common: pair', 'common: private': 'common: private',
+           'common: shared / private': 'shared / private', 'unique: shared': 'unique: shared', 'unique: partial': 'unique: pair',
+           'unique: private': 'unique: private', 'unique: private / shared': 'private / shared',
+           'all: shared': 'all: shared', 'all: partial': 'all: pair', 'all: private': 'all: private'}
+_JOINT = {f'{block}: {role}, joint': f'{block}: {role}, joint' for block in ('common', 'unique', 'all') for role in ('shared', 'private')}
+_JOINT['unique: private / shared, joint'] = 'unique: private / shared with joint'
 _MORE = {'diag(C) common': 'diag(C) common', 'diag(C) unique': 'diag(C) unique', 'diag(C) all': 'diag(C) all',
+         'rms diagonal unique': 'unique: rms diagonal', 'rms off_diagonal unique': 'unique: rms off-diagonal',
          'CKA common – unique, within': 'CKA common–unique', 'CKA common, across': 'CKA common across',
          'CKA unique, across': 'CKA unique across', 'CKA all, across': 'CKA all across',
          'rank encoder': 'rank encoder', 'rank embedding': 'rank embedding', 'rank common': 'rank common', 'rank unique': 'rank unique'}
@@ -120,7 +124,8 @@ def report(study: Config, results: dict, doc: Path, figures: Path) -> None:
         probes = {name: name.removeprefix('encoder probe: ').replace('partial', 'pair') for name in names if '(' not in name}
         single = dict.fromkeys(n for row in rows.values() for n in row if n.split(':')[0] in ('common', 'unique', 'all') and '(' in n)
         text = replace_between(text, f'{group}: blocks', markdown_table(rows, _BLOCKS, head))
-        text = replace_between(text, f'{group}: factors', markdown_table(rows, {n: n.replace('partial', 'pair') for n in single}, head))
+        text = replace_between(text, f'{group}: factors', markdown_table(
+            rows, {**{n: n.replace('partial', 'pair') for n in single}, **_JOINT}, head))
         text = replace_between(text, f'{group}: probes', markdown_table(rows, probes, head))
         text = replace_between(text, f'{group}: geometry', markdown_table(rows, _MORE, head))
         plot = plot_sweep(rows, head) if group in ('share', 'lambda') else plot_blocks(rows)

@@ -104,6 +104,7 @@ def test_interactions_with_a_private_factor_are_private():
     shares = study.block_shares(run)
     assert shares['unique', 'private, joint'] == pytest.approx(0.2)
     assert ('unique', 'shared, joint') not in shares
+    assert study.measures(run)['unique: private / shared, joint'] == pytest.approx((0.5 + 0.2) / 0.03)
 
 
 def test_tables():

@@ -62,7 +62,7 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
         options: overrides by dotted key.
 
     Returns:
-        dict: the content of ``scores.json``.
+        dict: the content of ``scores.json``; ``seconds`` are of processor time.
     """
     from mmengine.registry import MODELS
     from mmengine.runner import Runner, set_random_seed
@@ -77,7 +77,7 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
         earlier = json.loads(path.read_text())
         if earlier.get('fingerprint') == key:
             return earlier
-    start = time.time()
+    start = time.process_time()
     cfg = prepare(cfg)
     cfg.merge_from_dict({'randomness.seed': seed, 'log_level': 'WARNING', 'experiment_name': f'{folder.parent.name}_{folder.name}_{key}'})
     if train:
@@ -91,7 +91,7 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
         model.init_weights()
     common = cfg.model.head.get('common_dim') if train else None
     scores = score_model(model, DATASETS.build(cfg.score_dataset), common, seed)
-    scores = dict(fingerprint=key, seed=seed, loss=loss, seconds=round(time.time() - start, 1), **scores)
+    scores = dict(fingerprint=key, seed=seed, loss=loss, seconds=round(time.process_time() - start, 1), **scores)
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(path, json.dumps(scores).encode())
     return scores
@@ -157,6 +157,8 @@ def measures(scores: Mapping) -> dict:
         out['common: shared / private'] = ratio(shares['common', 'shared'], shares['common', 'private'])
     if ('unique', 'shared') in shares:
         out['unique: private / shared'] = ratio(shares['unique', 'private'], shares['unique', 'shared'])
+        out['unique: private / shared, joint'] = ratio(*(
+            shares['unique', role] + shares.get(('unique', f'{role}, joint'), 0.0) for role in ('private', 'shared')))
     for representation in ('encoder', 'embedding', 'common', 'unique'):
         out.update({f'{representation} probe: {key}': value for key, value in probe_scores(scores, representation).items()})
     for (block, attribute, role), value in factor_shares(scores).items():
@@ -165,6 +167,8 @@ def measures(scores: Mapping) -> dict:
         diagonal = [row['score'] for row in scores['alignment'] if row['block'] == block]
         if diagonal:
             out[f'diag(C) {block}'] = float(np.mean(diagonal))
+            for name in ('diagonal', 'off_diagonal'):
+                out[f'rms {name} {block}'] = float(np.mean([row[name] for row in scores['alignment'] if row['block'] == block]))
     for name in ('encoder', 'embedding', 'common', 'unique'):
         ranks = [row['score'] for row in scores['rank'] if row['representation'] == name]
         if ranks:
