@@ -104,6 +104,17 @@ def read(jobs: list) -> dict:
     return results
 
 
+def draw_world(config: Path, figures: Path, samples: int = 8) -> None:
+    """A picture of what the models see."""
+    from mmengine.registry import DATASETS, init_default_scope
+
+    from decur.engine import load_config
+    from decur.evaluation.study_plots import plot_world
+    init_default_scope('mmpretrain')
+    dataset = DATASETS.build(dict(load_config(config).score_dataset, num_images=samples))
+    save_figure(figures / 'decoupling_world.png', plot_world(dataset))
+
+
 def report(study: Config, results: dict, doc: Path, figures: Path) -> None:
     """Write tables into the document and figures beside it."""
     from decur.evaluation.study_plots import plot_blocks, plot_sweep
@@ -150,6 +161,7 @@ def main():
         if not results:
             raise DataError(f'{args.work_dir} holds no scores: run without --report-only first.')
         report(study, results, Path(args.doc), Path(args.figures))
+        draw_world(Path(args.study).parent / study.runs[0].config, Path(args.figures))
     except (ConfigError, DataError) as error:
         sys.exit(f'error: {error}')
     print(f'wrote {args.doc}')

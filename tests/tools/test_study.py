@@ -41,8 +41,8 @@ def test_the_command_fills_the_document_and_resumes(folder):
     rows = [line.split('|')[1].strip() for line in text.splitlines() if line.startswith('|')]
     assert rows[:5] == ['objective', '---', 'DeCUR', 'CLIP', 'random']
     assert rows.index('0 %') < rows.index('50 %')  # in the order of the setting
-    for group in ('objectives', 'share'):
-        assert (folder / 'images' / f'decoupling_{group}.png').stat().st_size > 5000
+    for figure in ('objectives', 'share', 'world'):
+        assert (folder / 'images' / f'decoupling_{figure}.png').stat().st_size > 5000
     scores = folder / 'work' / 'clip' / 'seed1' / 'scores.json'
     before = {path: path.stat().st_mtime_ns for path in folder.glob('work/*/seed*/scores.json')}
     assert len(before) == 8
