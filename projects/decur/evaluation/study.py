@@ -51,6 +51,13 @@ def fingerprint(cfg: Config, seed: int, train: bool) -> str:
     return hashlib.sha256(json.dumps([content, seed, train], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def stored_scores(cfg: Config, seed: int, folder: str | Path, train: bool = True) -> dict | None:
+    """The scores of a finished run in ``folder``, if it was of this config and seed."""
+    path = Path(folder) / 'scores.json'
+    scores = json.loads(path.read_text()) if path.is_file() else {}
+    return scores if scores.get('fingerprint') == fingerprint(cfg, seed, train) else None
+
+
 def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = True, options: Mapping | None = None) -> dict:
     """Train one config with one seed and score it; what is there already is read.
 
@@ -72,11 +79,10 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
     cfg = load_config(str(config), options, str(folder))
     if 'score_dataset' not in cfg:
         raise ConfigError(f'{config} has no score_dataset: see configs/decoupling/decur_shapes.py.')
-    key, path = fingerprint(cfg, seed, train), folder / 'scores.json'
-    if path.is_file():
-        earlier = json.loads(path.read_text())
-        if earlier.get('fingerprint') == key:
-            return earlier
+    earlier = stored_scores(cfg, seed, folder, train)
+    if earlier:
+        return earlier
+    key = fingerprint(cfg, seed, train)
     start = time.process_time()
     cfg = prepare(cfg)
     cfg.merge_from_dict({'randomness.seed': seed, 'log_level': 'WARNING', 'experiment_name': f'{folder.parent.name}_{folder.name}_{key}'})
@@ -93,7 +99,7 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
     scores = score_model(model, DATASETS.build(cfg.score_dataset), common, seed)
     scores = dict(fingerprint=key, seed=seed, loss=loss, seconds=round(time.process_time() - start, 1), **scores)
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps(scores).encode())
+    write_bytes(folder / 'scores.json', json.dumps(scores).encode())
     return scores
 
 
