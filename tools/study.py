@@ -25,6 +25,8 @@ _BLOCKS = {'common: shared': 'common: shared', 'common: partial': 'common: pair'
            'all: shared': 'all: shared', 'all: partial': 'all: pair', 'all: private': 'all: private'}
 _JOINT = {f'{block}: {role}, joint': f'{block}: {role}, joint' for block in ('common', 'unique', 'all') for role in ('shared', 'private')}
 _JOINT['unique: private / shared, joint'] = 'unique: private / shared with joint'
+_ENCODER = {f'encoder: {role}': f'encoder variance: {title}' for role, title in (
+    ('shared', 'shared'), ('partial', 'pair'), ('private', 'private'))}
 _MORE = {'diag(C) common': 'diag(C) common', 'diag(C) unique': 'diag(C) unique', 'diag(C) all': 'diag(C) all',
          'rms diagonal unique': 'unique: rms diagonal', 'rms off_diagonal unique': 'unique: rms off-diagonal',
          'CKA common – unique, within': 'CKA common–unique', 'CKA common, across': 'CKA common across',
@@ -141,7 +143,7 @@ def report(study: Config, jobs: list, results: dict, doc: Path, figures: Path) -
         text = replace_between(text, f'{group}: blocks', markdown_table(rows, _BLOCKS, head))
         text = replace_between(text, f'{group}: factors', markdown_table(
             rows, {**{n: n.replace('partial', 'pair') for n in single}, **_JOINT}, head))
-        text = replace_between(text, f'{group}: probes', markdown_table(rows, probes, head))
+        text = replace_between(text, f'{group}: probes', markdown_table(rows, {**_ENCODER, **probes}, head))
         text = replace_between(text, f'{group}: geometry', markdown_table(rows, _MORE, head))
         plot = plot_sweep(rows, head) if group in ('share', 'lambda') else plot_blocks(rows)
         save_figure(figures / f'decoupling_{group}.png', plot)

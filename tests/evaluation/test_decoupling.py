@@ -158,6 +158,8 @@ def test_scores_of_a_perfect_and_of_a_reversed_model(rng):
     assert explained(tables, 'common', 'shape') > 0.9 > 0.05 > abs(explained(tables, 'common', 'colour_a'))
     assert explained(tables, 'unique', 'colour_a') > 0.9 > 0.05 > abs(explained(tables, 'unique', 'shape'))
     assert abs(explained(tables, 'unique', 'colour_b')) < 0.05  # not this modality's
+    halves = [explained(tables, block, 'shape') for block in ('common', 'unique')]
+    assert explained(tables, 'encoder', 'shape') == pytest.approx(np.mean(halves))  # here the features are the embeddings
     alignment = {row['block']: row['score'] for row in tables['alignment']}
     assert alignment['common'] > 0.95 and abs(alignment['unique']) < 0.2
     cka = {(r['modality_a'], r['block_a'], r['modality_b'], r['block_b']): r['score'] for r in tables['cka']}

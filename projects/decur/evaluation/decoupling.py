@@ -286,7 +286,8 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     Returns:
         dict of tables (lists of rows):
 
-        - ``explained``: modality, block, factor, ``score``: share of variance, corrected for chance, averaged over the dimensions;
+        - ``explained``: modality, block (or ``encoder``), factor, ``score``: share of variance, corrected for chance, averaged over the
+          dimensions;
         - ``interactions``: modality, block, two factors that the modality shows, ``score``: what they explain only together;
         - ``probes``: modality, representation (encoder, embedding or a block), factor, ``score``, ``chance``, metric;
         - ``alignment``: the two modalities, block, ``score``: mean diagonal of C, ``diagonal`` and ``off_diagonal``: root mean
@@ -305,8 +306,8 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     tables = dict(explained=[], interactions=[], probes=[], alignment=[], cka=[], rank=[])
 
     for modality, z in embeddings.items():
-        representations = dict(encoder=features[modality]) if modality in features else {}
-        representations['embedding'] = z
+        encoder = dict(encoder=features[modality]) if modality in features else {}
+        representations = dict(encoder, embedding=z)
         if common_dim is not None:
             representations.update(parts[modality])
         for name, x in representations.items():
@@ -318,7 +319,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
                 tables['interactions'].append(dict(modality=modality, block=block, factors=[one, two], score=float(score)))
         for factor, values in factors.items():
             kind = kinds[factor]
-            for block, x in parts[modality].items():
+            for block, x in {**parts[modality], **encoder}.items():
                 score = variance_explained(x, values, kind, degree).mean()
                 tables['explained'].append(dict(modality=modality, block=block, factor=factor, score=float(score)))
             if factor not in shown:
