@@ -12,16 +12,23 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from decur.engine import load_config
 from decur.errors import ConfigError, DataError
-from decur.evaluation.study import markdown_table, over_seeds, replace_between, run_one
+from decur.evaluation.study import markdown_table, over_seeds, replace_between, run_one, stored_scores
 from decur.explain.files import save_figure
 from decur.writing import write_bytes
 
-_BLOCKS = {f'{block}: {role}': f'{block}: {title}' for block in ('common', 'unique', 'all') for role, title in (
-    ('shared', 'shared'), ('shared, joint', 'shared, joint'), ('partial', 'pair'), ('private', 'private'),
-    ('private, joint', 'private, joint'))}
-_BLOCKS.update({name: name for name in ('common: shared / private', 'unique: private / shared')})
+#: Columns of the tables: {measure: heading}.
+_BLOCKS = {'common: shared': 'common: shared', 'common: partial': 'common: pair', 'common: private': 'common: private',
+           'common: shared / private': 'shared / private', 'unique: shared': 'unique: shared', 'unique: partial': 'unique: pair',
+           'unique: private': 'unique: private', 'unique: private / shared': 'private / shared',
+           'all: shared': 'all: shared', 'all: partial': 'all: pair', 'all: private': 'all: private'}
+_JOINT = {f'{block}: {role}, joint': f'{block}: {role}, joint' for block in ('common', 'unique', 'all') for role in ('shared', 'private')}
+_JOINT['unique: private / shared, joint'] = 'unique: private / shared with joint'
+_ENCODER = {f'encoder: {role}': f'encoder variance: {title}' for role, title in (
+    ('shared', 'shared'), ('partial', 'pair'), ('private', 'private'))}
 _MORE = {'diag(C) common': 'diag(C) common', 'diag(C) unique': 'diag(C) unique', 'diag(C) all': 'diag(C) all',
+         'rms diagonal unique': 'unique: rms diagonal', 'rms off_diagonal unique': 'unique: rms off-diagonal',
          'CKA common – unique, within': 'CKA common–unique', 'CKA common, across': 'CKA common across',
          'CKA unique, across': 'CKA unique across', 'CKA all, across': 'CKA all across',
          'rank encoder': 'rank encoder', 'rank embedding': 'rank embedding', 'rank common': 'rank common', 'rank unique': 'rank unique'}
@@ -45,7 +52,7 @@ def parse_args():
     return parser.parse_args()
 
 
-def job(config: str, seed: int, folder: str, train: bool, options: dict) -> dict:
+def job(config: str, seed: int, folder: Path, train: bool, options: dict) -> dict:
     """One run in a worker process."""
     import logging
     import warnings
@@ -64,7 +71,7 @@ def plan(study: Config, args) -> list:
     for seed in args.seeds or study.seeds:
         for index, entry in enumerate(study.runs):
             name = Path(entry.config).stem + ('' if entry.get('train', True) else '_random')
-            out.append((index, seed, (str(folder / entry.config), seed, str(Path(args.work_dir) / name / f'seed{seed}'),
+            out.append((index, seed, (str(folder / entry.config), seed, Path(args.work_dir) / name / f'seed{seed}',
                                       entry.get('train', True), dict(args.cfg_options))))
     return out
 
@@ -90,18 +97,33 @@ def execute(jobs: list, workers: int) -> dict:
 
 
 def read(jobs: list) -> dict:
-    """The scores that are there."""
-    import json
+    """The scores that are there, of the configs as they are now."""
     results = {}
-    for index, seed, arguments in jobs:
-        path = Path(arguments[2]) / 'scores.json'
-        if path.is_file():
-            results.setdefault(index, []).append((seed, json.loads(path.read_text())))
+    for index, seed, (config, _, folder, train, options) in jobs:
+        scores = stored_scores(load_config(config, options), seed, folder, train)
+        if scores:
+            results.setdefault(index, []).append((seed, scores))
     return results
 
 
-def report(study: Config, results: dict, doc: Path, figures: Path) -> None:
-    """Write tables into the document and figures beside it."""
+def draw_world(config: Path, figures: Path, samples: int = 8) -> None:
+    """A picture of what the models see."""
+    from mmengine.registry import DATASETS, init_default_scope
+
+    from decur.evaluation.study_plots import plot_world
+    init_default_scope('mmpretrain')
+    dataset = DATASETS.build(dict(load_config(config).score_dataset, num_images=samples))
+    save_figure(figures / 'decoupling_world.png', plot_world(dataset))
+
+
+def _is_shown(measure: str) -> bool:
+    """Whether a measure stands in the tables of probes: those of the encoder by factor, the others by role."""
+    where, _, what = measure.partition(' probe: ')
+    return '(' not in what and (where == 'encoder' and bool(what) or what in ('shared', 'partial', 'private'))
+
+
+def report(study: Config, jobs: list, results: dict, doc: Path, figures: Path) -> None:
+    """Write tables into the document, what is missing too, and figures beside it."""
     from decur.evaluation.study_plots import plot_blocks, plot_sweep
     text = doc.read_text(encoding='utf-8')
     summary = {index: over_seeds([scores for _, scores in sorted(runs, key=lambda r: r[0])]) for index, runs in results.items()}
@@ -116,20 +138,21 @@ def report(study: Config, results: dict, doc: Path, figures: Path) -> None:
         elif group == 'lambda':
             rows = {label: rows[label] for label in sorted(rows, key=float)}
         head = _HEADS.get(group, 'run')
-        names = list(dict.fromkeys(name for row in rows.values() for name in row if name.startswith('encoder probe: ')))
-        probes = {name: name.removeprefix('encoder probe: ').replace('partial', 'pair') for name in names if '(' not in name}
+        probes = {name: name.replace(' probe', '').replace('partial', 'pair') for row in rows.values() for name in row if _is_shown(name)}
         single = dict.fromkeys(n for row in rows.values() for n in row if n.split(':')[0] in ('common', 'unique', 'all') and '(' in n)
         text = replace_between(text, f'{group}: blocks', markdown_table(rows, _BLOCKS, head))
-        text = replace_between(text, f'{group}: factors', markdown_table(rows, {n: n.replace('partial', 'pair') for n in single}, head))
-        text = replace_between(text, f'{group}: probes', markdown_table(rows, probes, head))
+        text = replace_between(text, f'{group}: factors', markdown_table(
+            rows, {**{n: n.replace('partial', 'pair') for n in single}, **_JOINT}, head))
+        text = replace_between(text, f'{group}: probes', markdown_table(rows, {**_ENCODER, **probes}, head))
         text = replace_between(text, f'{group}: geometry', markdown_table(rows, _MORE, head))
         plot = plot_sweep(rows, head) if group in ('share', 'lambda') else plot_blocks(rows)
         save_figure(figures / f'decoupling_{group}.png', plot)
-    runs = [scores for per_seed in results.values() for _, scores in per_seed]
-    counts = sorted({len(per_seed) for per_seed in results.values()})
-    minutes = sum(scores['seconds'] for scores in runs) / 60
-    text = replace_between(text, 'runs', f'{len(results)} runs, {" to ".join(str(c) for c in counts)} seeds each; {minutes:.0f} minutes of '
-                           'one-thread runs altogether.')
+    there = {(index, seed): scores['seconds'] for index, per_seed in results.items() for seed, scores in per_seed}
+    missing = [f'{arguments[2].name} of {arguments[2].parent.name}' for index, seed, arguments in jobs if (index, seed) not in there]
+    text = replace_between(text, 'runs', f'{len(there)} of {len(jobs)} runs are in ({len(study.runs)} settings, seeds '
+                           f'{", ".join(str(seed) for seed in dict.fromkeys(seed for _, seed, _ in jobs))}); they took '
+                           f'{sum(there.values()) / 60:.0f} minutes of processor time, one thread each.'
+                           + (f' Missing: {", ".join(missing)}.' if missing else ''))
     write_bytes(doc, text.encode())
 
 
@@ -144,7 +167,8 @@ def main():
         results = read(jobs) if args.report_only else execute(jobs, args.jobs)
         if not results:
             raise DataError(f'{args.work_dir} holds no scores: run without --report-only first.')
-        report(study, results, Path(args.doc), Path(args.figures))
+        report(study, jobs, results, Path(args.doc), Path(args.figures))
+        draw_world(Path(args.study).parent / study.runs[0].config, Path(args.figures))
     except (ConfigError, DataError) as error:
         sys.exit(f'error: {error}')
     print(f'wrote {args.doc}')

@@ -1,7 +1,7 @@
 # Linear mixtures of Gaussian factors: 4 shared coordinates, 4 private to each modality, a noise of 0.3 per coordinate.
 _base_ = './decur_shapes.py'
 modalities = {name: dict(channels=16, mean=[0.0], std=[1.0], augmentation=dict(type='NoiseAugmentation', std=0.3),
-                         encoder=dict(type='SmallResNet', stem_channels=32, base_channels=32)) for name in ('first', 'second')}
+                         encoder={{_base_.encoder}}) for name in ('first', 'second')}
 world = dict(type='LinearGaussianDataset', modalities=modalities, shared=4, private=4, noise=0.3)
 train_dataloader = dict(dataset=dict(
     _delete_=True, num_images=8192, sample_seed=0, pipeline={{_base_.train_dataloader.dataset.pipeline}}, **world))

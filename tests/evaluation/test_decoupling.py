@@ -93,6 +93,16 @@ def test_probe_is_tested_on_samples_it_has_not_seen(rng):
     assert decoupling.probe(rng.normal(size=(100, 500)), y, 'categorical') < 0.75
 
 
+def test_what_is_shared_at_another_index_shows_off_the_diagonal(rng):
+    z = rng.normal(size=(4000, 3))
+    diagonal, off = decoupling.correlation_rms(z, np.roll(z, 1, axis=1))
+    assert diagonal < 0.05 and off == pytest.approx(np.sqrt(3 / 6), abs=0.02)
+    assert decoupling.correlation_rms(z, -z)[0] == pytest.approx(1)
+    assert decoupling.correlation_rms(z[:, :1], z[:, :1]) == (pytest.approx(1), 0)
+    with pytest.raises(DataError, match='equal shapes'):
+        decoupling.correlation_rms(z, z[:, :2])
+
+
 def test_mean_diagonal(rng):
     z = rng.normal(size=(500, 6))
     half = np.concatenate([z[:, :3], -z[:, 3:]], axis=1)
@@ -148,6 +158,8 @@ def test_scores_of_a_perfect_and_of_a_reversed_model(rng):
     assert explained(tables, 'common', 'shape') > 0.9 > 0.05 > abs(explained(tables, 'common', 'colour_a'))
     assert explained(tables, 'unique', 'colour_a') > 0.9 > 0.05 > abs(explained(tables, 'unique', 'shape'))
     assert abs(explained(tables, 'unique', 'colour_b')) < 0.05  # not this modality's
+    halves = [explained(tables, block, 'shape') for block in ('common', 'unique')]
+    assert explained(tables, 'encoder', 'shape') == pytest.approx(np.mean(halves))  # here the features are the embeddings
     alignment = {row['block']: row['score'] for row in tables['alignment']}
     assert alignment['common'] > 0.95 and abs(alignment['unique']) < 0.2
     cka = {(r['modality_a'], r['block_a'], r['modality_b'], r['block_b']): r['score'] for r in tables['cka']}

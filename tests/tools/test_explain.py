@@ -1,5 +1,7 @@
 import csv
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -97,6 +99,24 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(setup, monkeypatch):
     assert len(done) == 2  # of three batches one was there
     for name in ('spectral.csv', 'spatial_agreement.csv', 'alignment.csv', 'tsne.csv', 'index.html'):
         assert (root / 'broken' / name).read_bytes() == (root / 'straight' / name).read_bytes(), name
+
+
+def test_batches_are_let_go(setup, monkeypatch):
+    root, config = setup
+    run, images, alive = explanation(root, config, 'streamed'), [], []
+
+    def watched(compute):
+        def call(batch, *args):
+            gc.collect()
+            alive.append(sum(image() is not None for image in images))
+            images.append(weakref.ref(batch['raw']['optical']))
+            return compute(batch, *args)
+        return call
+
+    for name in ('_embed', '_saliency'):
+        monkeypatch.setattr(run, name, watched(getattr(run, name)))
+    run.run()
+    assert len(images) == 6 and max(alive) == 0  # two passes of three batches
 
 
 def test_other_settings_do_not_mix_into_a_folder(setup):

@@ -37,16 +37,18 @@ def command(root, *more):
 def test_the_command_fills_the_document_and_resumes(folder):
     run_tool(*command(folder))
     text = (folder / 'doc.md').read_text()
-    assert 'old' not in text and text.endswith('Words.\n') and '4 runs, 2 seeds each' in text
+    assert 'old' not in text and text.endswith('Words.\n') and '8 of 8 runs are in (4 settings, seeds 0, 1)' in text
     rows = [line.split('|')[1].strip() for line in text.splitlines() if line.startswith('|')]
     assert rows[:5] == ['objective', '---', 'DeCUR', 'CLIP', 'random']
     assert rows.index('0 %') < rows.index('50 %')  # in the order of the setting
-    for group in ('objectives', 'share'):
-        assert (folder / 'images' / f'decoupling_{group}.png').stat().st_size > 5000
+    for figure in ('objectives', 'share', 'world'):
+        assert (folder / 'images' / f'decoupling_{figure}.png').stat().st_size > 5000
     scores = folder / 'work' / 'clip' / 'seed1' / 'scores.json'
     before = {path: path.stat().st_mtime_ns for path in folder.glob('work/*/seed*/scores.json')}
     assert len(before) == 8
     scores.unlink()
+    run_tool(*command(folder, '--report-only'))
+    assert 'Missing: seed1 of clip.' in (folder / 'doc.md').read_text()
     again = run_tool(*command(folder, '--jobs', '1'))
     assert '[8/8]' in again.stdout
     after = {path: path.stat().st_mtime_ns for path in before}
@@ -104,6 +106,7 @@ def test_interactions_with_a_private_factor_are_private():
     shares = study.block_shares(run)
     assert shares['unique', 'private, joint'] == pytest.approx(0.2)
     assert ('unique', 'shared, joint') not in shares
+    assert study.measures(run)['unique: private / shared, joint'] == pytest.approx((0.5 + 0.2) / 0.03)
 
 
 def test_tables():

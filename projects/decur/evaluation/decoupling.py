@@ -181,6 +181,20 @@ def mean_diagonal(za: np.ndarray, zb: np.ndarray) -> float:
     return float((za * zb).mean())
 
 
+def correlation_rms(za: np.ndarray, zb: np.ndarray) -> tuple[float, float]:
+    """Root mean squares of the diagonal and of the off-diagonals of C of two blocks with the same dimensions (N, K).
+
+    Unrelated blocks have about ``1 / sqrt(N)`` in both. Where the diagonal is low and the off-diagonals are not, the two blocks
+    hold the same things at different indices, which a mean diagonal of 0 does not show. A single dimension has no off-diagonals: 0.
+    """
+    za, zb = _standardised(za), _standardised(zb)
+    if za.shape != zb.shape:
+        raise DataError(f'C of equal dimensions needs equal shapes, got {za.shape} and {zb.shape}')
+    squares = (za.T @ zb / len(za)) ** 2
+    dims, diagonal = len(squares), np.trace(squares)
+    return float(np.sqrt(diagonal / dims)), float(np.sqrt((squares.sum() - diagonal) / max(1, dims * (dims - 1))))
+
+
 def linear_cka(x: np.ndarray, y: np.ndarray) -> float:
     """Linear centred kernel alignment of two sets of dimensions on the same N samples, without the bias of few samples.
 
@@ -272,10 +286,12 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     Returns:
         dict of tables (lists of rows):
 
-        - ``explained``: modality, block, factor, ``score``: share of variance, corrected for chance, averaged over the dimensions;
+        - ``explained``: modality, block (or ``encoder``), factor, ``score``: share of variance, corrected for chance, averaged over the
+          dimensions;
         - ``interactions``: modality, block, two factors that the modality shows, ``score``: what they explain only together;
         - ``probes``: modality, representation (encoder, embedding or a block), factor, ``score``, ``chance``, metric;
-        - ``alignment``: the two modalities, block, ``score``: mean diagonal of C;
+        - ``alignment``: the two modalities, block, ``score``: mean diagonal of C, ``diagonal`` and ``off_diagonal``: root mean
+          squares (:func:`correlation_rms`);
         - ``cka``: the two modalities and blocks, ``score``;
         - ``rank``: modality, representation, dimensions, ``score``: effective rank.
     """
@@ -290,8 +306,8 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     tables = dict(explained=[], interactions=[], probes=[], alignment=[], cka=[], rank=[])
 
     for modality, z in embeddings.items():
-        representations = dict(encoder=features[modality]) if modality in features else {}
-        representations['embedding'] = z
+        encoder = dict(encoder=features[modality]) if modality in features else {}
+        representations = dict(encoder, embedding=z)
         if common_dim is not None:
             representations.update(parts[modality])
         for name, x in representations.items():
@@ -303,7 +319,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
                 tables['interactions'].append(dict(modality=modality, block=block, factors=[one, two], score=float(score)))
         for factor, values in factors.items():
             kind = kinds[factor]
-            for block, x in parts[modality].items():
+            for block, x in {**parts[modality], **encoder}.items():
                 score = variance_explained(x, values, kind, degree).mean()
                 tables['explained'].append(dict(modality=modality, block=block, factor=factor, score=float(score)))
             if factor not in shown:
@@ -317,6 +333,8 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     for i, (ma, block_a, xa) in enumerate(flat):
         for mb, block_b, xb in flat[i + 1:]:
             if ma != mb and block_a == block_b and xa.shape == xb.shape:
-                tables['alignment'].append(dict(modality_a=ma, modality_b=mb, block=block_a, score=mean_diagonal(xa, xb)))
+                diagonal, off_diagonal = correlation_rms(xa, xb)
+                tables['alignment'].append(dict(modality_a=ma, modality_b=mb, block=block_a, score=mean_diagonal(xa, xb),
+                                                diagonal=diagonal, off_diagonal=off_diagonal))
             tables['cka'].append(dict(modality_a=ma, block_a=block_a, modality_b=mb, block_b=block_b, score=linear_cka(xa, xb)))
     return tables

@@ -51,6 +51,13 @@ def fingerprint(cfg: Config, seed: int, train: bool) -> str:
     return hashlib.sha256(json.dumps([content, seed, train], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def stored_scores(cfg: Config, seed: int, folder: str | Path, train: bool = True) -> dict | None:
+    """The scores of a finished run in ``folder``, if it was of this config and seed."""
+    path = Path(folder) / 'scores.json'
+    scores = json.loads(path.read_text()) if path.is_file() else {}
+    return scores if scores.get('fingerprint') == fingerprint(cfg, seed, train) else None
+
+
 def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = True, options: Mapping | None = None) -> dict:
     """Train one config with one seed and score it; what is there already is read.
 
@@ -62,7 +69,7 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
         options: overrides by dotted key.
 
     Returns:
-        dict: the content of ``scores.json``.
+        dict: the content of ``scores.json``; ``seconds`` are of processor time.
     """
     from mmengine.registry import MODELS
     from mmengine.runner import Runner, set_random_seed
@@ -72,12 +79,11 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
     cfg = load_config(str(config), options, str(folder))
     if 'score_dataset' not in cfg:
         raise ConfigError(f'{config} has no score_dataset: see configs/decoupling/decur_shapes.py.')
-    key, path = fingerprint(cfg, seed, train), folder / 'scores.json'
-    if path.is_file():
-        earlier = json.loads(path.read_text())
-        if earlier.get('fingerprint') == key:
-            return earlier
-    start = time.time()
+    earlier = stored_scores(cfg, seed, folder, train)
+    if earlier:
+        return earlier
+    key = fingerprint(cfg, seed, train)
+    start = time.process_time()
     cfg = prepare(cfg)
     cfg.merge_from_dict({'randomness.seed': seed, 'log_level': 'WARNING', 'experiment_name': f'{folder.parent.name}_{folder.name}_{key}'})
     if train:
@@ -91,9 +97,9 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
         model.init_weights()
     common = cfg.model.head.get('common_dim') if train else None
     scores = score_model(model, DATASETS.build(cfg.score_dataset), common, seed)
-    scores = dict(fingerprint=key, seed=seed, loss=loss, seconds=round(time.time() - start, 1), **scores)
+    scores = dict(fingerprint=key, seed=seed, loss=loss, seconds=round(time.process_time() - start, 1), **scores)
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes(path, json.dumps(scores).encode())
+    write_bytes(folder / 'scores.json', json.dumps(scores).encode())
     return scores
 
 
@@ -157,6 +163,8 @@ def measures(scores: Mapping) -> dict:
         out['common: shared / private'] = ratio(shares['common', 'shared'], shares['common', 'private'])
     if ('unique', 'shared') in shares:
         out['unique: private / shared'] = ratio(shares['unique', 'private'], shares['unique', 'shared'])
+        out['unique: private / shared, joint'] = ratio(*(
+            shares['unique', role] + shares.get(('unique', f'{role}, joint'), 0.0) for role in ('private', 'shared')))
     for representation in ('encoder', 'embedding', 'common', 'unique'):
         out.update({f'{representation} probe: {key}': value for key, value in probe_scores(scores, representation).items()})
     for (block, attribute, role), value in factor_shares(scores).items():
@@ -165,6 +173,8 @@ def measures(scores: Mapping) -> dict:
         diagonal = [row['score'] for row in scores['alignment'] if row['block'] == block]
         if diagonal:
             out[f'diag(C) {block}'] = float(np.mean(diagonal))
+            for name in ('diagonal', 'off_diagonal'):
+                out[f'rms {name} {block}'] = float(np.mean([row[name] for row in scores['alignment'] if row['block'] == block]))
     for name in ('encoder', 'embedding', 'common', 'unique'):
         ranks = [row['score'] for row in scores['rank'] if row['representation'] == name]
         if ranks:

@@ -11,6 +11,23 @@ from .intervals import Interval
 ROLE_COLOURS = dict(shared='#0072b2', partial='#009e73', private='#d55e00')
 
 
+def plot_world(dataset) -> Figure:
+    """The first samples of a :class:`~decur.datasets.RenderedFactorsDataset`: a row per modality, a column per sample.
+
+    Channels are shown as red, green and blue; those that a modality has not are the mean of the others.
+    """
+    sources = [dataset.get_data_info(i)['sources'] for i in range(len(dataset))]
+    fig, axes = figure(len(sources[0]), len(sources), width=0.9, height=0.9)
+    for column, sample in enumerate(sources):
+        for row, (name, image) in enumerate(sample.items()):
+            missing = np.repeat(image.mean(axis=2, keepdims=True), 3 - image.shape[2], axis=2)
+            axes[row, column].imshow(np.concatenate([image, missing], axis=2).clip(0, 1), interpolation='nearest')
+            axes[row, column].set(xticks=[], yticks=[])
+            if column == 0:
+                axes[row, column].set_ylabel(name, fontsize=9)
+    return fig
+
+
 def _error(intervals) -> np.ndarray:
     """Half widths for matplotlib, 0 where an interval is open."""
     return np.nan_to_num([[i.mean - i.low for i in intervals], [i.high - i.mean for i in intervals]])

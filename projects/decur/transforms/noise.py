@@ -5,6 +5,9 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError
 
+#: Normals to draw windows of: NumPy's global generator would take most of a sample's time for the noise of its views.
+_NORMALS = np.random.default_rng(0).standard_normal(2**21, np.float32)
+
 
 @TRANSFORMS.register_module()
 class NoiseAugmentation(BaseTransform):
@@ -28,7 +31,7 @@ class NoiseAugmentation(BaseTransform):
         """Draw the shift ``(rows, columns)``, which aligned views share; it depends on neither the aspect of the image nor the view."""
         if not self.shift:
             return 0, 0
-        return tuple(int(s) for s in np.random.randint(-self.shift, self.shift + 1, 2))
+        return np.random.randint(-self.shift, self.shift + 1), np.random.randint(-self.shift, self.shift + 1)
 
     def __call__(self, image: np.ndarray, view: int = 0, geometry: tuple | None = None) -> np.ndarray:
         """Draw a view.
@@ -44,15 +47,26 @@ class NoiseAugmentation(BaseTransform):
         rows, columns = self.sample_geometry() if geometry is None else geometry
         height, width = image.shape[:2]
         if rows or columns:
-            image = image[np.clip(np.arange(height) + rows, 0, height - 1)[:, None], np.clip(np.arange(width) + columns, 0, width - 1)]
-        out = np.random.standard_normal(image.shape).astype(np.float32)
-        out *= self.std
+            image = image[_shifted(height, rows)[:, None], _shifted(width, columns)]
+        out = self._noise(image.size).reshape(image.shape)
         out += image
         if self.brightness:
             out += np.float32(np.random.uniform(-self.brightness, self.brightness))
         return out
 
+    def _noise(self, size: int) -> np.ndarray:
+        """``(size,)`` float32: a window of the table at a random place; drawn anew where an image is larger than half the table."""
+        if 2 * size > len(_NORMALS):
+            return np.random.standard_normal(size).astype(np.float32) * np.float32(self.std)
+        start = np.random.randint(len(_NORMALS) - size + 1)
+        return _NORMALS[start:start + size] * np.float32(self.std)
+
     def transform(self, results: dict) -> dict:
         """As a pipeline step: every image of the sample."""
         results['images'] = {name: None if x is None else self(x) for name, x in results['images'].items()}
         return results
+
+
+def _shifted(length: int, by: int) -> np.ndarray:
+    """Indices ``by`` further along an axis, the edge repeated."""
+    return np.minimum(np.maximum(np.arange(by, length + by), 0), length - 1)

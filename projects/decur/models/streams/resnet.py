@@ -46,12 +46,22 @@ class SmallResNetStepper(ResNetStepper):
 
 @MODELS.register_module()
 class SmallResNet(ResNet_CIFAR):
-    """A residual network of one basic block per stage, for images of 32 to 96 pixels and machines without a GPU.
+    """A residual network of one basic block per stage, for images of 24 to 96 pixels and machines without a GPU.
 
-    As mmpretrain's ``ResNet_CIFAR`` (3x3 stem, no pooling) with ``depth=10``; strides and widths are options as there.
+    As mmpretrain's ``ResNet_CIFAR`` (3x3 stem, no pooling) with ``depth=10``; stages, strides and widths are options as there.
+
+    Args:
+        depth (int): 10, or a depth of ``ResNet_CIFAR``. Defaults to 10.
+        stem_stride (int): Of the 3x3 stem; 2 spares most of the work at full resolution. Defaults to 1.
+        **kwargs: As ``ResNet_CIFAR``.
     """
 
     arch_settings = {**ResNet_CIFAR.arch_settings, 10: (BasicBlock, (1, 1, 1, 1))}
 
-    def __init__(self, depth: int = 10, **kwargs):
+    def __init__(self, depth: int = 10, stem_stride: int = 1, **kwargs):
+        self.stem_stride = stem_stride
         super().__init__(depth, **kwargs)
+
+    def _make_stem_layer(self, in_channels: int, base_channels: int) -> None:
+        super()._make_stem_layer(in_channels, base_channels)
+        self.conv1.stride = (self.stem_stride, self.stem_stride)

@@ -1,0 +1,3 @@
+# 50 % common dimensions.
+_base_ = './decur_shapes.py'
+model = dict(head=dict(common_dim=128))
