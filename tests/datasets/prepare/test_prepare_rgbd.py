@@ -134,7 +134,7 @@ def test_verify_finds_what_is_wrong(prepared, tmp_path, monkeypatch):
     for part, sentence in zip(('hha/0001.png is missing', '0002.png cannot be read', 'label id 41', '0.02 m', 'sizes differ'), wrong):
         assert part in sentence
     message = fails(monkeypatch, 'prepare_dataset.py', 'nyudv2', 'unused', str(out), '--verify')
-    assert '795' in message and 'label id 41' in message
+    assert '795' in message and 'label id 41' in message and 'Delete' in message
 
 
 @pytest.mark.parametrize('name, remove, says', [

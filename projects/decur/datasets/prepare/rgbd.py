@@ -192,7 +192,8 @@ def add_parser(subparsers, module):
             return
         wrong = verify(args.out, module.NUM_CLASSES, args.workers, None if args.limit else module.EXPECTED)
         if wrong:
-            raise DataError('\n'.join([f'{len(wrong)} problem(s):', *wrong[:50]]))
+            advice = 'Delete the files that are damaged and run the same command without --verify: it makes what is missing.'
+            raise DataError('\n'.join([f'{len(wrong)} problem(s):', *wrong[:50], advice]))
         print('everything is there and in order')
 
     parser.set_defaults(run=run)
