@@ -1,13 +1,20 @@
 """Encoders leave in other libraries' names and come back as they were."""
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torchvision
+from mmengine.config import Config
 
 from decur.errors import WeightsError
 from decur.models import MultimodalBackbone
-from decur.weights.convert import parse
+from decur.weights import load_file, save_file
+from decur.weights.convert import convert, parse
 from decur.weights.export import export_encoder
 
+ROOT = Path(__file__).parents[2]
 MIT = dict(type='DecurMixVisionTransformer', arch='b0', num_layers=(1, 1, 1, 1))
 VIT = dict(type='mmpretrain.VisionTransformer', arch=dict(embed_dims=32, num_layers=4, num_heads=2, feedforward_channels=64), img_size=32)
 ATTENTION = {'3': dict(type='RDA', num_heads=8, groups=4, stride=1, kernel_size=3, map_size=7)}
@@ -59,3 +66,33 @@ def test_round_trip_is_the_identity(model, name, naming):
 def test_what_cannot_be_written_is_named(model, name, naming, message):
     with pytest.raises(WeightsError, match=message):
         export_encoder(model.state_dict(), name, naming)
+
+
+@pytest.mark.slow  # starts the tool three times
+def test_the_command_line_writes_every_format_and_takes_it_back(tmp_path):
+    encoders = dict(rgb=dict(type='mmpretrain.ResNet', depth=18), sar=VIT, hha=MIT)
+    cfg = Config(dict(
+        custom_imports=dict(imports=['decur'], allow_failed_imports=False), default_scope='mmpretrain',
+        model=dict(
+            type='MultimodalPretraining', neck=dict(type='MultimodalProjector', hid_channels=16, out_channels=16),
+            backbone=dict(type='MultimodalBackbone', modalities={name: dict(channels=3, encoder=encoder)
+                                                                 for name, encoder in encoders.items()}))))
+    cfg.dump(tmp_path / 'config.py')
+    model = MultimodalBackbone(cfg.model.backbone.modalities)
+    torch.nn.init.normal_(next(model.parameters()))
+    state = {f'backbone.{key}': value for key, value in model.state_dict().items()}
+    save_file(dict(state_dict=state), tmp_path / 'src.pth')
+
+    for name, naming in (('rgb', 'torchvision'), ('sar', 'timm'), ('hha', 'mit')):
+        out = tmp_path / f'{name}.safetensors'
+        done = subprocess.run([sys.executable, str(ROOT / 'tools/convert_checkpoint.py'), str(tmp_path / 'src.pth'), str(out), '--config',
+                               str(tmp_path / 'config.py'), '--export', naming, '--modality', name], capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        if naming == 'torchvision':
+            net = torchvision.models.resnet18()
+            net.fc = torch.nn.Identity()
+            net.load_state_dict(load_file(out), strict=True)
+        back = convert(out, cfg, name)[0]['state_dict']
+        prefix = f'backbone.streams.{name}.'
+        ours = {key: value for key, value in state.items() if key.startswith(prefix)}
+        assert ours and all(torch.equal(back[key], value) for key, value in ours.items())
