@@ -39,7 +39,7 @@ def trained(tmp_path_factory):
     class Runner:
         pass
 
-    Runner.cfg = cfg
+    Runner.cfg, Runner.model = cfg, model
     MetadataHook().before_save_checkpoint(Runner, checkpoint)
     return model, save_file(checkpoint, tmp_path_factory.mktemp('load') / 'epoch_3.pth'), cfg
 

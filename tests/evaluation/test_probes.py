@@ -6,7 +6,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from sklearn.neighbors import KNeighborsRegressor
 
 from decur.errors import DataError
-from decur.evaluation.probes import knn_multilabel
+from decur.evaluation.probes import knn_multilabel, knn_scores
 
 
 def labelled(n, seed, lacking=()):
@@ -22,17 +22,29 @@ def labelled(n, seed, lacking=()):
                 targets=torch.tensor(targets, dtype=torch.float32), multilabel=True)
 
 
+def scikit_votes(xa, ya, xb, k):
+    """The weighted votes of scikit-learn's neighbours of unit vectors, of which the cosine is 1 - d^2 / 2 at a distance d."""
+    regressor = KNeighborsRegressor(k, weights=lambda d: np.exp((1 - d**2 / 2) / .1))
+    return regressor.fit(xa.double(), ya).predict(xb.double())
+
+
+def test_votes_are_those_of_scikit_learn():
+    train, test = labelled(80, 0), labelled(50, 1)
+    xa, xb = (torch.nn.functional.normalize(part['features']['sar'], dim=1) for part in (train, test))
+    votes = knn_scores(3 * xa, train['targets'], xb / 2, k=7, temperature=.1)
+    np.testing.assert_allclose(votes.numpy(), scikit_votes(xa, train['targets'], xb, 7), atol=1e-5)
+
+
 def test_figures_are_those_of_scikit_learn():
     train, test = labelled(80, 0), labelled(50, 1, lacking=(3, 7))
-    results = knn_multilabel(train, test, k=7, temperature=.1)
+    # All are neighbours, so that every class has votes of every sample: where several have none, the order among them is nobody's.
+    results = knn_multilabel(train, test, k=80, temperature=.1)
     assert list(results) == ['sar+optical', 'sar', 'optical']
     for key, names, keep in (('sar+optical', ('sar', 'optical'), test['present']['optical']), ('sar', ('sar', ), test['present']['sar']),
                              ('optical', ('optical', ), test['present']['optical'])):
         xa, xb = (torch.cat([part['features'][name] for name in names], 1) for part in (train, test))
         xa, xb = xa / xa.norm(dim=1, keepdim=True), (xb / xb.norm(dim=1, keepdim=True))[keep]
-        # Of unit vectors at a distance d the cosine is 1 - d^2 / 2.
-        regressor = KNeighborsRegressor(7, weights=lambda d: np.exp((1 - d**2 / 2) / .1))
-        votes, labels = regressor.fit(xa.double(), train['targets']).predict(xb.double()), test['targets'][keep].numpy() > 0
+        votes, labels = scikit_votes(xa, train['targets'], xb, 80), test['targets'][keep].numpy() > 0
         expected = dict(mAP_micro=average_precision_score(labels, votes, average='micro'),
                         mAP_macro=average_precision_score(labels, votes, average='macro'),
                         F1_micro=f1_score(labels, votes >= .5, average='micro'))

@@ -1,5 +1,4 @@
 import os
-import time
 from pathlib import Path
 
 import cv2
@@ -55,22 +54,6 @@ def test_raw_depth_masks_as_in_the_reference():
         assert (hha[..., channel] == expected[..., channel]).mean() >= .99
     # Only where three collinear pixels decide is anything different, and by rounding.
     assert np.abs(hha.astype(int) - expected).max() <= 1
-
-
-@pytest.mark.slow
-def test_speed():
-    depth = reference('0.png')
-    threads = cv2.getNumThreads()
-    cv2.setNumThreads(1)
-    try:
-        times = []
-        for _ in range(3):
-            start = time.perf_counter()
-            depth_to_hha(depth, NYU)
-            times.append(time.perf_counter() - start)
-    finally:
-        cv2.setNumThreads(threads)
-    assert min(times) < .3
 
 
 @pytest.mark.parametrize('tilt', [0, 10, 25])

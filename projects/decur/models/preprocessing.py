@@ -111,17 +111,15 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
         absent (Sequence[str]): Modalities that the model does not get to see: their channels become zero, which is their mean. To ask
             what a model of several modalities does with some of them. Defaults to none.
         pad_around (bool): Pad an image that is smaller than ``size`` (of ``test_cfg`` when testing) on all four sides, as the published
-            CMX does, and not only below and to the right. Defaults to False.
+            CMX does, and not only below and to the right. Without ``size`` there is nothing to pad. Defaults to False.
         **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is
             applied after normalisation, so ``pad_val=0`` is each channel's mean.
 
     Raises:
-        ConfigError: If an absent modality is none of the modalities, or all are absent; ``pad_around`` without ``size``.
+        ConfigError: If an absent modality is none of the modalities, or all are absent.
     """
 
     def __init__(self, modalities: Mapping, absent: Sequence[str] = (), pad_around: bool = False, **kwargs):
-        if pad_around and not kwargs.get('size'):
-            raise ConfigError('pad_around=True needs size=(height, width), the size to pad to.')
         if kwargs.get('size') is None:
             kwargs.setdefault('size_divisor', 1)  # mmseg wants one of the two: pad a batch to its largest image
         super().__init__(mean=None, std=None, **kwargs)

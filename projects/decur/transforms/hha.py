@@ -139,7 +139,14 @@ def _gravity(normals):
             scatter = (normals * sign) @ normals.T
             if not scatter.any():
                 return down  # Nothing says otherwise.
-            axis = np.linalg.eigh(scatter)[1][:, 0]
+            values, axes = np.linalg.eigh(scatter)
+            # Where only walls of one direction are seen, rounding alone would choose among all directions within them.
+            smallest = axes[:, values - values[0] <= 1e-9 * np.abs(values).max()]
+            if smallest.shape[1] > 1:
+                axis = smallest @ (smallest.T @ down)
+                axis /= np.linalg.norm(axis) or 1
+            else:
+                axis = smallest[:, 0]
             aligned = axis * np.sign(axis @ down)
             if not aligned.any():
                 return down
