@@ -3,7 +3,7 @@
 seeds = (0, 1, 2)
 runs = [
     dict(config='decur_shapes.py', label='DeCUR', groups=('objectives', 'share', 'lambda', 'terms'),
-         labels=dict(share='75 %', terms='all terms, λ = 0.0051, 256 dimensions', **{'lambda': '0.0051'})),
+         labels=dict(share='75 %', terms='all terms', **{'lambda': '0.0051'})),
     dict(config='barlow-twins_shapes.py', label='Barlow Twins', groups=('objectives', )),
     dict(config='vicreg_shapes.py', label='VICReg', groups=('objectives', )),
     dict(config='simclr_shapes.py', label='SimCLR', groups=('objectives', )),

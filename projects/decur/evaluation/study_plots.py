@@ -1,4 +1,5 @@
 """The figures of the decoupling study. Kept apart from the numbers, since matplotlib is needed for these only."""
+import textwrap
 from collections.abc import Mapping
 
 import numpy as np
@@ -51,7 +52,7 @@ def plot_blocks(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
             x = np.arange(len(intervals)) + (i - (len(roles) - 1) / 2) * 0.8 / len(roles)
             axis.bar(x, [v.mean for v in intervals], 0.8 / len(roles), color=ROLE_COLOURS[role], label=role, yerr=_error(intervals),
                      error_kw=dict(elinewidth=1, capsize=2))
-        axis.set_xticks(range(len(having[block])), having[block], fontsize=8)
+        axis.set_xticks(range(len(having[block])), [textwrap.fill(label, 16) for label in having[block]], fontsize=8)
         axis.set_title(f'{block} dimensions' if block != 'all' else 'all dimensions (no split)', fontsize=10)
     axes[0].set_ylim(bottom=min(0, axes[0].get_ylim()[0]))
     axes[0].set_ylabel('share of variance explained')
