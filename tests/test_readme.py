@@ -75,7 +75,7 @@ def test_every_other_command_is_known():
     elsewhere = {
         'make quickstart': 'tests/tools/test_quickstart.py', 'make test': '.ci/run',
         'python tools/test.py CONFIG CHECKPOINT --show-dir pictures': 'tests/tools/test_train.py',
-        'python tools/table.py work_dirs': 'tests/tools/test_table.py',
+        'python tools/table.py work_dirs': 'tests/tools/test_paper_table.py',
         'tools/slurm_train.sh PARTITION JOB CONFIG WORK_DIR': 'tests/tools/test_train.py',
     }
     rest = [line for line in commands() if not line.startswith(('tools/dist_train', 'python tools/train'))]
