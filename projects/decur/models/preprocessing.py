@@ -147,7 +147,8 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
                                 f'{sizes}.')
         data = self.cast_data(data)
         # Normalised here: mmseg would only after the padding around.
-        inputs = [(x[self.order].float() - self.mean) / self.std for x in data['inputs']]
+        reorder = self.order != sorted(self.order)  # indexing copies the image
+        inputs = [((x[self.order] if reorder else x).float() - self.mean) / self.std for x in data['inputs']]
         samples = data.get('data_samples')
         size = self.size if training else (self.test_cfg or {}).get('size')
         margins = None
