@@ -54,12 +54,18 @@ def _as_patches(x: Tensor, size: tuple, length: int) -> Tensor:
     return x.transpose(2, 3).flatten(3).flatten(1, 2)
 
 
+@torch.compiler.assume_constant_result
+def _num_threads() -> int:
+    """Threads of one operation on a CPU; a constant in a compiled graph."""
+    return torch.get_num_threads()
+
+
 def _attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int, dropout: float) -> Tensor:
     """Multi-head attention of queries ``(N, L, C)`` to keys and values ``(N, l, C)``: ``(N, L, C)``."""
     n, length, _ = q.shape
-    if q.requires_grad and q.device.type == 'cpu' and n * num_heads % torch.get_num_threads():
+    if q.requires_grad and q.device.type == 'cpu' and n * num_heads % _num_threads():
         # PyTorch's backward pass has one thread for each head of a sample. Queries do not see each other, so parts of them can be samples.
-        parts = math.gcd(length, torch.get_num_threads())
+        parts = math.gcd(length, _num_threads())
         q = q.reshape(n * parts, length // parts, -1)
         k, v = (t.repeat_interleave(parts, 0) for t in (k, v))
     q, k, v = (t.unflatten(2, (num_heads, -1)).transpose(1, 2) for t in (q, k, v))  # (N, heads, L, C/heads)
@@ -122,8 +128,10 @@ class _Block(BaseModule):
         return self.ffn.dropout_layer(drop(F.linear(x, fc2.weight.flatten(1), fc2.bias)))
 
     def _forward(self, x: Tensor, size: tuple) -> Tensor:
-        x = self.attn(self.norm1(x), size).add_(x)
-        return self._mix_ffn(self.norm2(x), size).add_(x)
+        # In place saves an allocation, but what is added to is a view of a matrix product, whose backward pass would then be copied.
+        add = torch.Tensor.add if torch.is_grad_enabled() else torch.Tensor.add_
+        x = add(self.attn(self.norm1(x), size), x)
+        return add(self._mix_ffn(self.norm2(x), size), x)
 
     def forward(self, x: Tensor, hw_shape: tuple) -> Tensor:
         """Tokens ``(N, L, C)`` of a map of ``hw_shape`` to the same shape."""
