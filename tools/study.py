@@ -33,7 +33,7 @@ _MORE = {'diag(C) common': 'diag(C) common', 'diag(C) unique': 'diag(C) unique',
          'CKA unique, across': 'CKA unique across', 'CKA all, across': 'CKA all across',
          'rank encoder': 'rank encoder', 'rank embedding': 'rank embedding', 'rank common': 'rank common', 'rank unique': 'rank unique'}
 #: What heads the first column of each group's tables.
-_HEADS = dict(objectives='objective', share='common dimensions', terms='DeCUR with', three='objective', gaussian='objective',
+_HEADS = dict(objectives='objective', encoder='objective', share='common dimensions', terms='DeCUR with', three='objective', gaussian='objective',
               **{'lambda': 'λ'})
 
 

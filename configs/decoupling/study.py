@@ -2,12 +2,12 @@
 # train=False scores the encoder as it was initialised.
 seeds = (0, 1, 2)
 runs = [
-    dict(config='decur_shapes.py', label='DeCUR', groups=('objectives', 'share', 'lambda', 'terms'),
+    dict(config='decur_shapes.py', label='DeCUR', groups=('objectives', 'share', 'lambda', 'terms', 'encoder'),
          labels=dict(share='75 %', terms='all terms', **{'lambda': '0.0051'})),
-    dict(config='barlow-twins_shapes.py', label='Barlow Twins', groups=('objectives', )),
+    dict(config='barlow-twins_shapes.py', label='Barlow Twins', groups=('objectives', 'encoder')),
     dict(config='vicreg_shapes.py', label='VICReg', groups=('objectives', )),
     dict(config='simclr_shapes.py', label='SimCLR', groups=('objectives', )),
-    dict(config='clip_shapes.py', label='CLIP', groups=('objectives', )),
+    dict(config='clip_shapes.py', label='CLIP', groups=('objectives', 'encoder')),
     dict(config='decur_shapes.py', label='random', groups=('objectives', ), train=False),
     dict(config='decur_shapes_common0.py', label='0 %', groups=('share', )),
     dict(config='decur_shapes_common25.py', label='25 %', groups=('share', )),
@@ -19,6 +19,12 @@ runs = [
     dict(config='decur_shapes_lambda-unique.py', label='λ = 0.1 in the unique terms', groups=('terms', )),
     dict(config='decur_shapes_lambda-intra.py', label='λ = 0.0005 within modalities', groups=('terms', )),
     dict(config='decur_shapes_dims64.py', label='64 dimensions instead of 256', groups=('terms', )),
+    dict(config='decur_shapes_projector1.py', label='DeCUR, linear projector', groups=('encoder', )),
+    dict(config='barlow-twins_shapes_projector1.py', label='Barlow Twins, linear projector', groups=('encoder', )),
+    dict(config='clip_shapes_projector1.py', label='CLIP, linear projector', groups=('encoder', )),
+    dict(config='decur_shapes_steps2000.py', label='DeCUR, 2000 steps', groups=('encoder', )),
+    dict(config='barlow-twins_shapes_steps2000.py', label='Barlow Twins, 2000 steps', groups=('encoder', )),
+    dict(config='clip_shapes_steps2000.py', label='CLIP, 2000 steps', groups=('encoder', )),
     dict(config='decur_shapes3.py', label='DeCUR', groups=('three', )),
     dict(config='barlow-twins_shapes3.py', label='Barlow Twins', groups=('three', )),
     dict(config='clip_shapes3.py', label='CLIP', groups=('three', )),
