@@ -124,7 +124,7 @@ def _is_shown(measure: str) -> bool:
 
 def report(study: Config, jobs: list, results: dict, doc: Path, figures: Path) -> None:
     """Write tables into the document, what is missing too, and figures beside it."""
-    from decur.evaluation.study_plots import plot_blocks, plot_sweep
+    from decur.evaluation.study_plots import plot_blocks, plot_encoders, plot_sweep
     text = doc.read_text(encoding='utf-8')
     summary = {index: over_seeds([scores for _, scores in sorted(runs, key=lambda r: r[0])]) for index, runs in results.items()}
     figures.mkdir(parents=True, exist_ok=True)
@@ -145,7 +145,7 @@ def report(study: Config, jobs: list, results: dict, doc: Path, figures: Path) -
             rows, {**{n: n.replace('partial', 'pair') for n in single}, **_JOINT}, head))
         text = replace_between(text, f'{group}: probes', markdown_table(rows, {**_ENCODER, **probes}, head))
         text = replace_between(text, f'{group}: geometry', markdown_table(rows, _MORE, head))
-        plot = plot_sweep(rows, head) if group in ('share', 'lambda') else plot_blocks(rows)
+        plot = plot_encoders(rows) if group == 'encoder' else plot_sweep(rows, head) if group in ('share', 'lambda') else plot_blocks(rows)
         save_figure(figures / f'decoupling_{group}.png', plot)
     there = {(index, seed): scores['seconds'] for index, per_seed in results.items() for seed, scores in per_seed}
     missing = [f'{arguments[2].name} of {arguments[2].parent.name}' for index, seed, arguments in jobs if (index, seed) not in there]

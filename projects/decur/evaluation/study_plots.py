@@ -60,6 +60,30 @@ def plot_blocks(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
     return fig
 
 
+def plot_encoders(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
+    """What the encoders keep of the factors: linear probes and shares of variance, a group of bars per run.
+
+    Args:
+        rows: {label: {measure: interval}} of :func:`~decur.evaluation.study.over_seeds`.
+    """
+    panels = {'encoder probe': ('linear probe', 'accuracy or R²'), 'encoder': ('share of variance', 'share of variance explained')}
+    fig, axes = figure(1, len(panels), width=1.2 + 0.5 * len(rows), height=3.4)
+    for axis, (prefix, (title, ylabel)) in zip(axes[0], panels.items()):
+        roles = [role for role in ROLE_COLOURS if all(f'{prefix}: {role}' in row for row in rows.values())]
+        for i, role in enumerate(roles):
+            intervals = [row[f'{prefix}: {role}'] for row in rows.values()]
+            y = np.arange(len(intervals)) + (i - (len(roles) - 1) / 2) * 0.8 / len(roles)
+            axis.barh(y, [v.mean for v in intervals], 0.8 / len(roles), color=ROLE_COLOURS[role], label=role, xerr=_error(intervals),
+                      error_kw=dict(elinewidth=1, capsize=2))
+        axis.set_yticks(range(len(rows)), list(rows) if axis is axes[0, 0] else [''] * len(rows), fontsize=8)
+        axis.invert_yaxis()
+        axis.set_title(f'encoder, {title}', fontsize=10)
+        axis.set_xlabel(ylabel, fontsize=9)
+    axes[0, 0].set_xlim(0.5, 1)  # the probes of colour and shape start at 1 of 4 to 6 classes; below a half there is nothing to see
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize=8)
+    return fig
+
+
 def plot_sweep(rows: Mapping[str, Mapping[str, Interval]], xlabel: str) -> Figure:
     """Share of variance and encoder probes along a setting: the rows in their order."""
     fig, axes = figure(1, 3, width=3.5, height=3.0)
