@@ -7,7 +7,9 @@ What SRC is is found out: published DeCUR (both encoders or one), CMX, SegFormer
 or a checkpoint of this project. What was taken, initialised and left out is printed; nothing is written if a key does not fit.
 """
 import argparse
+import json
 import sys
+from pathlib import Path
 
 from mmengine.config import DictAction
 
@@ -21,7 +23,7 @@ def parse_args():
     """Command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors)')
-    parser.add_argument('dst', metavar='DST', help='file to write (.pth, or .safetensors for the weights alone)')
+    parser.add_argument('dst', metavar='DST', help='file to write (.pth or .safetensors; with --export .safetensors)')
     parser.add_argument('--config', required=True, help='the config whose model takes the weights')
     parser.add_argument('--modality', metavar='NAME', help='the modality a single encoder is for; with --export the one to write')
     parser.add_argument('--export', choices=['torchvision', 'timm', 'mit'], help='write one encoder in this library\'s names')
@@ -36,15 +38,19 @@ def main() -> int:
     """Convert, report, write."""
     args = parse_args()
     try:
+        if args.export and not args.dst.endswith('.safetensors'):
+            raise ConfigError(f'--export writes safetensors: call the file {Path(args.dst).stem}.safetensors, not {Path(args.dst).name}.')
         cfg = load_config(args.config, args.cfg_options)
         checkpoint, report = convert(args.src, cfg, args.modality, args.attention)
         print(f'{args.src}: {report}')
         if args.export:
             from decur.weights.export import export_encoder
-            content = export_encoder(checkpoint['state_dict'], args.modality, args.export)
+            path = save_file(export_encoder(checkpoint['state_dict'], args.modality, args.export), args.dst)
+        elif args.dst.endswith('.safetensors'):
+            path = save_file(checkpoint['state_dict'], args.dst, dict(decur=json.dumps(checkpoint['meta']['decur'])))
         else:
-            content = checkpoint['state_dict'] if args.dst.endswith('.safetensors') else checkpoint
-        print(f'wrote {save_file(content, args.dst)}')
+            path = save_file(checkpoint, args.dst)
+        print(f'wrote {path}')
     except (ConfigError, WeightsError) as error:
         print(f'error: {error}', file=sys.stderr)
         return 1

@@ -33,8 +33,8 @@ _MORE = {'diag(C) common': 'diag(C) common', 'diag(C) unique': 'diag(C) unique',
          'CKA unique, across': 'CKA unique across', 'CKA all, across': 'CKA all across',
          'rank encoder': 'rank encoder', 'rank embedding': 'rank embedding', 'rank common': 'rank common', 'rank unique': 'rank unique'}
 #: What heads the first column of each group's tables.
-_HEADS = dict(objectives='objective', encoder='objective', share='common dimensions', terms='DeCUR with', three='objective', gaussian='objective',
-              **{'lambda': 'λ'})
+_HEADS = dict(objectives='objective', encoder='objective', share='common dimensions', terms='DeCUR with', three='objective',
+              gaussian='objective', **{'lambda': 'λ'})
 
 
 def parse_args():

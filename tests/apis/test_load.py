@@ -14,6 +14,7 @@ import decur
 from decur.engine.hooks import MetadataHook
 from decur.errors import ConfigError, DataError, WeightsError
 from decur.weights import save_file
+from decur.weights.convert import convert
 from decur.weights.metadata import describe
 
 
@@ -101,6 +102,32 @@ def test_a_foreign_file_with_a_config(tmp_path):
     assert torch.equal(encoder.backbone.streams['sar'].encoder.conv1.weight, source['conv1.weight'])
     with pytest.raises(WeightsError, match="no encoder for"):
         decur.load(path, config=cfg, modalities=['optical', 'sar'])
+
+
+def test_parts_that_the_file_lacks_are_not_random(tmp_path):
+    """A published MiT without its linear layer, a ResNet for a config with attention, and converted files with one encoder of two."""
+    cfg = config()
+    torch.manual_seed(0)
+    source = MODELS.build(dict(cfg.model.backbone.modalities.sar.encoder, in_channels=2)).state_dict()
+    path = save_file(source, tmp_path / 'sar.pth')
+    converted, _ = convert(path, cfg)
+    for file in (save_file(converted, tmp_path / 'converted.pth'),
+                 save_file(converted['state_dict'], tmp_path / 'c.safetensors', dict(decur=json.dumps(converted['meta']['decur'])))):
+        assert list(decur.load(file).modalities) == ['sar']
+        with pytest.raises(WeightsError, match=r'no weights for backbone.streams.optical.encoder: .* Leave that modality out'):
+            decur.load(file, modalities=['sar', 'optical'])
+        with pytest.raises(WeightsError, match=r'Leave that modality out'):
+            decur.load(file, config=cfg, modalities=['sar', 'optical'])
+    sar = cfg.model.backbone.modalities.sar
+    sar.feature_channels = 8
+    with pytest.raises(WeightsError, match=r'no weights for backbone.streams.sar.head: .* modalities.sar.feature_channels is None'):
+        decur.load(path, config=cfg)
+    with pytest.raises(WeightsError, match='feature_channels is None'):
+        decur.load(save_file(convert(path, cfg)[0], tmp_path / 'head.pth'))
+    sar.feature_channels = None
+    sar.attention = {'3': dict(type='CBAM')}
+    with pytest.raises(WeightsError, match=r'no weights for backbone.streams.sar.attention.3: .* without that attention'):
+        decur.load(path, config=cfg)
 
 
 def test_encoders_that_interact_stay_together(tmp_path):

@@ -13,6 +13,7 @@ from mmengine.registry import MODELS, DefaultScope
 from decur.errors import WeightsError
 from decur.models import MultimodalBackbone
 from decur.weights import convert, load_file, save_file
+from decur.weights.metadata import read_metadata
 from decur.weights.names import mit_from_nvlabs, mit_to_nvlabs, vit_from_timm, vit_to_timm
 from decur.weights.streams import load_streams
 
@@ -195,8 +196,9 @@ def test_joint_rda_and_whose_attention(tmp_path):
     checkpoint, report = convert.convert(path, cfg)
     assert 'ResNet-RDA' in report.kind and not report.initialised
     assert torch.equal(checkpoint['state_dict'][table], source['model']['module.da2_l4.rpe_table'])
-    checkpoint, _ = convert.convert(path, cfg, attention='first')
+    checkpoint, report = convert.convert(path, cfg, attention='first')
     assert torch.equal(checkpoint['state_dict'][table], source['model']['module.da1_l4.rpe_table'])
+    assert report.taken['backbone.streams.ms.attention.3'].endswith('from backbone_1')
     # Without attention in the config the encoder would compute something else.
     plain = entries(dict(type='mmpretrain.ResNet', depth=50), (2, 13), ('sar', 'ms'))
     with pytest.raises(WeightsError, match='trained with this attention'):
@@ -210,6 +212,8 @@ def test_one_rda_encoder(tmp_path):
     assert torch.equal(checkpoint['state_dict']['backbone.streams.ms.attention.2.conv_offset.1.norm.bias'],
                        source['da2_l3.conv_offset.1.norm.bias'])
     assert 'backbone.streams.sar.attention.2' in report.initialised and 'backbone.streams.ms.encoder' in report.taken
+    with pytest.raises(WeightsError, match='only a published checkpoint with both encoders'):
+        convert.convert(tmp_path / 'src.pth', pretraining_config(rda_entries()), attention='first')
 
 
 def test_timm_vit(tmp_path):
@@ -274,8 +278,17 @@ def test_what_does_not_fit_is_listed(tmp_path):
     assert 'conv_seg.weight: (7, 512, 1, 1) in the file, (5, 512, 1, 1) in the model (7 classes against 5)' in text
 
 
+def test_what_was_not_in_the_file_is_noted(tmp_path):
+    source, cfg = published.mit(), cmx_config()
+    checkpoint, _ = convert.convert(written(tmp_path, source), cfg, modality='hha')
+    expected = ['backbone.streams.rgb.encoder', 'backbone.interactions', 'backbone.fusion']
+    assert checkpoint['meta']['decur']['initialised'] == expected
+    again, _ = convert.convert(written(tmp_path, checkpoint, 'again.pth'), cfg)
+    assert again['meta']['decur']['initialised'] == expected
+
+
 def test_another_architecture(tmp_path):
-    with pytest.raises(WeightsError, match='does not fit'):
+    with pytest.raises(WeightsError, match="holds a ResNet, but the encoder of modality 'rgb' in the config is a MiT: it does not fit"):
         convert.convert(written(tmp_path, published.resnet(classes=1000)), cmx_config())
     with pytest.raises(WeightsError, match='trained on 3 channels, the modality has 2'):
         modalities = entries(dict(type='mmpretrain.ResNet', depth=50), (2, ), ('sar', ))
@@ -331,6 +344,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert done.returncode == 0, done.stderr
     assert 'read as a published CMX segmentor' in done.stdout and 'taken        decode_head' in done.stdout
     assert len(load_file(tmp_path / 'out.safetensors')) == len(convert.build_model(cfg).state_dict())
+    assert list(read_metadata({}, tmp_path / 'out.safetensors')['modalities']) == ['rgb', 'hha']  # decur.load needs no config
     bad = published.cmx()
     del bad['decode_head.linear_pred.bias']
     monkeypatch.setattr(sys, 'argv', [tool, str(written(tmp_path, bad, 'bad.pth')), str(tmp_path / 'no.pth'), '--config', str(config)])
@@ -340,7 +354,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     assert not (tmp_path / 'no.pth').exists()
 
 
-def test_export_by_the_tool_is_the_inverse(tmp_path, monkeypatch):
+def test_export_by_the_tool_is_the_inverse(tmp_path, monkeypatch, capsys):
     config = tmp_path / 'config.py'
     cfg_of_file = cmx_config()
     cfg_of_file.custom_imports = dict(imports=['decur'], allow_failed_imports=False)
@@ -353,5 +367,9 @@ def test_export_by_the_tool_is_the_inverse(tmp_path, monkeypatch):
         runpy.run_path(tool, run_name='__main__')
     assert not end.value.code
     exported = load_file(out)
+    monkeypatch.setattr(sys, 'argv', [*sys.argv[:2], str(tmp_path / 'hha.pth'), *sys.argv[3:]])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_path(tool, run_name='__main__')
+    assert end.value.code == 1 and 'call the file hha.safetensors' in capsys.readouterr().err and not (tmp_path / 'hha.pth').exists()
     theirs = {key.replace('backbone.extra_', ''): value for key, value in source.items() if key.startswith('backbone.extra_')}
     assert exported.keys() == theirs.keys() and all(torch.equal(exported[key], value) for key, value in theirs.items())

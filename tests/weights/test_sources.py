@@ -38,6 +38,54 @@ def test_address(tmp_path, monkeypatch):
         server.shutdown()
 
 
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    """Serves ``{path: bytes}``; an address that ends in ``?cut`` breaks off in the middle. Gives the mapping and the address."""
+    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
+    files = {}
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+
+        def do_GET(self):
+            path, _, query = self.path.partition('?')
+            if path not in files:
+                return self.send_error(404)
+            self.send_response(200)
+            self.send_header('Content-Length', str(len(files[path])))
+            self.end_headers()
+            self.wfile.write(files[path][:2] if query == 'cut' else files[path])
+
+        def log_message(self, *args):
+            pass
+
+    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield files, f'http://127.0.0.1:{server.server_port}'
+    server.shutdown()
+    server.server_close()
+
+
+def test_what_went_wrong_is_not_kept(server, tmp_path):
+    files, address = server
+    files['/w.pth'] = b'abcdef'
+    with pytest.raises(WeightsError, match=r'/w.pth\?cut: could not be fetched \(the connection ended after 2 of 6 bytes\)'):
+        fetch(f'{address}/w.pth?cut')
+    with pytest.raises(WeightsError, match=r'its SHA-256 is [0-9a-f]{64}, expected 00'):
+        fetch(f'{address}/w.pth', '00')
+    with pytest.raises(WeightsError, match='404'):
+        fetch(f'{address}/nothing.pth')
+    assert not list((tmp_path / 'hub' / 'checkpoints').iterdir())
+    assert fetch(f'{address}/w.pth', hashlib.sha256(b'abcdef').hexdigest().upper()).read_bytes() == b'abcdef'
+
+
+def test_two_addresses_that_end_alike(server):
+    files, address = server
+    files.update({'/a/model.safetensors': b'aa', '/b/model.safetensors': b'bb'})
+    for _ in range(2):  # fetched, then from the folder
+        assert [fetch(f'{address}/{name}/model.safetensors').read_bytes() for name in 'ab'] == [b'aa', b'bb']
+        files.clear()
+
+
 def test_torchvision_names():
     from decur.weights.sources import _torchvision_address
     assert _torchvision_address('resnet50').endswith('resnet50-0676ba61.pth')  # version 1

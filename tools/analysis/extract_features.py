@@ -34,7 +34,10 @@ def parse_args():
     parser.add_argument('--part-size', type=int, default=1024, help='samples between two savings')
     parser.add_argument('--device', default='cpu')
     parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='override DATA_CONFIG')
-    return parser.parse_args()
+    args = parser.parse_args()
+    if any(args.size) and min(args.size) < 1:
+        parser.error(f'--size {args.size[0]} {args.size[1]}: give two positive numbers, or 0 0 to leave the images as they are.')
+    return args
 
 
 def main() -> int:
@@ -55,7 +58,7 @@ def main() -> int:
         shapes = extract_features(
             encoder, dataset, args.out, size=tuple(args.size) if all(args.size) else None, batch_size=args.batch_size,
             num_workers=args.num_workers, part_size=args.part_size, progress=progress,
-            origin=dict(checkpoint=args.checkpoint, config=args.config, split=args.split))
+            origin=dict(checkpoint=args.checkpoint, config=args.config, split=args.split, options=args.cfg_options))
     except (ConfigError, DataError, WeightsError) as error:
         print(f'\nerror: {error}', file=sys.stderr)
         return 1

@@ -1,4 +1,5 @@
 """Features of a whole data set, in a file, resumable."""
+import hashlib
 import json
 import os
 import shutil
@@ -86,13 +87,15 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
     parts = out.with_name(f'.{out.name}.parts')
     ids = [str(dataset.get_data_info(i)['sample_id']) for i in range(len(dataset))]
     names = list(encoder.modalities)
-    run = json.loads(json.dumps(dict(origin=dict(origin or {}), modalities=names, size=size, part_size=part_size, sample_ids=ids)))
+    run = json.loads(json.dumps(dict(origin=dict(origin or {}), weights=_digest(encoder), modalities=names, size=size, part_size=part_size,
+                                     sample_ids=ids)))
     manifest = parts / 'run.json'
     if manifest.is_file():
         if json.loads(manifest.read_text()) != run:
             raise DataError(f'{parts} holds parts of another run (other samples, encoder or options). Remove it, or choose another output.')
     else:
-        parts.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(parts, ignore_errors=True)  # of a run that was stopped while it removed them: nothing says whose they are
+        parts.mkdir(parents=True)
         temporary = manifest.with_suffix('.tmp')
         temporary.write_text(json.dumps(run))
         os.replace(temporary, manifest)
@@ -127,6 +130,15 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
         (out / 'sample_ids.json').write_text(json.dumps(ids) + '\n')
     shutil.rmtree(parts)
     return {name: tuple(values.shape) for name, values in joined.items()}
+
+
+def _digest(encoder: LoadedEncoder) -> str:
+    """SHA-256 of the weights, so that a run does not go on with another file under the same name."""
+    digest = hashlib.sha256()
+    for key, value in encoder.state_dict().items():
+        digest.update(key.encode())
+        digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()
 
 
 def _encode(encoder: LoadedEncoder, batch: Sequence, rows: Mapping, first: int, device, ids: Sequence) -> None:

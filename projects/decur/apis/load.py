@@ -107,7 +107,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
             initialised as the config says.
         config (str | Path | Config, optional): The config of a checkpoint that does not describe itself: the published weights, those of
             other libraries. Checkpoints of this project do.
-        modalities (Sequence[str], optional): The ones to build. Defaults to all; with a config and a file that has fewer, to those.
+        modalities (Sequence[str], optional): The ones to build. Defaults to those that the file has weights for.
         sha256 (str, optional): Digest (or its first letters) that the checkpoint must have.
         device (str | torch.device): Where to. Defaults to ``'cpu'``.
 
@@ -115,7 +115,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
         LoadedEncoder: In eval mode.
 
     Raises:
-        WeightsError: If the file is missing, damaged, unsafe or does not fit.
+        WeightsError: If the file is missing, damaged, unsafe or does not fit, or a part that the features come from is not in it.
         ConfigError: If there is no such config or modality.
     """
     if isinstance(source, Config) or str(source).endswith('.py'):
@@ -136,7 +136,12 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     if config is None:
         if not described:
             raise WeightsError(f'{source} does not say which encoders it holds. Name a config: decur.load({str(source)!r}, config=...).')
+        untrained = described.get('initialised', ())
+        if modalities is None and not described.get('interactions'):
+            # A converted file has random weights where its source had none.
+            modalities = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' not in untrained]
         encoder = _build(described, modalities, str(source))
+        _check_trained(encoder, untrained, str(source))
         _load_own(encoder, checkpoint, str(source))
         return encoder.to(device)
     cfg = _config(config)
@@ -150,6 +155,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     if missing:
         raise WeightsError(f'{source} ({report.kind}) has no encoder for {missing}; it has one for {found}.')
     encoder = _build(describe(cfg.model), wanted, str(config))
+    _check_trained(encoder, (*report.initialised, *described.get('initialised', ())), str(source))
     _load_own(encoder, state, str(source))
     return encoder.to(device)
 
@@ -174,6 +180,24 @@ def _build(described: Mapping, modalities: Sequence[str] | None, origin: str) ->
             raise ConfigError(f'the encoders of {origin} interact ({sorted(entries)}): they cannot be loaded one without the other.')
         entries = select(entries, modalities)
     return LoadedEncoder(entries, interactions)
+
+
+def _check_trained(encoder: LoadedEncoder, untrained: Sequence[str], origin: str) -> None:
+    """Raise :class:`WeightsError` if a part of the encoders was not in the file: features of random weights look like any others."""
+    for part in untrained:
+        kind, name, inner = (part.split('.', 3)[1:] + ['', ''])[:3]
+        if kind == 'streams' and name not in encoder.modalities or kind not in ('streams', 'interactions'):
+            continue
+        if kind == 'interactions':
+            remedy = 'Give a config without interactions.'
+        elif inner == 'head':
+            remedy = (f'For features without the linear layer give a config in which modalities.{name}.feature_channels is None, '
+                      f"for example cfg.merge_from_dict({{'model.backbone.modalities.{name}.feature_channels': None}}).")
+        elif inner == 'encoder':
+            remedy = 'Leave that modality out: modalities=[...].'
+        else:
+            remedy = 'Give a config without that attention.'
+        raise WeightsError(f'{origin} has no weights for {part}: the features of {name or "the encoders"} would be random. {remedy}')
 
 
 def _load_own(encoder: LoadedEncoder, checkpoint: Mapping, origin: str) -> None:

@@ -112,6 +112,8 @@ class MultimodalBackbone(BaseModule):
 
     def _check(self, inputs: Mapping) -> None:
         """Raise :class:`ConfigError` for modalities that the model does not have, or lacks."""
+        if not inputs:
+            raise ConfigError(f'no modality was given: this model takes any of {list(self.streams)}.')
         unknown = [name for name in inputs if name not in self.streams]
         if unknown:
             raise ConfigError(f'unknown modality {unknown}: this model has {list(self.streams)}.')

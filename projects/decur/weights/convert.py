@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from .io import load_file, unwrap
-from .metadata import describe
+from .metadata import describe, read_metadata
 from .names import mit_from_nvlabs, vit_from_timm
 
 #: What can be read, for messages.
@@ -75,6 +75,11 @@ class Parsed:
         """Whether the file is one encoder that names no modality."""
         return list(self.encoders) == [0]
 
+    @property
+    def both(self) -> bool:
+        """Whether the file is two encoders that name no modality."""
+        return list(self.encoders) == [0, 1]
+
 
 def parse(checkpoint: Mapping, path: str = 'checkpoint') -> Parsed:
     """Find out what a checkpoint is and sort its weights.
@@ -108,6 +113,9 @@ def parse(checkpoint: Mapping, path: str = 'checkpoint') -> Parsed:
     if family in ('mit.mm', 'vit.mm'):
         parsed.kind = 'an OpenMMLab backbone'
     return parsed
+
+
+_FAMILIES = {'resnet': 'ResNet', 'vit': 'Vision Transformer', 'mit': 'MiT'}
 
 
 def _family(state: Mapping) -> str | None:
@@ -392,17 +400,19 @@ def fit(parsed: Parsed, model: nn.Module, modality: str | None = None, attention
     streams = getattr(getattr(model, 'backbone', None), 'streams', None)
     if streams is None:
         raise WeightsError('the config\'s model has no MultimodalBackbone; weights are converted for models of this project.')
+    if attention == 'first' and not (parsed.both and all('attention.2' in encoder.parts for encoder in parsed.encoders.values())):
+        raise WeightsError(f'{parsed.path} is {parsed.kind}: only a published checkpoint with both encoders and their attention '
+                           '(da1_l3.*, da2_l3.*) can give both the first one\'s.')
     pairs = assign(parsed, list(streams), {name: stream.channels for name, stream in streams.items()}, modality)
+    _check_families(parsed, pairs, streams)
     report = Report(parsed.kind)
     source, origin = {}, {}
     for name, key in pairs.items():
         encoder = parsed.encoders[key]
-        parts = dict(encoder.parts)
-        if attention == 'first' and 0 in parsed.encoders:
-            parts.update({part: state for part, state in parsed.encoders[0].parts.items() if part.startswith('attention.')})
-        for part, state in parts.items():
-            source[f'backbone.streams.{name}.{part}'] = state
-            origin[f'backbone.streams.{name}.{part}'] = encoder.origin
+        for part in encoder.parts:
+            giver = parsed.encoders[0] if attention == 'first' and part.startswith('attention.') else encoder
+            source[f'backbone.streams.{name}.{part}'] = giver.parts[part]
+            origin[f'backbone.streams.{name}.{part}'] = giver.origin
         if key in parsed.projectors:
             source[f'neck.projectors.{name}'] = parsed.projectors[key]
     for key, encoder in parsed.encoders.items():
@@ -447,6 +457,17 @@ def fit(parsed: Parsed, model: nn.Module, modality: str | None = None, attention
     return out, report
 
 
+def _check_families(parsed: Parsed, pairs: Mapping, streams: Mapping) -> None:
+    """Raise :class:`WeightsError` for an encoder of another architecture, where a list of every key would hide what is wrong."""
+    for name, key in pairs.items():
+        found = parsed.encoders[key].family or _family(parsed.encoders[key].parts.get('encoder', {}))
+        wanted = _family(streams[name].encoder.state_dict())
+        if found and wanted and found.split('.')[0] != wanted.split('.')[0]:
+            found, wanted = (_FAMILIES[family.split('.')[0]] for family in (found, wanted))
+            raise WeightsError(f'{parsed.path} ({parsed.kind}) holds a {found}, but the encoder of modality {name!r} in the config is a '
+                               f'{wanted}: it does not fit, and nothing was written. Use a config with a {found}.')
+
+
 def _differences(prefix: str, found: Mapping, wanted: Mapping) -> list:
     problems = [f'{prefix}.{key}: missing in the file' for key in wanted if key not in found]
     problems += [f'{prefix}.{key}: surplus in the file' for key in found if key not in wanted]
@@ -459,7 +480,8 @@ def _differences(prefix: str, found: Mapping, wanted: Mapping) -> list:
 
 def _shape_reason(key: str, found: Tensor, wanted: Tensor) -> str:
     if re.fullmatch(r'(conv1|patch_embed\.projection|layers\.0\.0\.projection)\.weight', key) and found.shape[0] == wanted.shape[0]:
-        return f' (trained on {found.shape[1]} channels, the modality has {wanted.shape[1]})'
+        return (f' (trained on {found.shape[1]} channels, the modality has {wanted.shape[1]}; to start from it all the same, give the '
+                "encoder init_cfg=dict(type='Pretrained', checkpoint=FILE, first_layer=...))")
     if key.startswith('conv_seg.'):
         return f' ({found.shape[0]} classes against {wanted.shape[0]})'
     if key == 'pos_embed':
@@ -507,10 +529,16 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     Returns:
         tuple[dict, Report]: A checkpoint ``dict(meta=..., state_dict=...)`` and what happened.
     """
-    parsed = parse(load_file(source), str(source))
+    checkpoint = load_file(source)
+    parsed = parse(checkpoint, str(source))
     model = build_model(cfg)
     state, report = fit(parsed, model, modality, attention)
     model.load_state_dict(state, strict=True)  # the promise, checked before anything is written
-    meta = dict(converted_from=report.kind, initialised=list(report.initialised), left_out=dict(report.left_out),
-                decur=describe(cfg.model))
+    described = describe(cfg.model)
+    # What a file that was itself converted does not have stays untrained.
+    before = read_metadata(checkpoint, source).get('initialised', ())
+    untrained = [part for part in components(model) if part.startswith('backbone.') and (part in report.initialised or part in before)]
+    if untrained:
+        described['initialised'] = untrained
+    meta = dict(converted_from=report.kind, initialised=list(report.initialised), left_out=dict(report.left_out), decur=described)
     return dict(meta=meta, state_dict=state), report

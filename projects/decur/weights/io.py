@@ -7,10 +7,12 @@ Nothing falls back to the unsafe reader: importing :mod:`decur` puts :func:`load
 """
 import argparse
 import hashlib
+import http.client
 import os
 import pickle
 import re
 import tempfile
+import urllib.request
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -188,9 +190,7 @@ def save_file(content, path, metadata=None) -> Path:
                              metadata={str(k): str(v) for k, v in (metadata or {}).items()} or None)
         else:
             torch.save(content, temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)  # mkstemp makes it readable by its owner only
+        _open_to_all(temporary)
         os.replace(temporary, path)
     except BaseException:
         os.unlink(temporary)
@@ -226,13 +226,19 @@ def download(url, sha256=None) -> Path:
     """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     path = folder / Path(urlparse(url).path).name
+    # Which address a file is from: many are called model.safetensors. One that was put there by hand has no such note.
+    address = hashlib.sha256(url.encode()).hexdigest()
+    note = folder / f'.{path.name}.address'
+    if path.is_file() and note.is_file() and note.read_text() != address:
+        path = path.with_name(f'{path.stem}-{address[:8]}{path.suffix}')
     failure = None
     if is_main_process() and not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)
         try:
-            # Writes to a temporary file, checks the digest, then renames.
-            torch.hub.download_url_to_file(url, str(path), sha256, progress=os.isatty(2))
-        except (OSError, RuntimeError) as error:
+            _fetch(url, path, sha256)
+            if not path.stem.endswith(f'-{address[:8]}'):
+                note.write_text(address)
+        except (OSError, http.client.HTTPException, WeightsError) as error:
             failure = error
     barrier()
     if path.is_file() and sha256:
@@ -242,12 +248,44 @@ def download(url, sha256=None) -> Path:
     return path
 
 
-def check_sha256(path, expected) -> None:
-    """Raise :class:`WeightsError` unless the file's SHA-256 digest starts with ``expected`` (hexadecimal)."""
+def _fetch(url: str, path: Path, sha256: str | None) -> None:
+    """Write what is at an address to a file, whole and with the right digest or not at all."""
+    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
+    try:
+        request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
+        with os.fdopen(handle, 'wb') as file, urllib.request.urlopen(request, timeout=60) as response:
+            # Python returns less than was announced without an error when a connection ends early.
+            announced = response.headers.get('Content-Length')
+            with torch.hub.tqdm(total=int(announced) if announced else None, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
+                while block := response.read(1 << 20):
+                    file.write(block)
+                    bar.update(len(block))
+            written = file.tell()
+        if announced and written != int(announced):
+            raise WeightsError(f'the connection ended after {written} of {announced} bytes')
+        if sha256:
+            check_sha256(temporary, sha256, f'what is at {url}')
+        _open_to_all(temporary)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _open_to_all(path) -> None:
+    """Give a file of ``mkstemp``, which its owner alone can read, the usual permissions."""
+    umask = os.umask(0)
+    os.umask(umask)
+    os.chmod(path, 0o666 & ~umask)
+
+
+def check_sha256(path, expected, name=None) -> None:
+    """Raise :class:`WeightsError` unless the file's SHA-256 digest starts with ``expected`` (hexadecimal); ``name`` stands for it there."""
     with open(path, 'rb') as file:
         found = hashlib.file_digest(file, 'sha256').hexdigest()
     if not found.startswith(expected.lower()):
-        raise WeightsError(f'{path}: its SHA-256 is {found}, expected {expected}. Delete it and fetch it again, or correct the digest.')
+        remedy = 'Nothing was kept; correct the digest or the address' if name else 'Delete it and fetch it again, or correct the digest'
+        raise WeightsError(f'{name or path}: its SHA-256 is {found}, expected {expected}. {remedy}.')
 
 
 def register() -> None:

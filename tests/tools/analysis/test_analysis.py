@@ -103,6 +103,33 @@ def test_features_equal_the_encoder_and_a_stopped_run_goes_on(world, tmp_path):
     assert not list(tmp_path.glob('.*.parts'))
 
 
+def test_parts_of_another_run_are_not_taken_over(world, tmp_path):
+    root, cfg = world
+    encoder, dataset = decur.load(root / 'model.pth', modalities=['sar']), build_image_dataset(cfg)
+    options = dict(size=(32, 32), batch_size=3, part_size=3)
+    out, parts = tmp_path / 'x.safetensors', tmp_path / '.x.safetensors.parts'
+
+    def stop(done, total):
+        if done > 3:
+            raise KeyboardInterrupt
+
+    def stopped():
+        with pytest.raises(KeyboardInterrupt):
+            extract_features(encoder, dataset, out, progress=stop, **options)
+
+    stopped()
+    first = load_file(parts / '000000000.safetensors')['sar']
+    # Another file under the same name.
+    with torch.no_grad():
+        encoder.backbone.streams['sar'].encoder.conv1.weight.mul_(2)
+    with pytest.raises(DataError, match='parts of another run'):
+        extract_features(encoder, dataset, out, **options)
+    # Stopped while the parts were removed: what is left belongs to nobody.
+    (parts / 'run.json').unlink()
+    extract_features(encoder, dataset, out, **options)
+    assert not torch.equal(load_file(out)['sar'][:3], first)
+
+
 def test_feature_tool(world, tmp_path):
     root, _ = world
     out = tmp_path / 'features'
@@ -112,3 +139,5 @@ def test_feature_tool(world, tmp_path):
     assert np.load(out / 'optical.npy').shape == (7, 64) and json.loads((out / 'sample_ids.json').read_text()) == list('abcdefg')
     done = run_tool('tools/analysis/extract_features.py', root / 'model.pth', root / 'config.py', out, '--split', 'test', check=False)
     assert done.returncode == 1 and 'has no test_dataloader' in done.stderr
+    done = run_tool('tools/analysis/extract_features.py', root / 'model.pth', root / 'config.py', out, '--size', 0, 32, check=False)
+    assert done.returncode == 2 and '--size 0 32: give two positive numbers' in done.stderr
