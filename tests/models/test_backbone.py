@@ -77,6 +77,11 @@ def test_any_subset_of_modalities_and_unequal_sizes():
         backbone.features(dict(thermal=batch['sar']))
 
 
+def test_no_modality_is_an_error():
+    with pytest.raises(ConfigError, match='no modality was given: this model takes any of'):
+        MultimodalBackbone(entries()).features({})
+
+
 def test_interaction_changes_the_stages_after_it_only():
     plain = MultimodalBackbone(entries()).eval()
     crossed = MultimodalBackbone(entries(), interactions={1: dict(type='SwapStreams')}).eval()
