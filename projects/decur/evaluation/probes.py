@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from decur.errors import DataError
-from decur.models.objectives.gather import gather_rows
+from decur.gathering import gather_rows
 
 from .multilabel import MultiLabelScores
 

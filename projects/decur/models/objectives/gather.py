@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from decur.errors import ConfigError, DataError
+from decur.gathering import gather_rows
 
 GRAD_REDUCES = ('exact', 'published')
 
@@ -34,29 +35,6 @@ class _GatherRows(torch.autograd.Function):
     def backward(ctx, grad: Tensor):
         own = grad[ctx.start:ctx.start + ctx.rows]
         return (own * ctx.scale if ctx.scale != 1 else own), None, None
-
-
-def gather_rows(x: Tensor, counts: Sequence) -> Tensor:
-    """Concatenate the rows of all processes in the order of their ranks, without gradient.
-
-    Args:
-        x (Tensor): ``(n_r, ...)`` of any dtype; the same trailing shape on every process.
-        counts (Sequence[int]): n_r of every process.
-
-    Returns:
-        Tensor: ``(sum n_r, ...)`` of the same dtype.
-    """
-    # As bytes: every backend sends them, whatever it thinks of bfloat16 or bool. Rows are filled up to the longest process.
-    row = x[:1].numel() * x.element_size() if len(x) else x.new_empty((1, *x.shape[1:])).numel() * x.element_size()
-    sent = torch.zeros((max(counts), row), dtype=torch.uint8, device=x.device)
-    if len(x):
-        sent[:len(x)] = x.detach().contiguous().reshape(len(x), -1).view(torch.uint8)
-    received = torch.empty((len(counts) * max(counts), row), dtype=torch.uint8, device=x.device)
-    dist.all_gather_into_tensor(received, sent)
-    if min(counts) != max(counts):
-        blocks = received.split(max(counts))
-        received = torch.cat([block[:count] for block, count in zip(blocks, counts)])
-    return received.view(x.dtype).reshape(sum(counts), *x.shape[1:])
 
 
 def check_embeddings(embeddings: Mapping, present: Mapping | None, views: int, least: int = 2) -> tuple:
