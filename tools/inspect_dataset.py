@@ -1,11 +1,10 @@
 """Say what a folder or a store is: layout, bands, values, the statistics that fit, what is missing, and the config line to use it."""
 import argparse
 
-import numpy as np
-
 from decur.datasets.inspect import inspect, report
 from decur.errors import exit_on_bad_input
 from decur.visualization import sheet
+from decur.visualization.images import placeholder
 
 
 def main() -> None:
@@ -19,7 +18,7 @@ def main() -> None:
         found = inspect(args.path, args.count)
     if args.out and found['pictures']:
         names = list(found['modalities'])
-        empty = np.zeros((160, 160, 3), np.uint8)
+        empty = placeholder('not read or missing')
         sheet([[row.get(name, empty) for name in names] for row in found['pictures'][:8]], names).save(args.out)
     print(report(found))
 

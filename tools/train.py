@@ -4,7 +4,8 @@ import argparse
 from mmengine.config import DictAction
 from mmengine.runner import Runner
 
-from decur.engine import load_config, prepare
+from decur.engine import check_batches, load_config, prepare
+from decur.errors import exit_on_bad_input
 
 
 def parse_args():
@@ -25,13 +26,16 @@ def parse_args():
 def main():
     """Build the runner and train."""
     args = parse_args()
-    cfg = prepare(load_config(args.config, args.cfg_options, args.work_dir), args.launcher, amp=args.amp)
-    if args.seed is not None:
-        cfg.merge_from_dict({'randomness.seed': args.seed})
-    if args.resume:
-        cfg.resume = True
-        cfg.load_from = None if args.resume == 'auto' else args.resume
-    Runner.from_cfg(cfg).train()
+    with exit_on_bad_input():
+        cfg = prepare(load_config(args.config, args.cfg_options, args.work_dir), args.launcher, amp=args.amp)
+        if args.seed is not None:
+            cfg.merge_from_dict({'randomness.seed': args.seed})
+        if args.resume:
+            cfg.resume = True
+            cfg.load_from = None if args.resume == 'auto' else args.resume
+        runner = Runner.from_cfg(cfg)
+        check_batches(runner)
+        runner.train()
 
 
 if __name__ == '__main__':

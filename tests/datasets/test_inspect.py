@@ -107,3 +107,15 @@ def test_real_files_by_the_command(sample_data, tmp_path):
     assert 'in 60 % of them' in done.stdout
     bad = run_tool('tools/inspect_dataset.py', tmp_path / 'none', check=False)
     assert bad.returncode and 'Traceback' not in bad.stderr
+
+
+def test_what_is_missing_in_a_sheet_is_not_black():
+    from decur.visualization.images import placeholder
+    picture = placeholder('missing')
+    assert picture.shape == (160, 160, 3) and picture.min() > 60 and len(np.unique(picture)) > 2
+
+
+def test_an_unknown_layout_is_told_without_placeholders(tmp_path):
+    with pytest.raises(DataError, match='no layout that is known') as error:
+        detect_layout(tmp_path)
+    assert '{' not in str(error.value)

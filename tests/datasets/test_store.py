@@ -245,6 +245,39 @@ def test_damage_is_found_and_repaired(raw, tmp_path):
     assert not verify_store(tmp_path / 'store')
 
 
+def test_a_store_that_is_cut_short_or_not_there_is_an_error(raw, tmp_path):
+    prepare(raw, tmp_path / 'store')
+    key = record_keys(tmp_path / 'store')[-1]
+    data = tmp_path / 'store' / 'data.mdb'
+    os.truncate(data, data.stat().st_size // 2)  # whoever reads beyond the end is ended by the system
+    for act in (verify_store, lambda folder: read_record(str(folder), key), lambda folder: prepare(raw, folder, repair=True)):
+        with pytest.raises(DataError, match='data.mdb is cut short.*Copy it again'):
+            act(tmp_path / 'store')
+    data.unlink()
+    with pytest.raises(DataError, match='data.mdb does not exist'):
+        verify_store(tmp_path / 'store')
+    with pytest.raises(DataError, match='no store'):
+        verify_store(tmp_path / 'nowhere')
+
+
+def test_repair_writes_a_damaged_manifest_again(raw, tmp_path):
+    prepare(raw, tmp_path / 'store')
+    path = tmp_path / 'store' / 'manifest.json'
+    whole = path.read_bytes()
+    path.write_bytes(whole[:40])
+    with pytest.raises(DataError, match='again with --repair'):
+        prepare(raw, tmp_path / 'store')
+    prepare(raw, tmp_path / 'store', repair=True)
+    assert path.read_bytes() == whole and not verify_store(tmp_path / 'store')
+
+
+def test_an_empty_file_is_reported_and_left_out(raw, tmp_path):
+    empty = sorted((raw / 's1').glob('*/*/VV.tif'))[0]
+    empty.write_bytes(b'')
+    skipped = prepare(raw, tmp_path / 'store', workers=2)['skipped']
+    assert len(skipped) == 1 and 'VV.tif is empty' in next(iter(skipped.values()))
+
+
 def test_subset_is_drawn_without_replacement_and_dry_run_writes_nothing(raw, tmp_path):
     figures = prepare(raw, tmp_path / 'none', dry_run=True)
     assert not (tmp_path / 'none').exists() and figures['records'] == 12 and figures['files_to_read'] == 3 * 2 * 15

@@ -1,7 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 from mmengine.config import Config
+from torch.utils.data import DataLoader
 
-from decur.engine.launch import _first_host, load_config, prepare, start_cpu_group
+from decur.engine.launch import _first_host, check_batches, load_config, prepare, start_cpu_group
 from decur.errors import ConfigError
 
 
@@ -31,3 +34,13 @@ def test_work_dir_and_options(tmp_path):
     cfg = load_config('configs/quickstart/decur_rooms.py', {'train_cfg.max_epochs': 3})
     assert cfg.work_dir.endswith('work_dirs/decur_rooms') and cfg.train_cfg.max_epochs == 3
     assert load_config('configs/quickstart/decur_rooms.py', work_dir=str(tmp_path)).work_dir == str(tmp_path)
+
+
+def test_a_training_set_smaller_than_a_batch_is_refused():
+    def runner(batch_size, drop_last):
+        loader = DataLoader(range(12), batch_size=batch_size, drop_last=drop_last)
+        return SimpleNamespace(world_size=1, train_loop=SimpleNamespace(dataloader=loader))
+    with pytest.raises(ConfigError, match='12 samples, fewer than one batch of 16.*batch_size to at most 12'):
+        check_batches(runner(16, True))
+    check_batches(runner(16, False))
+    check_batches(runner(12, True))

@@ -102,7 +102,7 @@ def detect_layout(path) -> str:
         return 'rgbd'
     if any(next((f for f in folder.iterdir() if f.suffix.lower() in _RASTERS), None) for folder in _folders(path)):
         return 'paired'
-    raise DataError(f'{path} is no layout that is known: {", ".join(title for title, _ in LAYOUTS.values())}. '
+    raise DataError(f'{path} is no layout that is known: {"; ".join(title for title, _ in LAYOUTS.values() if "{" not in title)}. '
                     'Is it the folder above or below the data? Are the archives extracted whole?')
 
 

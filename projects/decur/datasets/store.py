@@ -54,7 +54,8 @@ def read_manifest(folder: str | Path) -> dict:
     try:
         manifest = json.loads(path.read_text(encoding='utf-8'))
     except ValueError as error:
-        raise DataError(f'{path} is damaged ({error}). Prepare the store again.') from error
+        raise DataError(f'{path} is damaged ({error}). Run the command that prepared {folder} again with --repair: it keeps the records '
+                        'that are whole.') from error
     if manifest.get('format') != FORMAT or manifest.get('version') != VERSION:
         raise DataError(f'{path}: format {manifest.get("format")!r} version {manifest.get("version")!r}, this version reads {FORMAT!r} '
                         f'{VERSION}. Prepare the store again, in a new folder.')
@@ -64,6 +65,33 @@ def read_manifest(folder: str | Path) -> dict:
 def is_store(folder: str | Path) -> bool:
     """Whether a folder is a store (of any version, unfinished, or one of the published code, which reading then explains)."""
     return any((Path(folder) / name).is_file() for name in (MANIFEST, UNFINISHED, 'data.mdb'))
+
+
+def _open_environment(folder: str | Path, **kwargs):
+    """The LMDB of a store, for reading.
+
+    Raises:
+        DataError: If it is missing, cannot be opened, or is shorter than it says (who reads beyond a file's end is ended).
+    """
+    lmdb, path = _lmdb(), Path(folder) / 'data.mdb'
+    if not path.is_file():
+        raise DataError(f'{path} does not exist: {folder} is no store, or not copied whole. Copy it again, or make one with '
+                        'tools/prepare_dataset.py.')
+    try:
+        environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, **kwargs)
+    except lmdb.Error as error:
+        raise DataError(f'{path} cannot be opened ({error}). Copy it again, or delete {folder} and prepare the store again.') from error
+    size, needed = path.stat().st_size, _size(environment)
+    if size < needed:
+        environment.close()
+        raise DataError(f'{path} is cut short: it has {size} bytes, its records need {needed}. Copy it again, or delete {folder} and '
+                        'prepare the store again.')
+    return environment
+
+
+def _size(environment) -> int:
+    """Bytes that the pages of an environment take in its file."""
+    return (environment.info()['last_pgno'] + 1) * environment.stat()['psize']
 
 
 def _close_reader(folder: str | Path) -> None:
@@ -81,12 +109,8 @@ def read_record(folder: str, key: str) -> dict:
     """
     pid, environment = _open.get(folder, (None, None))
     if pid != os.getpid():  # never across a fork
-        lmdb = _lmdb()
         read_manifest(folder)
-        try:
-            environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, meminit=False, max_readers=512)
-        except lmdb.Error as error:
-            raise DataError(f'{folder} cannot be opened ({error}). Prepare the store again.') from error
+        environment = _open_environment(folder, meminit=False, max_readers=512)
         _open[folder] = os.getpid(), environment
     with environment.begin(buffers=False) as transaction:
         data = transaction.get(key.encode())
@@ -122,6 +146,13 @@ def decode(data: bytes, name: str, check: bool = False) -> dict:
         raise DataError(f'{name} is damaged ({error}). Run tools/prepare_dataset.py again with --repair.') from error
 
 
+def _is_json(path: Path) -> bool:
+    try:
+        return isinstance(json.loads(path.read_bytes()), dict)
+    except ValueError:
+        return False
+
+
 class StoreWriter:
     """Write a store: whole records only, a map that grows, a manifest at the end.
 
@@ -129,18 +160,21 @@ class StoreWriter:
         folder (str | Path): Made if need be.
         dataset (str): The id of the data set.
         batch (int): Records per transaction; a killed run loses at most the last ones. Defaults to 64.
+        repair (bool): Take a damaged manifest for that of an unfinished store; it is written anew. Defaults to False.
 
     Raises:
         DataError: If the folder holds a store of another data set or version, or another LMDB, or cannot be written.
     """
 
-    def __init__(self, folder: str | Path, dataset: str, batch: int = 64):
+    def __init__(self, folder: str | Path, dataset: str, batch: int = 64, repair: bool = False):
         self._error = _lmdb().Error
         self._full = _lmdb().MapFullError
         self.folder, self.batch = Path(folder), batch
         _close_reader(folder)
         self.dataset = dataset
-        self._claim()
+        if (self.folder / MANIFEST).is_file() and not (self.folder / UNFINISHED).is_file():
+            _open_environment(self.folder).close()  # whole, or an error: only a finished store is known to fill its file
+        self._claim(repair)
         used = (self.folder / 'data.mdb').stat().st_size if (self.folder / 'data.mdb').exists() else 0
         try:
             self.environment = _lmdb().open(str(self.folder), map_size=used + (64 << 20), readahead=False)
@@ -148,13 +182,13 @@ class StoreWriter:
             raise DataError(f'{self.folder} cannot be opened for writing ({error}). Is the disk full, or the file damaged?') from error
         self._pending: dict = {}
 
-    def _claim(self) -> None:
+    def _claim(self, repair: bool) -> None:
         """Say whose the folder is before anything is written there."""
-        marker = self.folder / UNFINISHED
+        marker, manifest = self.folder / UNFINISHED, self.folder / MANIFEST
         try:
             if marker.is_file():
                 found = json.loads(marker.read_text(encoding='utf-8'))
-            elif is_store(self.folder):
+            elif is_store(self.folder) and not (repair and manifest.is_file() and not _is_json(manifest)):
                 found = read_manifest(self.folder)
             else:
                 found = dict(format=FORMAT, version=VERSION, dataset=self.dataset)
@@ -219,6 +253,9 @@ class StoreWriter:
         self.commit()
         try:
             self.environment.sync(True)
+            data, needed = self.folder / 'data.mdb', _size(self.environment)
+            if data.stat().st_size < needed:  # pages that were taken and given back are not always written
+                os.truncate(data, needed)
             if index is not None:
                 index.save(self.folder / INDEX)
             manifest = dict(format=FORMAT, version=VERSION, dataset=self.dataset, **manifest)
@@ -235,13 +272,18 @@ class StoreWriter:
 
 
 def verify_store(folder: str | Path) -> list:
-    """Keys that the manifest names and whose records are missing or damaged."""
+    """Keys that the manifest names and whose records are missing or damaged.
+
+    Raises:
+        DataError: If the folder is no finished store, or its LMDB is cut short.
+    """
     bad: list = []
+    keys = record_keys(folder)
     _close_reader(folder)
-    environment = _lmdb().open(str(folder), readonly=True, lock=False, readahead=False)
+    environment = _open_environment(folder)
     try:
         with environment.begin() as transaction:
-            for key in record_keys(folder):
+            for key in keys:
                 data = transaction.get(key.encode())
                 try:
                     if data is None:

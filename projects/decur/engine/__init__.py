@@ -3,10 +3,10 @@ from . import hooks  # noqa: F401
 from .amp import CpuBf16OptimWrapper
 from .distributed import GlooDistributedDataParallel
 from .lars import ForeachLARS, NdimOptimWrapperConstructor
-from .launch import load_config, prepare
+from .launch import check_batches, load_config, prepare
 from .samplers import EpochInfiniteSampler, EpochSampler
 
 __all__ = [
     'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
-    'NdimOptimWrapperConstructor', 'load_config', 'prepare'
+    'NdimOptimWrapperConstructor', 'check_batches', 'load_config', 'prepare'
 ]

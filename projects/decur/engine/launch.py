@@ -78,6 +78,24 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
     return cfg
 
 
+def check_batches(runner) -> None:
+    """Refuse a training set that gives no batch: with ``drop_last`` every epoch would end at once, and nothing would be learnt.
+
+    Args:
+        runner (Runner): Before it trains. Its training loop is built here.
+
+    Raises:
+        ConfigError: If a process's share of the samples is smaller than a batch.
+    """
+    loader = runner.train_loop.dataloader
+    if len(loader) == 0:
+        share = len(loader.sampler)
+        processes = f' ({share} for each of {runner.world_size} processes)' if runner.world_size > 1 else ''
+        raise ConfigError(f'the training set has {len(loader.dataset)} samples{processes}, fewer than one batch of {loader.batch_size}, '
+                          f'and drop_last leaves incomplete batches out: nothing would be trained. Set train_dataloader.batch_size to at '
+                          f'most {share}, or give more samples.')
+
+
 def start_cpu_group(launcher: str) -> None:
     """Start a gloo process group from the launcher's environment.
 

@@ -60,6 +60,13 @@ def save_label_map(label: np.ndarray, palette: Sequence, path) -> None:
     image.save(path)
 
 
+def placeholder(text: str, side: int = 160) -> np.ndarray:
+    """A light grey picture with a word, for what is not there: black would look like water or a flat tile."""
+    canvas = Image.new('RGB', (side, side), (225, 225, 225))
+    ImageDraw.Draw(canvas).text((side / 2, side / 2), text, fill=(110, 110, 110), font=ImageFont.load_default(size=15), anchor='mm')
+    return np.asarray(canvas)
+
+
 def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: dict | None = None, cell: int = 192) -> Image.Image:
     """Rows of pictures under column titles, with an optional legend.
 

@@ -147,13 +147,16 @@ def read_raster(data: bytes, name: str) -> np.ndarray:
     import warnings
 
     from rasterio.errors import NotGeoreferencedWarning
+    if not data:  # which rasterio takes for a file to be written
+        raise DataError(f'{name} is empty. Download or extract it again.')
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             with rasterio.MemoryFile(data) as memory, memory.open() as raster:
                 return raster.read()
     except RasterioError as error:
-        raise DataError(f'{name} cannot be read ({error}). Is it complete?') from error
+        # GDAL's own reason is the cause: the error itself only points to it.
+        raise DataError(f'{name} cannot be read ({error.__cause__ or error}). Is it complete?') from error
 
 
 def read_bands(key: str, files: Mapping, bands: Iterable) -> dict:
@@ -294,7 +297,7 @@ def choose(samples: Iterable, subset: float | None, seed: int) -> list:
         return samples
     count = round(subset * len(samples)) if subset <= 1 else int(subset)
     if not 0 < count <= len(samples):
-        raise ConfigError(f'--subset {subset}: there are {len(samples)} samples.')
+        raise ConfigError(f'--subset {subset}: there are {len(samples)} samples. Give a share above 0 and up to 1, or a number of samples.')
     chosen = np.random.default_rng(seed).choice(len(samples), count, replace=False)
     return [samples[i] for i in sorted(chosen)]
 
@@ -339,7 +342,7 @@ class _Run:
     def __init__(self, data: Preparation, out: Path, workers: int, repair: bool):
         self.data, self.workers = data, workers
         named = _named(out) if repair else []
-        self.writer = StoreWriter(out, data.dataset)
+        self.writer = StoreWriter(out, data.dataset, repair=repair)
         absent = [key for key in named if key not in self.writer]
         #: Units to be made again.
         self.damaged = {data.unit_of(key) for key in (*absent, *(_unreadable(self.writer) if repair else ()))}
@@ -452,7 +455,11 @@ def prepare(data: Preparation, out: str | Path, subset: float | None = None, see
         for parts in groups:
             run.write(_shown_units(data, parts, parts[0].name,
                                    lambda key, sample: (chosen is None or sample in chosen) and run.missing(key)), lambda: None)
-        manifest, index = data.finish(run.writer)
+        try:
+            manifest, index = data.finish(run.writer)
+        except OSError as error:
+            raise DataError(f'{out} cannot be written ({error}). Is the disk full? All records are whole; free some space and run the same '
+                            'command again.') from error
         run.writer.finish(dict(manifest, skipped=run.skipped), index)
     finally:
         run.writer.close()
@@ -467,6 +474,7 @@ def _shown_units(data: Preparation, parts: list, title: str, wanted: Callable, c
     """:func:`stream_units` with a display of how much of the archive was read."""
     with Progress(math.ceil(_bytes(parts) / 1e6), title, 'MB') as progress:
         yield from stream_units(data, parts, wanted, lambda position: progress.advance(int(position / 1e6)), contents)
+        progress.advance(progress.total)  # the last members are read ahead, and what follows them is not read
 
 
 def _names(data: Preparation, groups: list) -> list:
