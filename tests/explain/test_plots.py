@@ -1,5 +1,7 @@
 import numpy as np
+import pytest
 
+from decur.errors import DataError
 from decur.explain import plots
 from decur.explain.files import load_npz, save_csv, save_figure, save_npz
 from decur.explain.report import Section, write_report
@@ -29,8 +31,12 @@ def test_overlays_have_a_column_per_modality_and_block():
     pictures = dict(a=np.zeros((2, 8, 8, 3), np.uint8), b=np.zeros((2, 6, 6, 3), np.uint8))
     maps = {m: {b: np.ones((2, 8, 8)) for b in ('common', 'unique')} for m in 'ab'}
     fig = plots.plot_overlays(pictures, maps)
-    assert len(fig.axes) == 2 * 6
+    assert len(fig.axes) == 2 * 6 + 1  # and what the colours mean
     assert [len(axis.images) for axis in fig.axes[:6]] == [1, 2, 2, 1, 2, 2]
+    assert fig.axes[1].images[1].get_clim() == (0, 1)
+    signed = plots.plot_overlays(pictures, maps, signed=True)
+    assert signed.axes[1].images[1].get_clim() == (-1, 1)  # so that what lowers the mean is not drawn as what is not looked at
+    assert [t.get_text() for t in signed.axes[-1].get_xticklabels()] == ['lowers the mean', '0', 'raises the mean']
 
 
 def test_bars_and_errors_are_the_numbers():
@@ -42,6 +48,11 @@ def test_bars_and_errors_are_the_numbers():
     values = {'a – b': dict(common=np.linspace(0, 1, 9), unique=np.zeros(9))}
     fig = plots.plot_agreement(values, {'a – b': dict(common=(0.5, 0.4, 0.6), unique=(0., 0., 0.))})
     assert [t.get_text() for t in fig.axes[0].get_xticklabels()] == ['common', 'unique']
+    fig = plots.plot_agreement(values, {'a – b': dict(common=(0.5, 0.4, 0.6), unique=(0., 0., 0.))}, others={
+        'a – b': dict(common=0.25, unique=0.5)})
+    lines = [line.get_segments()[0] for line in fig.axes[0].collections if line.get_linestyle()[0][1] is not None]
+    assert [line[0, 1] for line in lines if np.ptp(line[:, 1]) == 0] == [0.25, 0.5]
+    assert 'different samples' in [t.get_text() for t in fig.legends[0].get_texts()]
 
 
 def test_files_and_page(tmp_path):
@@ -56,3 +67,10 @@ def test_files_and_page(tmp_path):
     page = (tmp_path / 'index.html').read_text()
     assert '&lt;b&gt;' in page and '<b>' not in page and 'how &amp; why' in page and 'src="a.png"' in page and '<th>h</th>' in page
     assert sorted(p.name for p in tmp_path.iterdir()) == ['a.csv', 'a.npz', 'a.png', 'index.html']  # no temporary files
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    save_npz(tmp_path / 'a.npz', x=np.arange(100))
+    (tmp_path / 'a.npz').write_bytes((tmp_path / 'a.npz').read_bytes()[:200])
+    with pytest.raises(DataError, match='a.npz cannot be read'):
+        load_npz(tmp_path / 'a.npz')

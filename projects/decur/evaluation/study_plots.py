@@ -10,6 +10,8 @@ from decur.explain.plots import figure
 from .intervals import Interval
 
 ROLE_COLOURS = dict(shared='#0072b2', partial='#009e73', private='#d55e00')
+#: What legends call a role that the scores call otherwise, as the tables of the study do.
+_ROLE_LABELS = dict(partial='pair')
 
 
 def plot_world(dataset) -> Figure:
@@ -50,8 +52,8 @@ def plot_blocks(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
         for i, role in enumerate(roles):
             intervals = [rows[label][f'{block}: {role}'] for label in having[block]]
             x = np.arange(len(intervals)) + (i - (len(roles) - 1) / 2) * 0.8 / len(roles)
-            axis.bar(x, [v.mean for v in intervals], 0.8 / len(roles), color=ROLE_COLOURS[role], label=role, yerr=_error(intervals),
-                     error_kw=dict(elinewidth=1, capsize=2))
+            axis.bar(x, [v.mean for v in intervals], 0.8 / len(roles), color=ROLE_COLOURS[role],
+                     label=_ROLE_LABELS.get(role, role), yerr=_error(intervals), error_kw=dict(elinewidth=1, capsize=2))
         axis.set_xticks(range(len(having[block])), [textwrap.fill(label, 16) for label in having[block]], fontsize=8)
         axis.set_title(f'{block} dimensions' if block != 'all' else 'all dimensions (no split)', fontsize=10)
     axes[0].set_ylim(bottom=min(0, axes[0].get_ylim()[0]))
@@ -93,7 +95,8 @@ def plot_sweep(rows: Mapping[str, Mapping[str, Interval]], xlabel: str) -> Figur
             found = [(i, rows[label][f'{block}: {role}']) for i, label in enumerate(labels) if f'{block}: {role}' in rows[label]]
             if found:
                 x, intervals = zip(*found)
-                axis.errorbar(x, [v.mean for v in intervals], _error(intervals), color=colour, marker='o', capsize=3, label=role)
+                axis.errorbar(x, [v.mean for v in intervals], _error(intervals), color=colour, marker='o', capsize=3,
+                              label=_ROLE_LABELS.get(role, role))
         axis.set_title(f'{block} dimensions', fontsize=10)
         axis.set_ylabel('share of variance explained', fontsize=9)
         axis.legend(fontsize=8)

@@ -1,6 +1,7 @@
 """Numbers and pictures on disk, whole or not at all."""
 import csv
 import io
+import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -27,7 +28,7 @@ def load_npz(path: Path) -> dict:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f'{path} cannot be read ({error}): delete it and run again.') from error
 
 

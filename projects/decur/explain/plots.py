@@ -70,17 +70,20 @@ def plot_tsne(points: np.ndarray, modality: np.ndarray, block: np.ndarray) -> Fi
     return fig
 
 
-def plot_overlays(pictures: Mapping[str, np.ndarray], maps: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
+def plot_overlays(pictures: Mapping[str, np.ndarray], maps: Mapping[str, Mapping[str, np.ndarray]], signed: bool = False) -> Figure:
     """Saliency over the pictures: a row per sample; per modality the picture, then one overlay per block.
 
     Args:
         pictures: {modality: (N, H, W, 3) uint8}.
-        maps: {modality: {block: (N, H, W) in [0, 1]}}.
+        maps: {modality: {block: (N, H, W)}}, drawn as they are: from 0 to 1, or from -1 to 1 with ``signed``.
+        signed: whether the maps have two signs; red raises the mean of the block then, blue lowers it, and white is 0.
     """
     names = list(pictures)
     blocks = list(next(iter(maps.values())))
     num = len(pictures[names[0]])
     fig, axes = figure(num, len(names) * (1 + len(blocks)), width=1.3, height=1.35)
+    scale = dict(cmap='RdBu_r', vmin=-1, vmax=1) if signed else dict(cmap='jet', vmin=0, vmax=1)
+    drawn = None
     for row in range(num):
         column = 0
         for name in names:
@@ -88,22 +91,31 @@ def plot_overlays(pictures: Mapping[str, np.ndarray], maps: Mapping[str, Mapping
             shown = [(name, None), *((f'{name}\n{block}', maps[name][block][row]) for block in blocks)]
             for title, saliency in shown:
                 axis = axes[row, column]
-                axis.imshow(picture)
+                # A two-sided scale is white in the middle: on a grey picture its colours are the map's alone.
+                axis.imshow(np.repeat(picture.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8) if saliency is not None and signed
+                            else picture)
                 if saliency is not None:
-                    axis.imshow(saliency, cmap='jet', alpha=0.45, vmin=0, vmax=1)
+                    drawn = axis.imshow(saliency, alpha=0.55 if signed else 0.45, **scale)
                 axis.set_axis_off()
                 if row == 0:
                     axis.set_title(title, fontsize=8)
                 column += 1
+    if drawn is not None:
+        bar = fig.colorbar(drawn, ax=axes, location='bottom', shrink=0.4, aspect=40, pad=0.01)
+        ends = ['lowers the mean', '0', 'raises the mean'] if signed else ['least', 'most']
+        bar.set_ticks(np.linspace(scale['vmin'], scale['vmax'], len(ends)), labels=ends, fontsize=8)
     return fig
 
 
-def plot_agreement(values: Mapping[str, Mapping[str, np.ndarray]], intervals: Mapping[str, Mapping[str, tuple]]) -> Figure:
-    """Distributions of the saliency agreement: per pair of modalities one violin per block, with the mean and its interval.
+def plot_agreement(values: Mapping[str, Mapping[str, np.ndarray]], intervals: Mapping[str, Mapping[str, tuple]],
+                   ylabel: str = 'norm(a₁) × norm(a₂), mean per sample', others: Mapping[str, Mapping[str, float]] | None = None) -> Figure:
+    """Distributions over samples: per pair of modalities one violin per block, with the mean and its interval.
 
     Args:
         values: {pair: {block: (N,)}}.
         intervals: {pair: {block: (mean, low, high)}}.
+        ylabel: of the vertical axis.
+        others: {pair: {block: value}}, what maps of different samples give: drawn as a line across the violin. Defaults to none.
     """
     fig, axes = figure(1, len(values), width=3.4, height=3.2, sharey=True)
     for axis, (pair, by_block) in zip(axes[0], values.items()):
@@ -112,10 +124,16 @@ def plot_agreement(values: Mapping[str, Mapping[str, np.ndarray]], intervals: Ma
                 for body in axis.violinplot([sample], [i], showextrema=False, widths=0.8)['bodies']:
                     body.set_facecolor(BLOCK_COLOURS[block])
             mean, low, high = intervals[pair][block]
-            axis.errorbar([i], [mean], [[mean - low], [high - mean]], fmt='o', color='black', capsize=4)
+            axis.errorbar([i], [mean], [[np.nan_to_num(mean - low)], [np.nan_to_num(high - mean)]], fmt='o', color='black', capsize=4,
+                          label='mean, 95 % interval' if i == 0 else None)
+            if others:
+                axis.hlines(others[pair][block], i - 0.35, i + 0.35, color='black', linestyles='dashed', linewidth=1.2,
+                            label='different samples' if i == 0 else None)
+        axis.set_xlim(-0.6, len(by_block) - 0.4)
         axis.set_xticks(range(len(by_block)), list(by_block))
         axis.set_title(pair, fontsize=10)
-    axes[0, 0].set_ylabel('norm(a₁) × norm(a₂), mean per sample')
+    axes[0, 0].set_ylabel(ylabel, fontsize=9)
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc='outside lower center', ncols=2, fontsize=8)
     return fig
 
 
@@ -140,5 +158,6 @@ def plot_bands(importance: Mapping[str, Mapping[str, Mapping[str, tuple]]], ylab
         axis.ticklabel_format(axis='y', style='sci', scilimits=(-2, 3))
         axis.set_title(name, fontsize=10)
     axes[0].set_ylabel(ylabel, fontsize=9)
-    axes[0].legend(fontsize=8)
+    handles, labels = axes[0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc='outside upper left', ncols=len(labels), fontsize=8)  # beside the bars, which may fill a panel
     return fig

@@ -27,7 +27,7 @@ from decur.writing import write_bytes
 from . import plots
 from .alignment import Moments, alignment_histogram, alignment_losses
 from .files import load_npz, save_csv, save_figure, save_npz
-from .gradcam import grad_cam, normalise_maps, resize_maps, saliency_agreement
+from .gradcam import agreement_of_others, grad_cam, resize_maps, saliency_agreement, saliency_correlation, scale_maps
 from .report import Section, write_report
 from .representation import BlockMeans, blocks_of, represent
 from .spectral import band_importance, integrated_gradients
@@ -35,6 +35,8 @@ from .tsne import tsne_of_dimensions
 
 #: What can be asked for.
 ANALYSES = ('alignment', 'tsne', 'spatial', 'spectral')
+#: What is measured of two modalities' maps, per sample.
+_SPATIAL = dict(agreement=saliency_agreement, others=agreement_of_others, correlation=saliency_correlation)
 
 
 @dataclass(frozen=True)
@@ -241,11 +243,13 @@ class Explanation:
                     for key, value in band_importance(result['attributions']).items():
                         out[f'{key}/{name}/{block}'] = value
                     out[f'delta/{name}/{block}'] = result['delta']
+                    out[f'change/{name}/{block}'] = result['attributions'].sum(axis=(1, 2, 3), dtype=np.float64) - result['delta']
         if maps:
             resized = {name: {block: resize_maps(m, size) for block, m in by_block.items()} for name, by_block in maps.items()}
             for a, b in self.pairs:
                 for block in [block for block in resized[a] if block in resized[b]]:
-                    out[f'agreement/{a}/{b}/{block}'] = saliency_agreement(resized[a][block], resized[b][block])
+                    for key, measure in _SPATIAL.items():
+                        out[f'{key}/{a}/{b}/{block}'] = measure(resized[a][block], resized[b][block])
             if self.options.overlays and not (self.out / 'saliency_maps.npz').is_file():
                 shown = slice(0, self.options.overlays)
                 arrays = {f'map/{name}/{block}': m[shown] for name, by_block in maps.items() for block, m in by_block.items()}
@@ -268,7 +272,9 @@ class Explanation:
     def _write(self) -> Path:
         writers = dict(alignment=self._write_alignment, tsne=self._write_tsne, spatial=self._write_spatial, spectral=self._write_spectral)
         sections = [section for name in ANALYSES if name in self.options.analyses for section in writers[name]()]
-        facts = dict(self.facts, modalities=', '.join(self.names), samples=sum(len(b) for b in self.batches),
+        asked, used = sum(len(b) for b in self.batches), len(np.concatenate(self._gather('embeddings', ('ids', ))['ids']))
+        samples = asked if asked == used else f'{used} of {asked}, the others lack a modality'
+        facts = dict(self.facts, modalities=', '.join(self.names), samples=samples,
                      **{'batch size': self.options.batch_size, 'level': self.options.level})
         path = self.out / 'index.html'
         write_report(path, 'What is common and what is unique', facts, sections)
@@ -292,8 +298,13 @@ class Explanation:
             name = f'alignment_{a}_{b}.png'
             save_figure(self.out / name, plots.plot_alignment(edges, counts, [f'{a} – {b}, batch {i + 1}' for i in range(shown)]))
             pictures.append(name)
-        reading = ('Each dimension has a place between 0 (it agrees in both modalities) and 1 (it is uncorrelated). A decoupled model has '
-                   'its common dimensions on the left and its unique ones on the right.')
+        reading = ('Each dimension has a place between 0 (it agrees in both modalities) and 1 (it is uncorrelated). Those of negative '
+                   'correlation lie above 1: the table counts them, the picture leaves them out. Chance alone moves an uncorrelated '
+                   'dimension by about 2/√N around 1 in a batch of N samples.')
+        if len({row[1] for row in table[1:]}) > 1:
+            reading += ' A decoupled model has its common dimensions on the left and its unique ones on the right.'
+        elif self.options.level == 'encoder':
+            reading += ' Nothing trains the dimensions of encoders to agree one by one: they lie around 1.'
         if not pictures:
             return [Section('Cross-modal alignment', 'Left out: it needs two modalities with equally many dimensions.')]
         save_csv(self.out / 'alignment.csv', ('modality_a', 'modality_b', 'batch', 'block', 'from', 'to', 'dimensions'), rows)
@@ -308,8 +319,10 @@ class Explanation:
             result['modality'], result['block'], result['dimension'], *(result['points'][:, i].astype(float) for i in (0, 1))))
         save_figure(self.out / 'tsne.png', plots.plot_tsne(result['points'], result['modality'], result['block']))
         return [Section('t-SNE of dimensions',
-                        'Each point is one dimension of one modality; points are near where dimensions vary together over a batch. Common '
-                        'dimensions of the modalities should lie together, unique ones apart by modality.', ['tsne.png'],
+                        'Each point is one dimension of one modality; points are near where dimensions vary together over a batch; axes '
+                        'and distances between far groups mean nothing.' + (
+                            ' Common dimensions of the modalities should lie together, unique ones apart by modality.'
+                            if len(set(result['block'])) > 1 else ''), ['tsne.png'],
                         ['tsne.csv', 'tsne.npz'])]
 
     def _write_spatial(self) -> list:
@@ -318,36 +331,53 @@ class Explanation:
         if path.is_file():
             shown = load_npz(path)
             pictures = {name: shown[f'image/{name}'] for name in self.names}
-            maps = {name: {key.split('/')[2]: normalise_maps(m) for key, m in shown.items() if key.startswith(f'map/{name}/')}
+            maps = {name: {key.split('/')[2]: scale_maps(m) for key, m in shown.items() if key.startswith(f'map/{name}/')}
                     for name in self.names}
-            save_figure(self.out / 'saliency.png', plots.plot_overlays(pictures, maps))
-            sections.append(Section('Spatial saliency (Grad-CAM)',
-                                    'Red is where a block of dimensions looks. Common dimensions should look at what both modalities show, '
-                                    'unique ones at what only one shows.', ['saliency.png'], ['saliency_maps.npz']))
+            signed = self.options.sign == 'signed'
+            save_figure(self.out / 'saliency.png', plots.plot_overlays(pictures, maps, signed))
+            reading = ('Every map is scaled by its largest value. ' +
+                       ('Red places raise the mean of the block, blue ones lower it: both are where the block looks, and which is which '
+                        'means little, since the sign of an embedding is arbitrary.' if signed else 'Red is where the block looks.'))
+            if len(next(iter(maps.values()))) > 1:
+                reading += ' Common dimensions should look at what both modalities show, unique ones at what only one shows.'
+            sections.append(Section('Spatial saliency (Grad-CAM)', reading, ['saliency.png'], ['saliency_maps.npz']))
         ids = np.concatenate(self._gather('saliency', ('ids', ))['ids'])
-        gathered = {key: np.concatenate(v) for key, v in self._gather('saliency', ('agreement', )).items()}
+        gathered = {key: np.concatenate(v) for key, v in self._gather('saliency', tuple(_SPATIAL)).items()}
         if not gathered:
             sections.append(Section('Spatial saliency statistics', 'Left out: they need two modalities.'))
             return sections
-        values, intervals = {}, {}
-        table = [('pair', 'block', 'mean', 'low', 'high')]
-        for key, sample in gathered.items():
+        values, intervals, others = {measure: {} for measure in _SPATIAL}, {measure: {} for measure in _SPATIAL}, {}
+        table = [('pair', 'block', 'norm(a₁) × norm(a₂)', 'different samples', 'above them', 'correlation')]
+        for key in [key for key in gathered if key.startswith('agreement/')]:
             _, a, b, block = key.split('/')
             pair = f'{a} – {b}'
-            values.setdefault(pair, {})[block] = sample
-            intervals.setdefault(pair, {})[block] = bootstrap_interval(sample)
-            table.append((pair, block, *(_number(v) for v in intervals[pair][block])))
-        save_csv(self.out / 'spatial_agreement.csv', ('sample', *('/'.join(key.split('/')[1:]) for key in gathered)),
-                 zip(ids, *(v.astype(float) for v in gathered.values())))
-        save_figure(self.out / 'spatial_agreement.png', plots.plot_agreement(values, intervals))
-        sections.append(Section('Spatial saliency statistics',
-                                'Higher means that the two modalities look at the same places. Common dimensions should be above unique '
-                                'ones. Bars: 95 % bootstrap interval of the mean.', ['spatial_agreement.png'], ['spatial_agreement.csv'],
-                                table))
+            sample = {measure: gathered[f'{measure}/{a}/{b}/{block}'] for measure in _SPATIAL}
+            for measure in _SPATIAL:
+                values[measure].setdefault(pair, {})[block] = sample[measure]
+                intervals[measure].setdefault(pair, {})[block] = bootstrap_interval(sample[measure])
+            others.setdefault(pair, {})[block] = float(sample['others'].mean())
+            table.append((pair, block, *(_with_interval(interval) for interval in (
+                intervals['agreement'][pair][block], intervals['others'][pair][block],
+                bootstrap_interval(sample['agreement'] - sample['others']), intervals['correlation'][pair][block]))))
+        headings = ['/'.join((*key.split('/')[1:], *key.split('/')[:1])).removesuffix('/agreement') for key in gathered]
+        save_csv(self.out / 'spatial_agreement.csv', ('sample', *headings), zip(ids, *(v.astype(float) for v in gathered.values())))
+        save_figure(self.out / 'spatial_agreement.png', plots.plot_agreement(values['agreement'], intervals['agreement'], others=others))
+        save_figure(self.out / 'spatial_correlation.png', plots.plot_agreement(
+            values['correlation'], intervals['correlation'], 'correlation of the maps over the pixels'))
+        reading = ('Whether two modalities look at the same places. norm(a₁) × norm(a₂) also grows with how bright the maps are, so look '
+                   'at what is above the dashed line, which is what maps of different samples give; the correlation of the two maps '
+                   'does not grow with brightness. Intervals: 95 %, bootstrap.')
+        if any(len(by_block) > 1 for by_block in others.values()):
+            reading += ' Common dimensions should be above unique ones in both of these.'
+        if self.options.sign == 'absolute':
+            reading += (' With absolute maps all blocks agree where the pictures have their edges and objects: take signed maps to compare '
+                        'blocks.')
+        sections.append(Section('Spatial saliency statistics', reading, ['spatial_agreement.png', 'spatial_correlation.png'],
+                                ['spatial_agreement.csv'], table))
         return sections
 
     def _write_spectral(self) -> list:
-        gathered = {key: np.concatenate(v) for key, v in self._gather('saliency', ('signed', 'magnitude', 'delta')).items()}
+        gathered = {key: np.concatenate(v) for key, v in self._gather('saliency', ('signed', 'magnitude', 'delta', 'change')).items()}
         rows, pictures = [], []
         for measure, ylabel in (('magnitude', 'mean |attribution|'), ('signed', 'mean attribution')):
             importance = {}
@@ -362,13 +392,21 @@ class Explanation:
             picture = f'spectral_{measure}.png'
             save_figure(self.out / picture, plots.plot_bands(importance, ylabel))
             pictures.append(picture)
-        error = max(float(np.abs(v).max()) for key, v in gathered.items() if key.startswith('delta/'))
+        error, change = (np.concatenate([np.abs(v) for key, v in gathered.items() if key.startswith(f'{kind}/')])
+                         for kind in ('delta', 'change'))
         save_csv(self.out / 'spectral.csv', ('modality', 'block', 'band', 'measure', 'mean', 'low', 'high'), rows)
         save_npz(self.out / 'spectral.npz', **gathered)
         return [Section('Spectral saliency (Integrated Gradients)',
-                        'How much each band moves the mean common and the mean unique embedding; bars: 95 % bootstrap interval over '
-                        'samples. In the signed means opposite effects cancel, in the magnitudes they do not. '
-                        f'Largest completeness error of a sample: {error:.2g}.', pictures, ['spectral.csv', 'spectral.npz'])]
+                        'How much each band moves the mean of each block from where all bands are 0 after normalisation; bars: 95 % '
+                        'bootstrap interval over samples. In the signed means opposite effects cancel, in the magnitudes they do not. '
+                        'Compare bands within one block: a mean over more dimensions moves less. '
+                        f'Attributions miss the change of the output by {100 * error.mean() / max(change.mean(), 1e-12):.1f} % on average '
+                        '(completeness): more steps (--steps) make it smaller.', pictures, ['spectral.csv', 'spectral.npz'])]
+
+
+def _with_interval(interval) -> str:
+    """A mean with the ends of its interval."""
+    return f'{interval.mean:.3f} ({interval.low:.3f} to {interval.high:.3f})'
 
 
 def _number(value: float) -> str:

@@ -12,7 +12,8 @@ def integrated_gradients(means: BlockMeans, images: Tensor, baseline: Tensor | f
     Args:
         means: the function that is explained.
         images: (N, C, H, W), normalised.
-        baseline: where the path starts: a number or a tensor like one image. 0 is every band's mean over the data set.
+        baseline: where the path starts: a number or a tensor like one image. 0 is every band's mean where the
+            modality's ``mean`` is that of the data, and black where it is 0 (SSL4EO-S12, brought to 8 bit).
         steps: points of the integral (Gauss-Legendre).
         internal_batch: images evaluated at a time; at least N are. Defaults to N, so memory does not grow with ``steps``.
 
