@@ -1,6 +1,7 @@
 import csv
 import gc
 import json
+import re
 import weakref
 
 import numpy as np
@@ -126,6 +127,14 @@ def test_other_settings_do_not_mix_into_a_folder(setup):
         explanation(root, config, 'mixed', Options(num_samples=24, batch_size=8, perplexity=4, steps=5))
     with pytest.raises(ConfigError, match='checkpoint'):
         explanation(root, config, 'mixed', facts=dict(checkpoint='other.pth'))
+    record = root / 'mixed' / 'explanation.json'
+    content = record.read_text()
+    record.write_text(re.sub(r'"format": \d+', '"format": 1', content))
+    with pytest.raises(ConfigError, match=r'other settings \(format\)'):
+        explanation(root, config, 'mixed')
+    record.write_text(content[:40])
+    with pytest.raises(DataError, match='explanation.json cannot be read: it is damaged'):
+        explanation(root, config, 'mixed')
 
 
 def test_statistics_do_not_depend_on_the_batch_size(setup):

@@ -35,6 +35,8 @@ from .tsne import tsne_of_dimensions
 
 #: What can be asked for.
 ANALYSES = ('alignment', 'tsne', 'spatial', 'spectral')
+#: Of the files in ``parts``: they are not mixed with those of another.
+_FORMAT = 2
 #: What is measured of two modalities' maps, per sample.
 _SPATIAL = dict(agreement=saliency_agreement, others=agreement_of_others, correlation=saliency_correlation)
 
@@ -123,11 +125,15 @@ class Explanation:
     def _start(self) -> None:
         """Make the folder, or recognise that it is this run's."""
         record = {**{key: str(value) for key, value in self.facts.items()}, **asdict(self.options)}
+        record['format'] = _FORMAT
         record['samples'] = hashlib.sha256(json.dumps(self.batches).encode()).hexdigest()[:16]
         record = json.loads(json.dumps(record))  # tuples as lists, as they are read back
         path = self.out / 'explanation.json'
         if path.is_file():
-            earlier = json.loads(path.read_text())
+            try:
+                earlier = json.loads(path.read_text())
+            except ValueError as error:
+                raise DataError(f'{path} cannot be read: it is damaged. Delete {self.out} and run again.') from error
             differs = [key for key in {**earlier, **record} if earlier.get(key) != record.get(key)]
             if differs:
                 raise ConfigError(f'{self.out} holds an explanation with other settings ({", ".join(differs)}): choose another folder '
