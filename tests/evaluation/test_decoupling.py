@@ -136,6 +136,8 @@ def test_effective_rank(rng):
     q = q - q.mean(0)
     q, _ = np.linalg.qr(q)
     assert decoupling.effective_rank(q) == pytest.approx(5)
+    # Singular values of 2 and 1, not their squares: exp(-2/3 log 2/3 - 1/3 log 1/3).
+    assert decoupling.effective_rank(q[:, :2] * [2, 1]) == pytest.approx(3 / 2 ** (2 / 3))
     assert decoupling.effective_rank(q[:, :1] @ rng.normal(size=(1, 30))) == pytest.approx(1)
     assert decoupling.effective_rank(np.ones((10, 4))) == 0
 
