@@ -7,6 +7,7 @@ import sys
 
 import torch
 from mmengine.config import DictAction
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
@@ -37,6 +38,7 @@ def main():
     """Load, extract, vote, print."""
     args = parse_args()
     try:
+        MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
         cfg = load_config(args.config, args.cfg_options)
         if (cfg.get('test_evaluator') or {}).get('type') != 'MultiLabelScores':
             raise ConfigError(f'{args.config} is no config of a multi-label classifier: its test_evaluator is no MultiLabelScores.')
@@ -44,6 +46,7 @@ def main():
         set_random_seed(args.seed)
         if args.checkpoint:
             cfg.model.backbone.pretrained = args.checkpoint
+        print(f'encoders: {args.checkpoint or f"random, seed {args.seed}"}', flush=True)
         model = MODELS.build(cfg.model)
         model.init_weights()
         model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
