@@ -5,12 +5,14 @@
 The explicit forms have the same weights and give the same numbers, which is checked first: the attention matrix is formed, kept for the
 backward pass and multiplied, and tokens are copied to maps and back around convolutions, as the published encoders do it. ``mmseg`` is
 mmseg's ``MixVisionTransformer``. The forms alternate in one process; the fastest round of each counts, since other work on the machine
-only ever adds time, and the smallest processor time (all threads together) is printed beside it. Inference comes first: in a process that
+only ever adds time, and the smallest processor time (all threads together) is printed beside it. Where the speed of the machine itself
+drifts, the median over rounds of the ratio within a round (``by round``) says more. Inference comes first: in a process that
 has trained, the C library keeps large blocks of memory, which spares the explicit form more than ours. Peak memory is that of a fresh
 process per form, above what it had before the step.
 """
 import argparse
 import json
+import statistics
 import subprocess
 import sys
 import time
@@ -148,17 +150,16 @@ def inference(net, x, compiled=False):
 
 
 def compare(steps, rounds):
-    """Smallest wall and processor seconds of each step, alternating, after one warm-up."""
+    """Wall and processor seconds of each round of each step, alternating, after one warm-up: {name: [(wall, processor), ...]}."""
     for step in steps.values():
         step()
-    best = {name: [float('inf'), float('inf')] for name in steps}
+    spent = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
             wall, cpu = time.perf_counter(), time.process_time()
             step()
-            spent = (time.perf_counter() - wall, time.process_time() - cpu)
-            best[name] = [min(a, b) for a, b in zip(best[name], spent)]
-    return best
+            spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    return spent
 
 
 def peak_mib():
@@ -175,13 +176,16 @@ def peak_of(args, what, form):
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def show(title, best, base):
-    """Print the times of a comparison and the ratios to the base form."""
+def show(title, spent, base):
+    """Print the times of a comparison and the ratios to the base form: of the fastest rounds, and the median over rounds."""
     print(title)
-    for name, (wall, cpu) in best.items():
+    fastest = {name: [min(values) for values in zip(*rounds)] for name, rounds in spent.items()}
+    for name, (wall, cpu) in fastest.items():
         line = f'  {name:<20} {wall:8.3f} s   processor {cpu:8.3f} s'
         if name != base:
-            line += f'   {best[base][0] / wall:5.2f}x the speed of {base} (processor {best[base][1] / cpu:.2f}x)'
+            by_round = statistics.median(a[0] / b[0] for a, b in zip(spent[base], spent[name]))
+            line += (f'   {fastest[base][0] / wall:5.2f}x the speed of {base} (processor {fastest[base][1] / cpu:.2f}x, '
+                     f'by round {by_round:.2f}x)')
         print(line, flush=True)
 
 
