@@ -67,11 +67,7 @@ def main():
     show('share of variance explained (corrected for chance), by block and role', block_shares(scores))
     show('by block and attribute', factor_shares(scores))
     for name in dict.fromkeys(row['representation'] for row in scores['probes']):
-        probes = probe_scores(scores, name)
-        # `shape (shared)` says something that `shape` does not only where it is private to another modality.
-        attributes = [key.split(' (')[0] for key in probes if '(' in key]
-        show(f'linear probe of the {name} (accuracy or R2)', {
-            key: value for key, value in probes.items() if '(' not in key or attributes.count(key.split(' (')[0]) > 1})
+        show(f'linear probe of the {name} (accuracy or R2)', probe_scores(scores, name))
     show('mean diagonal of C', {(r['modality_a'], r['modality_b'], r['block']): r['score'] for r in scores['alignment']})
     show('effective rank', {(r['modality'], r['representation'], f'of {r["dims"]}'): r['score'] for r in scores['rank']})
     show('CKA', {(r['modality_a'], r['block_a'], '-', r['modality_b'], r['block_b']): r['score'] for r in scores['cka']})

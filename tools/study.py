@@ -145,7 +145,12 @@ def report(study: Config, jobs: list, results: dict, doc: Path, figures: Path) -
             rows, {**{n: n.replace('partial', 'pair') for n in single}, **_JOINT}, head))
         text = replace_between(text, f'{group}: probes', markdown_table(rows, {**_ENCODER, **probes}, head))
         text = replace_between(text, f'{group}: geometry', markdown_table(rows, _MORE, head))
-        plot = plot_encoders(rows) if group == 'encoder' else plot_sweep(rows, head) if group in ('share', 'lambda') else plot_blocks(rows)
+        if group == 'encoder':
+            plot = plot_encoders(rows)
+        elif group in ('share', 'lambda'):
+            plot = plot_sweep(rows, head)
+        else:
+            plot = plot_blocks(rows)
         save_figure(figures / f'decoupling_{group}.png', plot)
     there = {(index, seed): scores['seconds'] for index, per_seed in results.items() for seed, scores in per_seed}
     missing = [f'{arguments[2].name} of {arguments[2].parent.name}' for index, seed, arguments in jobs if (index, seed) not in there]

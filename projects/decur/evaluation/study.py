@@ -138,13 +138,18 @@ def factor_shares(scores: Mapping) -> dict:
 
 
 def probe_scores(scores: Mapping, representation: str = 'encoder') -> dict:
-    """Probes by attribute and by role, averaged over the modalities that show it: {attribute or role: score}."""
-    found = {}
+    """Probes by attribute and by role, averaged over the modalities that show it: {attribute or role: score}.
+
+    An attribute that is shared by some modalities and private to another is given by role too, as ``attribute (role)``.
+    """
+    found, roles = {}, {}
+    for name, factor in scores['factors'].items():
+        roles.setdefault(name.split('_')[0], set()).add(factor['role'])
     for row in scores['probes']:
         if row['representation'] == representation:
-            factor = scores['factors'][row['factor']]
-            attribute = row['factor'].split('_')[0]
-            for key in dict.fromkeys((factor['role'], attribute, f'{attribute} ({factor["role"]})')):
+            role, attribute = scores['factors'][row['factor']]['role'], row['factor'].split('_')[0]
+            by_role = [f'{attribute} ({role})'] if len(roles[attribute]) > 1 else []
+            for key in dict.fromkeys((role, attribute, *by_role)):
                 found.setdefault(key, []).append(row['score'])
     return {key: float(np.mean(values)) for key, values in found.items()}
 

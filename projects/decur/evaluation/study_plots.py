@@ -75,8 +75,8 @@ def plot_encoders(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
         for i, role in enumerate(roles):
             intervals = [row[f'{prefix}: {role}'] for row in rows.values()]
             y = np.arange(len(intervals)) + (i - (len(roles) - 1) / 2) * 0.8 / len(roles)
-            axis.barh(y, [v.mean for v in intervals], 0.8 / len(roles), color=ROLE_COLOURS[role], label=role, xerr=_error(intervals),
-                      error_kw=dict(elinewidth=1, capsize=2))
+            axis.barh(y, [v.mean for v in intervals], 0.8 / len(roles), color=ROLE_COLOURS[role],
+                      label=_ROLE_LABELS.get(role, role), xerr=_error(intervals), error_kw=dict(elinewidth=1, capsize=2))
         axis.set_yticks(range(len(rows)), list(rows) if axis is axes[0, 0] else [''] * len(rows), fontsize=8)
         axis.invert_yaxis()
         axis.set_title(f'encoder, {title}', fontsize=10)

@@ -72,6 +72,11 @@ def scale_maps(maps: np.ndarray) -> np.ndarray:
     return maps / np.where(largest > 0, largest, 1)
 
 
+def _check_shapes(maps_a: np.ndarray, maps_b: np.ndarray) -> None:
+    if np.shape(maps_a) != np.shape(maps_b):
+        raise DataError(f'maps of two modalities must have one shape, got {np.shape(maps_a)} and {np.shape(maps_b)}.')
+
+
 def saliency_agreement(maps_a: np.ndarray, maps_b: np.ndarray) -> np.ndarray:
     """``norm(a) x norm(b)``, mean per sample: how much two modalities look at the same places.
 
@@ -82,8 +87,7 @@ def saliency_agreement(maps_a: np.ndarray, maps_b: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (N,) in [0, 1].
     """
-    if np.shape(maps_a) != np.shape(maps_b):
-        raise DataError(f'maps of two modalities must have one shape, got {np.shape(maps_a)} and {np.shape(maps_b)}.')
+    _check_shapes(maps_a, maps_b)
     return (normalise_maps(maps_a) * normalise_maps(maps_b)).mean(axis=(1, 2))
 
 
@@ -100,8 +104,7 @@ def agreement_of_others(maps_a: np.ndarray, maps_b: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (N,) mean of ``norm(a) x norm(b)`` of a sample's map a with the maps b of all other samples.
     """
-    if np.shape(maps_a) != np.shape(maps_b):
-        raise DataError(f'maps of two modalities must have one shape, got {np.shape(maps_a)} and {np.shape(maps_b)}.')
+    _check_shapes(maps_a, maps_b)
     if len(maps_a) < 2:
         raise DataError('maps of other samples need at least 2 samples.')
     a, b = normalise_maps(maps_a), normalise_maps(maps_b)
@@ -118,8 +121,7 @@ def saliency_correlation(maps_a: np.ndarray, maps_b: np.ndarray) -> np.ndarray:
     Returns:
         np.ndarray: (N,) in [-1, 1]; 0 where a map is flat.
     """
-    if np.shape(maps_a) != np.shape(maps_b):
-        raise DataError(f'maps of two modalities must have one shape, got {np.shape(maps_a)} and {np.shape(maps_b)}.')
+    _check_shapes(maps_a, maps_b)
     a, b = (normalise_maps(maps).astype(np.float64) for maps in (maps_a, maps_b))
     a, b = (maps - maps.mean(axis=(1, 2), keepdims=True) for maps in (a, b))
     scale = np.sqrt((a ** 2).sum(axis=(1, 2)) * (b ** 2).sum(axis=(1, 2)))
