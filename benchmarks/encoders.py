@@ -1,14 +1,14 @@
 """MiT and deformable attention against their explicit-matrix forms: training step, inference with torch.compile, peak memory.
 
-    python benchmarks/encoders.py [--arch b2] [--size 480 640] [--batch 1] [--threads 2] [--rounds 3] [--no-compile] [--no-train]
+    python benchmarks/encoders.py [--arch b2] [--size 480 640] [--batch 2] [--threads 2] [--rounds 3] [--no-compile] [--no-train]
 
 The explicit forms have the same weights and give the same numbers, which is checked first: the attention matrix is formed, kept for the
 backward pass and multiplied, and tokens are copied to maps and back around convolutions, as the published encoders do it. ``mmseg`` is
 mmseg's ``MixVisionTransformer``. The forms alternate in one process; the fastest round of each counts, since other work on the machine
 only ever adds time, and the smallest processor time (all threads together) is printed beside it. Where the speed of the machine itself
 drifts, the median over rounds of the ratio within a round (``by round``) says more. Inference comes first: in a process that
-has trained, the C library keeps large blocks of memory, which spares the explicit form more than ours. Peak memory is that of a fresh
-process per form, above what it had before the step.
+has trained, the caches and the heap are in another state. As in the tools, freed memory is kept for the next step
+(``decur.engine.allocator``). Peak memory is that of a fresh process per form, above what it had before the step.
 """
 import argparse
 import json
@@ -23,6 +23,7 @@ from mmseg.models.backbones import MixVisionTransformer
 from torch.nn import functional as F
 
 import decur  # noqa: F401
+from decur.engine.allocator import keep_freed_memory
 from decur.models.interactions import RDA, DeformableAttention
 from decur.models.streams import DecurMixVisionTransformer
 from decur.models.streams.mit import _Attention, _Block
@@ -194,7 +195,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--arch', default='b2')
     parser.add_argument('--size', type=int, nargs=2, default=(480, 640), metavar=('H', 'W'))
-    parser.add_argument('--batch', type=int, default=1)
+    parser.add_argument('--batch', type=int, default=2)
     parser.add_argument('--threads', type=int, default=2)
     parser.add_argument('--rounds', type=int, default=3)
     parser.add_argument('--no-compile', action='store_true')
@@ -208,6 +209,7 @@ def main():
         step()
         print(json.dumps(peak_mib() - before))
         return
+    keep_freed_memory()
     print(f'torch {torch.__version__}, {args.threads} threads, MiT-{args.arch.upper()}, batch {args.batch}, '
           f'{args.size[0]}x{args.size[1]}, float32, best of {args.rounds}')
     for what, title, forms in (('mit', f'MiT-{args.arch.upper()}', ('explicit', 'mmseg', 'ours')),

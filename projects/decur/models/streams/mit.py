@@ -4,8 +4,8 @@ Xie et al., "SegFormer: Simple and Efficient Design for Semantic Segmentation wi
 of mmseg's ``MixVisionTransformer``, under the same names; what differs is how the same function is computed:
 
 * attention by ``scaled_dot_product_attention``, so the matrix of (tokens x reduced tokens) is never stored;
-* tokens ``(N, H W, C)`` and a channels-last map are the same memory, so convolutions take and give tokens without a copy;
-* the spatial reduction, a convolution whose stride is its kernel, is a linear layer on patches;
+* tokens ``(N, H W, C)`` and a channels-last map are the same memory, so convolutions take and give tokens without a copy, and the linear
+  layers of MixFFN stay 1x1 convolutions: oneDNN computes them alike on every CPU, MKL's matrix products take twice as long on AMD;
 * the epsilons of the layer norms are those of the published weights: 1e-6 in the norms of blocks and stages, 1e-5 in the norms after a
   patch embedding and after a spatial reduction (mmseg has 1e-6 everywhere).
 """
@@ -43,15 +43,6 @@ def _as_map(x: Tensor, size: tuple) -> Tensor:
 def _as_tokens(x: Tensor) -> Tensor:
     """A map ``(N, C, H, W)`` as tokens ``(N, H W, C)``; no copy if it is channels-last."""
     return x.permute(0, 2, 3, 1).flatten(1, 2)
-
-
-def _as_patches(x: Tensor, size: tuple, length: int) -> Tensor:
-    """Tokens ``(N, H W, C)`` as patches ``(N, h w, length length C)``; rows and columns that fill no patch are left out."""
-    h, w = (side // length for side in size)
-    if not h * w:
-        raise ConfigError(f'a map of {size[0]}x{size[1]} is smaller than its spatial reduction of {length}: give MiT larger images.')
-    x = x.unflatten(1, size)[:, :h * length, :w * length].unflatten(2, (w, length)).unflatten(1, (h, length))
-    return x.transpose(2, 3).flatten(3).flatten(1, 2)
 
 
 @torch.compiler.assume_constant_result
@@ -94,8 +85,10 @@ class _Attention(BaseModule):
         attn = self.attn
         reduced = x
         if self.sr_ratio > 1:
-            patches = _as_patches(x, size, self.sr_ratio)
-            reduced = self.norm(F.linear(patches, self.sr.weight.permute(0, 2, 3, 1).flatten(1), self.sr.bias))
+            if min(size) < self.sr_ratio:
+                raise ConfigError(f'a map of {size[0]}x{size[1]} is smaller than its spatial reduction of {self.sr_ratio}: '
+                                  'give MiT larger images.')
+            reduced = self.norm(_as_tokens(self.sr(_as_map(x, size))))
         sizes = (attn.embed_dim, 2 * attn.embed_dim)
         weights = attn.in_proj_weight.split(sizes)
         biases = (None, None) if attn.in_proj_bias is None else attn.in_proj_bias.split(sizes)
@@ -121,11 +114,10 @@ class _Block(BaseModule):
         self.with_cp = source.with_cp
 
     def _mix_ffn(self, x: Tensor, size: tuple) -> Tensor:
-        """MixFFN, without the shortcut: the 1x1 convolutions are linear layers on tokens."""
+        """MixFFN, without the shortcut, on the channels-last map that the tokens are."""
         fc1, depthwise, activation, drop, fc2, _ = self.ffn.layers
-        x = F.linear(x, fc1.weight.flatten(1), fc1.bias)
-        x = drop(activation(_as_tokens(depthwise(_as_map(x, size)))))
-        return self.ffn.dropout_layer(drop(F.linear(x, fc2.weight.flatten(1), fc2.bias)))
+        x = drop(activation(depthwise(fc1(_as_map(x, size)))))
+        return self.ffn.dropout_layer(_as_tokens(drop(fc2(x))))
 
     def _forward(self, x: Tensor, size: tuple) -> Tensor:
         # In place saves an allocation, but what is added to is a view of a matrix product, whose backward pass would then be copied.
