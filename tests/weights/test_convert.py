@@ -163,6 +163,26 @@ def test_joint_decur_into_a_segmentor(tmp_path):
     assert torch.equal(again['state_dict']['decode_head.conv_seg.weight'], state['decode_head.conv_seg.weight'])
 
 
+def test_one_decur_mit_keeps_its_linear_layer(tmp_path):
+    """Published files of one MiT have the linear layer before the projector under the name of SegFormer's classifier."""
+    source = published.mit(classes=2048)
+    path = written(tmp_path, source)
+    config = pretraining_config(entries(MIT_B0, feature_channels=2048))
+    with pytest.raises(WeightsError, match='--modality NAME'):  # unlike ImageNet weights, not for every stream
+        convert.convert(path, config)
+    checkpoint, report = convert.convert(path, config, 'hha')
+    assert 'a published DeCUR MiT' in report.kind and not report.left_out
+    assert torch.equal(checkpoint['state_dict']['backbone.streams.hha.head.weight'], source['head.weight'])
+    # A segmentor has no such layer, and one of another width does not fit.
+    assert 'backbone.streams.hha.head' in convert.convert(path, cmx_config(), 'hha')[1].left_out
+    with pytest.raises(WeightsError, match=r'hha\.head\.weight.*\(2048, .*\(64, '):
+        convert.convert(path, pretraining_config(entries(MIT_B0, feature_channels=64)), 'hha')
+    # SegFormer's own classifier stays behind.
+    _, report = convert.convert(written(tmp_path, published.mit(classes=1000), 'imagenet.pth'), config)
+    assert 'classifier of the pretraining task' in report.left_out.values()
+    assert {'backbone.streams.rgb.head', 'backbone.streams.hha.head'} < set(report.initialised)
+
+
 def rda_entries():
     attention = {2: dict(type='RDA', num_heads=8, groups=4, stride=2, kernel_size=5, map_size=14),
                  3: dict(type='RDA', num_heads=16, groups=8, stride=1, kernel_size=3, map_size=7)}

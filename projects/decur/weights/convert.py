@@ -28,6 +28,9 @@ from .names import mit_from_nvlabs, vit_from_timm
 KNOWN = ('published DeCUR (joint or one encoder; ResNet, ResNet-RDA, ViT, MiT), CMX, NVlabs MiT (SegFormer), torchvision ResNet, timm ViT, '
          'OpenMMLab backbones and the checkpoints of this project')
 
+#: Outputs of the classifier in SegFormer's files of MiT encoders.
+_IMAGENET_CLASSES = 1000
+
 
 @dataclass
 class Encoder:
@@ -112,6 +115,8 @@ def parse(checkpoint: Mapping, path: str = 'checkpoint') -> Parsed:
     parsed.kind = {'resnet': 'a torchvision ResNet', 'vit': 'a timm ViT', 'mit': 'an NVlabs MiT'}[parsed.encoders[0].family]
     if family in ('mit.mm', 'vit.mm'):
         parsed.kind = 'an OpenMMLab backbone'
+    if 'head' in parsed.encoders[0].parts:
+        parsed.kind = 'one encoder of a published DeCUR MiT'
     return parsed
 
 
@@ -125,17 +130,21 @@ def _family(state: Mapping) -> str | None:
     return next((family for family, mark in marks if mark in state), None)
 
 
-def _encoder(state: Mapping, origin: str, parsed: Parsed, path: str, keep_head: bool = False) -> Encoder:
-    """An encoder in our names out of a state dict without prefix; classifiers go to ``parsed.dropped``."""
+def _encoder(state: Mapping, origin: str, parsed: Parsed, path: str) -> Encoder:
+    """An encoder in our names out of a state dict without prefix; classifiers go to ``parsed.dropped``.
+
+    A MiT's ``head`` is a classifier in SegFormer's files, and in DeCUR's the linear layer before the projector: they differ in width.
+    """
     family = _family(state)
     if family is None:
         raise WeightsError(f'{path}: {origin} is no encoder that is known here (first keys: {", ".join(list(state)[:4])}). Known: {KNOWN}.')
     body = dict(state)
     head = {}
+    feature_head = family == 'mit' and 'head.weight' in state and len(state['head.weight']) != _IMAGENET_CLASSES
     for key in state:
         if re.match(r'(head|fc|fc_norm|pre_logits|head_dist)\.', key):
             value = body.pop(key)
-            if keep_head and key.startswith('head.'):
+            if feature_head and key.startswith('head.'):
                 head[key[len('head.'):]] = value
             else:
                 parsed.dropped[key] = 'classifier of the pretraining task'
@@ -176,13 +185,11 @@ def _parse_decur(state: Mapping, path: str) -> Parsed:
         body = _below(state, f'backbone_{position + 1}.')
         if not body:
             raise WeightsError(f'{path}: has backbone_{2 - position} but no backbone_{position + 1}.')
-        encoder = _encoder(body, f'backbone_{position + 1}', parsed, path, keep_head=True)
+        encoder = _encoder(body, f'backbone_{position + 1}', parsed, path)
         parsed.dropped = {}
         for stage in (3, 4):
             if attention := _below(state, f'da{position + 1}_l{stage}.'):
                 encoder.parts[f'attention.{stage - 1}'] = attention  # our names are the published ones
-        if encoder.family != 'mit' and 'head' in encoder.parts:
-            encoder.parts.pop('head')
         parsed.encoders[position] = encoder
         if projector := _below(state, f'projector{position + 1}.'):
             parsed.projectors[position] = _projector(projector)

@@ -74,7 +74,7 @@ def load_encoder(stream: nn.Module, checkpoint: str, first_layer: str | Sequence
         raise WeightsError(f'{path} is {parsed.kind} and has {len(parsed.encoders)} encoder(s) by name; '
                            'give it as pretrained= of the MultimodalBackbone.')
     encoder = parsed.encoders[0]
-    extra = [part for part in encoder.parts if part != 'encoder']
+    extra = [part for part in encoder.parts if part not in ('encoder', 'head')]  # the linear layer before the projector starts anew
     if extra:
         raise WeightsError(f'{path} is {parsed.kind} with {extra}: an encoder alone was expected. '
                            'Convert it: python tools/convert_checkpoint.py SRC DST --config CONFIG.')
