@@ -1,4 +1,5 @@
-"""Writing data sets: files that appear whole or not at all, parallel jobs with progress, and a record of what was asked for."""
+"""Writing files that appear whole or not at all; for data sets also parallel jobs with progress and a record of what was asked for."""
+import contextlib
 import json
 import multiprocessing
 import os
@@ -13,16 +14,32 @@ from decur.progress import Progress
 RECORD = 'dataset.json'
 
 
-def write_bytes(path, data):
-    """Write ``data`` to ``path`` at once: a reader, or a run after a kill, sees the whole file or none."""
+@contextlib.contextmanager
+def replacing(path):
+    """A place beside ``path`` to write to, which becomes ``path`` at once when the block ends well and goes when it raises.
+
+    A reader, or a run after a kill, sees the whole file (before that the old one, if there was one) or none.
+
+    Args:
+        path (str | Path): In a folder that exists.
+
+    Yields:
+        Path: In the same folder, so that the rename is atomic; nothing is there yet.
+    """
     path = Path(path)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        temporary.write_bytes(data)
+        yield temporary
         os.replace(temporary, path)
-    except OSError:  # a full disk
+    except BaseException:  # a full disk, Ctrl-C
         temporary.unlink(missing_ok=True)
         raise
+
+
+def write_bytes(path, data):
+    """Write ``data`` to ``path`` at once (:func:`replacing`)."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(data)
 
 
 def write_png(path, image, compression=3):

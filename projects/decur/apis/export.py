@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
+from decur.writing import replacing
 
 
 class ExportableSegmentor(nn.Module):
@@ -54,7 +55,6 @@ def export_onnx(model: nn.Module, path, size=(480, 640), dynamic: bool = False, 
     Returns:
         Path: The file.
     """
-    import os
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     segmentor = ExportableSegmentor(model).eval()
@@ -64,11 +64,9 @@ def export_onnx(model: nn.Module, path, size=(480, 640), dynamic: bool = False, 
         # Multiples of the encoders' stride: every stage then halves without a remainder.
         rows, columns = torch.export.Dim('rows', min=2, max=64), torch.export.Dim('columns', min=2, max=64)
         shapes = ({0: torch.export.Dim('batch', min=1, max=64), 2: 32 * rows, 3: 32 * columns}, )
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    with torch.no_grad():
+    with replacing(path) as temporary, torch.no_grad():
         torch.onnx.export(segmentor, (example, ), str(temporary), input_names=['pixels'], output_names=['logits'], dynamo=True,
                           dynamic_shapes=shapes, opset_version=opset, external_data=False, verbose=False)
-    os.replace(temporary, path)
     return path
 
 

@@ -1,7 +1,6 @@
 """Features of a whole data set, in a file, resumable."""
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..errors import ConfigError, DataError
 from ..weights import load_file, save_file
+from ..writing import replacing, write_bytes
 from .load import LoadedEncoder
 
 
@@ -96,9 +96,7 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
     else:
         shutil.rmtree(parts, ignore_errors=True)  # of a run that was stopped while it removed them: nothing says whose they are
         parts.mkdir(parents=True)
-        temporary = manifest.with_suffix('.tmp')
-        temporary.write_text(json.dumps(run))
-        os.replace(temporary, manifest)
+        write_bytes(manifest, json.dumps(run).encode())
     images = _Images(dataset, encoder, size)
     device = next(encoder.parameters()).device
     starts = range(0, len(ids), part_size)
@@ -124,10 +122,9 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
     else:
         out.mkdir(parents=True, exist_ok=True)
         for name, values in joined.items():
-            temporary = out / f'.{name}.npy'
-            np.save(temporary, values.numpy())
-            os.replace(temporary, out / f'{name}.npy')
-        (out / 'sample_ids.json').write_text(json.dumps(ids) + '\n')
+            with replacing(out / f'{name}.npy') as temporary, open(temporary, 'wb') as file:
+                np.save(file, values.numpy())
+        write_bytes(out / 'sample_ids.json', (json.dumps(ids) + '\n').encode())
     shutil.rmtree(parts)
     return {name: tuple(values.shape) for name, values in joined.items()}
 

@@ -11,7 +11,6 @@ import http.client
 import os
 import pickle
 import re
-import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Mapping
@@ -26,6 +25,7 @@ from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
 
 from ..errors import WeightsError
+from ..writing import replacing
 
 #: Keys under which training programs put the weights, in the order in which they are looked for.
 WRAPPERS = ('state_dict', 'model', 'module')
@@ -179,10 +179,7 @@ def save_file(content, path, metadata=None) -> Path:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    # In the same folder, so that the rename is atomic.
-    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    os.close(handle)
-    try:
+    with replacing(path) as temporary:
         if path.suffix == '.safetensors':
             from safetensors.torch import save_file as save_safetensors
             # safetensors refuses views that share memory and wants contiguous tensors.
@@ -190,11 +187,6 @@ def save_file(content, path, metadata=None) -> Path:
                              metadata={str(k): str(v) for k, v in (metadata or {}).items()} or None)
         else:
             torch.save(content, temporary)
-        _open_to_all(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
     return path
 
 
@@ -250,10 +242,9 @@ def download(url, sha256=None) -> Path:
 
 def _fetch(url: str, path: Path, sha256: str | None) -> None:
     """Write what is at an address to a file, whole and with the right digest or not at all."""
-    handle, temporary = tempfile.mkstemp(prefix=f'.{path.name}.', dir=path.parent)
-    try:
-        request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
-        with os.fdopen(handle, 'wb') as file, urllib.request.urlopen(request, timeout=60) as response:
+    request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
+    with replacing(path) as temporary:
+        with open(temporary, 'wb') as file, urllib.request.urlopen(request, timeout=60) as response:
             # Python returns less than was announced without an error when a connection ends early.
             announced = response.headers.get('Content-Length')
             with torch.hub.tqdm(total=int(announced) if announced else None, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
@@ -265,18 +256,6 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
             raise WeightsError(f'the connection ended after {written} of {announced} bytes')
         if sha256:
             check_sha256(temporary, sha256, f'what is at {url}')
-        _open_to_all(temporary)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
-def _open_to_all(path) -> None:
-    """Give a file of ``mkstemp``, which its owner alone can read, the usual permissions."""
-    umask = os.umask(0)
-    os.umask(umask)
-    os.chmod(path, 0o666 & ~umask)
 
 
 def check_sha256(path, expected, name=None) -> None:
