@@ -181,6 +181,10 @@ def test_one_decur_mit_keeps_its_linear_layer(tmp_path):
     _, report = convert.convert(written(tmp_path, published.mit(classes=1000), 'imagenet.pth'), config)
     assert 'classifier of the pretraining task' in report.left_out.values()
     assert {'backbone.streams.rgb.head', 'backbone.streams.hha.head'} < set(report.initialised)
+    # In a file of both encoders it is DeCUR's whatever its width.
+    both = published.decur([published.mit(classes=1000), published.mit(classes=1000)], 1000)
+    _, report = convert.convert(written(tmp_path, both, 'both.pth'), pretraining_config(entries(MIT_B0, feature_channels=1000)))
+    assert {'backbone.streams.rgb.head', 'backbone.streams.hha.head'} < set(report.taken)
 
 
 def rda_entries():

@@ -130,17 +130,18 @@ def _family(state: Mapping) -> str | None:
     return next((family for family, mark in marks if mark in state), None)
 
 
-def _encoder(state: Mapping, origin: str, parsed: Parsed, path: str) -> Encoder:
+def _encoder(state: Mapping, origin: str, parsed: Parsed, path: str, decur: bool = False) -> Encoder:
     """An encoder in our names out of a state dict without prefix; classifiers go to ``parsed.dropped``.
 
-    A MiT's ``head`` is a classifier in SegFormer's files, and in DeCUR's the linear layer before the projector: they differ in width.
+    A MiT's ``head`` is a classifier in SegFormer's files, and in DeCUR's the linear layer before the projector. Where the file does
+    not say whose it is (``decur``), the width does.
     """
     family = _family(state)
     if family is None:
         raise WeightsError(f'{path}: {origin} is no encoder that is known here (first keys: {", ".join(list(state)[:4])}). Known: {KNOWN}.')
     body = dict(state)
     head = {}
-    feature_head = family == 'mit' and 'head.weight' in state and len(state['head.weight']) != _IMAGENET_CLASSES
+    feature_head = family == 'mit' and 'head.weight' in state and (decur or len(state['head.weight']) != _IMAGENET_CLASSES)
     for key in state:
         if re.match(r'(head|fc|fc_norm|pre_logits|head_dist)\.', key):
             value = body.pop(key)
@@ -185,7 +186,7 @@ def _parse_decur(state: Mapping, path: str) -> Parsed:
         body = _below(state, f'backbone_{position + 1}.')
         if not body:
             raise WeightsError(f'{path}: has backbone_{2 - position} but no backbone_{position + 1}.')
-        encoder = _encoder(body, f'backbone_{position + 1}', parsed, path)
+        encoder = _encoder(body, f'backbone_{position + 1}', parsed, path, decur=True)
         parsed.dropped = {}
         for stage in (3, 4):
             if attention := _below(state, f'da{position + 1}_l{stage}.'):

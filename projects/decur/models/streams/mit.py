@@ -120,7 +120,7 @@ class _Block(BaseModule):
         return self.ffn.dropout_layer(_as_tokens(drop(fc2(x))))
 
     def _forward(self, x: Tensor, size: tuple) -> Tensor:
-        # In place saves an allocation, but what is added to is a view of a matrix product, whose backward pass would then be copied.
+        # In place saves an allocation, but it would be to a view of a layer's output, whose backward pass is then copied.
         add = torch.Tensor.add if torch.is_grad_enabled() else torch.Tensor.add_
         x = add(self.attn(self.norm1(x), size), x)
         return add(self._mix_ffn(self.norm2(x), size), x)
