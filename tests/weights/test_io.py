@@ -217,3 +217,35 @@ def test_runner_resumes_through_it_without_the_unsafe_reader(tmp_path, monkeypat
     assert calls == [True]
     assert second.iter == 4
     assert second.optim_wrapper.optimizer.state_dict()['state'][0]['step'] == 4
+
+
+@pytest.mark.parametrize('length', ['none', 'wrong', 'no number'])
+def test_a_download_that_is_cut_is_not_kept(tmp_path, monkeypatch, length):
+    """Without a length only the content tells; a length that is no number, or an over-long name, is no bare exception."""
+    import http.server
+    import threading
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path / 'torch'))
+    whole = save_file(dict(a=torch.arange(1000.)), tmp_path / 'file.pth').read_bytes()
+    served = dict(body=whole[:len(whole) // 2])
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            if length != 'none':
+                self.send_header('Content-Length', str(len(whole)) if length == 'wrong' else 'many')
+            self.end_headers()
+            self.wfile.write(served['body'])
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(('127.0.0.1', 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        address = f'http://127.0.0.1:{server.server_port}/{"long" * 80}.pth'
+        with pytest.raises(WeightsError, match='could not be fetched'):
+            io.download(address)
+        assert not [path for path in (tmp_path / 'torch').rglob('*') if path.is_file()]
+        served['body'] = whole  # the next try succeeds
+        if length != 'no number':
+            assert torch.equal(load_file(io.download(address))['a'], torch.arange(1000.))
+        server.shutdown()

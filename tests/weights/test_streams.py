@@ -4,6 +4,7 @@ from helpers import entries, tiny_encoder
 
 from decur.errors import WeightsError
 from decur.models import MultimodalBackbone, MultimodalPretraining
+from decur.weights.metadata import describe
 
 
 @pytest.fixture
@@ -14,7 +15,7 @@ def checkpoint(tmp_path):
         backbone=dict(type='MultimodalBackbone', modalities=entries()),
         neck=dict(type='MultimodalProjector', hid_channels=8, out_channels=8))
     path = tmp_path / 'epoch_1.pth'
-    described = dict(modalities=dict(sar={}, optical={}), objective='DeCURHead')
+    described = dict(describe(dict(backbone=dict(modalities=entries()))), objective='DeCURHead')
     torch.save(dict(meta=dict(epoch=1, decur=described), state_dict=net.state_dict()), path)
     return str(path), net
 

@@ -101,9 +101,11 @@ class PairedRasterDataset(MultimodalDataset):
         """The file of an id, or None and what was looked for."""
         suffixes = files.get('suffix', '')
         suffixes = [suffixes] if isinstance(suffixes, str) else list(suffixes)
-        candidates = [self._folder(root, files) / f'{sample_id}{suffix}' for suffix in suffixes]
+        folder = self._folder(root, files)
+        candidates = [folder / f'{sample_id}{suffix}' for suffix in suffixes]
         for path in candidates:
             if path.exists():
+                check_inside(path, (folder, root), f'sample {sample_id!r}')
                 return str(path), ''
         return None, ' or '.join(str(path) for path in candidates)
 
@@ -147,6 +149,22 @@ class PairedRasterDataset(MultimodalDataset):
                     tile['seg_source'] = dict(path=sample['seg_source'], window=window)
                 tiles.append(tile)
         return tiles
+
+
+def check_inside(path: Path, folders: Sequence, what: str) -> None:
+    """Refuse a file that a name leads out of the data set, by ``..``, as an absolute path or over a link.
+
+    Args:
+        path (Path): The file.
+        folders (Sequence[Path]): It must lie in one of them. They may be links themselves: who set up the data set made those.
+        what (str): Named in the error.
+
+    Raises:
+        DataError: If it does not.
+    """
+    resolved = path.resolve()
+    if not any(resolved.is_relative_to(folder.resolve()) for folder in folders):
+        raise DataError(f'{what} leads to {resolved}, outside {folders[0]}. Take it out of the split, or copy the file into the folder.')
 
 
 def tile_windows(size: Sequence,

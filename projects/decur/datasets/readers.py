@@ -46,6 +46,44 @@ def _crop(array: np.ndarray, path: Path, window: Sequence | None) -> np.ndarray:
     return part
 
 
+#: The GDAL drivers that read what a file itself holds. Others (VRT, WMS, GTI, ...) are lists of further files and addresses.
+_RASTER_DRIVERS = ('GTiff', 'JP2OpenJPEG', 'HFA', 'ENVI', 'netCDF', 'HDF5', 'AAIGrid', 'PNG', 'JPEG', 'BMP', 'NITF', 'ERS', 'EHdr', 'RMF',
+                   'SRTMHGT', 'XYZ', 'GSBG', 'USGSDEM')
+
+
+def open_raster(path: Path):
+    """Open a raster with rasterio, without following it to other files.
+
+    What a file holds decides how GDAL reads it, whatever its suffix: a ``.tif`` may be a virtual raster that names any file of the machine.
+    Only a file that is called ``.vrt`` is read as one, and its sources must lie in its folder.
+
+    Raises:
+        DataError: If a ``.vrt`` names a file outside its folder.
+        RasterioError: If it cannot be read.
+    """
+    import rasterio
+    if path.suffix.lower() != '.vrt':
+        with rasterio.Env():
+            return rasterio.DatasetReader(str(path), driver=list(_RASTER_DRIVERS))  # rasterio.open takes one driver only
+    import xml.etree.ElementTree as ElementTree
+    try:
+        tree = ElementTree.fromstring(path.read_bytes())
+    except ElementTree.ParseError as error:
+        raise DataError(f'{path} is no virtual raster ({error}).') from error
+    folder = path.resolve().parent
+    for element in tree.iter():
+        computed = element.tag in ('PixelFunctionCode', 'PixelFunctionType')
+        if computed or element.get('subClass') in ('VRTRawRasterBand', 'VRTDerivedRasterBand'):
+            raise DataError(f'{path} computes its bands ({element.tag}); write it as a GeoTIFF first (gdal_translate).')
+        if element.tag in ('SourceFilename', 'SourceDataset'):
+            named = (element.text or '').strip()
+            inside = named and not named.startswith('/vsi') and '://' not in named and (folder / named).resolve().is_relative_to(folder)
+            if not inside:
+                raise DataError(f'{path} reads {named!r}, which is not in its folder {folder}; put the files there, or write the mosaic as '
+                                'a GeoTIFF (gdal_translate).')
+    return rasterio.open(path, driver='VRT')
+
+
 @READERS.register_module()
 class RasterioReader:
     """Read a GeoTIFF (or anything GDAL reads) with rasterio; a window is read without the rest of the file.
@@ -73,7 +111,6 @@ class RasterioReader:
         """
         import warnings
 
-        import rasterio
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
         from rasterio.windows import Window
         path, window = split_source(source)
@@ -82,7 +119,7 @@ class RasterioReader:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', NotGeoreferencedWarning)
-                with rasterio.open(path) as raster:
+                with open_raster(path) as raster:
                     if size is not None and raster.shape != tuple(size):
                         raise DataError(f'{path} has {raster.height}x{raster.width} pixels instead of {size[0]}x{size[1]}.')
                     bands = self.bands or list(raster.indexes)
@@ -216,8 +253,7 @@ def read_size(source) -> tuple:
             from PIL import Image
             with Image.open(path) as image:
                 return image.height, image.width
-        import rasterio
-        with rasterio.open(path) as raster:
+        with open_raster(path) as raster:
             return raster.height, raster.width
     except (OSError, ValueError) as error:  # RasterioIOError is an OSError
         raise DataError(f'{path} cannot be read ({error}). Is it complete?') from error

@@ -14,8 +14,9 @@ import re
 import urllib.request
 import zipfile
 from collections.abc import Mapping
+from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import unquote, urlparse
 
 import numpy as np
 import torch
@@ -23,6 +24,13 @@ from mmengine.config import ConfigDict
 from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import (
+    _get_mmengine_home,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
 
 from ..errors import WeightsError
 from ..writing import replacing
@@ -53,12 +61,13 @@ def _allowed() -> list:
     return allowed
 
 
-def load_file(path, map_location='cpu') -> dict:
+def load_file(path, map_location='cpu', suffix: str | None = None) -> dict:
     """Read a checkpoint file as it is, running no code from it.
 
     Args:
         path (str or Path): A ``.pth``/``.pt`` file of ``torch.save`` (new or old format) or a ``.safetensors`` file.
         map_location: Where the tensors go, as in :func:`torch.load`; a device or its name for safetensors.
+        suffix (str, optional): The suffix that tells the format. Defaults to the path's.
 
     Returns:
         dict: What the file holds. A safetensors file gives ``{name: tensor}``.
@@ -73,7 +82,7 @@ def load_file(path, map_location='cpu') -> dict:
         head = file.read(16)
     if not head:
         raise WeightsError(f'{path}: the file is empty. Copy or download it again.')
-    if path.suffix == '.safetensors':
+    if (suffix or path.suffix) == '.safetensors':
         return _load_safetensors(path, map_location)
     # 'PK' opens a zip archive (torch >= 1.6), 0x80 a pickle (older torch).
     if head[:2] != b'PK' and head[0] != 0x80:
@@ -201,6 +210,32 @@ def load_from_http(filename, map_location=None):
     return load_file(download(filename), map_location=map_location)
 
 
+def load_from_torchvision(filename, map_location=None):
+    """MMEngine's loader of torchvision's ImageNet weights by name, through :func:`load_file`."""
+    name = filename.partition('://')[2]
+    urls = get_torchvision_models()
+    if name not in urls:
+        raise WeightsError(f'{filename}: torchvision has no weights of that name. Close ones: {get_close_matches(name, urls, 5)}.')
+    return load_from_http(urls[name], map_location)
+
+
+def load_from_openmmlab(filename, map_location=None):
+    """MMEngine's loader of OpenMMLab's weights by name (``open-mmlab://``, ``mmcls://``), through :func:`load_file`."""
+    scheme, _, name = filename.partition('://')
+    table = get_mmcls_models() if scheme == 'mmcls' else get_external_models()
+    name = get_deprecated_model_names().get(name, name)
+    if name not in table:
+        raise WeightsError(f'{filename}: OpenMMLab has no weights of that name. Close ones: {get_close_matches(name, table, 5)}.')
+    if table[name].startswith(('http://', 'https://')):
+        return load_from_http(table[name], map_location)
+    return load_file(Path(_get_mmengine_home()) / table[name], map_location)
+
+
+def load_from_unknown(filename, map_location=None):
+    """What stands for MMEngine's further loaders (ceph, pavi), which may run code from a file."""
+    raise WeightsError(f'{filename}: this kind of address is not read. Fetch the file and give its path, or an http(s) address.')
+
+
 def download(url, sha256=None) -> Path:
     """Fetch a checkpoint into ``$TORCH_HOME/hub/checkpoints`` unless it is there.
 
@@ -217,7 +252,11 @@ def download(url, sha256=None) -> Path:
         WeightsError: If it cannot be fetched or has another digest.
     """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    path = folder / Path(urlparse(url).path).name
+    name = Path(unquote(urlparse(url).path)).name
+    if not name or len(name.encode()) > 200:
+        # File systems take 255 bytes, and the temporary name of a download is longer.
+        name = hashlib.sha256(url.encode()).hexdigest()[:32] + Path(name).suffix[:16]
+    path = folder / name
     # Which address a file is from: many are called model.safetensors. One that was put there by hand has no such note.
     address = hashlib.sha256(url.encode()).hexdigest()
     note = folder / f'.{path.name}.address'
@@ -230,7 +269,7 @@ def download(url, sha256=None) -> Path:
             _fetch(url, path, sha256)
             if not path.stem.endswith(f'-{address[:8]}'):
                 note.write_text(address)
-        except (OSError, http.client.HTTPException, WeightsError) as error:
+        except (OSError, ValueError, http.client.HTTPException) as error:  # a WeightsError is a ValueError; so is a bad address
             failure = error
     barrier()
     if path.is_file() and sha256:
@@ -247,15 +286,19 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
         with open(temporary, 'wb') as file, urllib.request.urlopen(request, timeout=60) as response:
             # Python returns less than was announced without an error when a connection ends early.
             announced = response.headers.get('Content-Length')
-            with torch.hub.tqdm(total=int(announced) if announced else None, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
+            announced = int(announced) if announced and announced.strip().isdecimal() else None
+            with torch.hub.tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
                 while block := response.read(1 << 20):
                     file.write(block)
                     bar.update(len(block))
             written = file.tell()
-        if announced and written != int(announced):
+        if announced is not None and written != announced:
             raise WeightsError(f'the connection ended after {written} of {announced} bytes')
         if sha256:
             check_sha256(temporary, sha256, f'what is at {url}')
+        elif announced is None:
+            # Nothing says how long the file is, so one that was cut must not stay: it would fail for ever.
+            load_file(temporary, suffix=path.suffix)
 
 
 def check_sha256(path, expected, name=None) -> None:
@@ -271,3 +314,9 @@ def register() -> None:
     """Put :func:`load_file` behind everything in MMEngine that reads a checkpoint."""
     CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
     CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=load_from_http, force=True)
+    # What else MMEngine registers resolves a name to a file or an address and reads it with the unsafe reader as its last resort.
+    CheckpointLoader.register_scheme(prefixes=('modelzoo://', 'torchvision://'), loader=load_from_torchvision, force=True)
+    CheckpointLoader.register_scheme(prefixes=('open-mmlab://', 'openmmlab://', 'mmcls://'), loader=load_from_openmmlab, force=True)
+    known = ('', 'http://', 'https://', 'modelzoo://', 'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
+    others = [prefix for prefix in CheckpointLoader._schemes if prefix not in known]
+    CheckpointLoader.register_scheme(prefixes=others, loader=load_from_unknown, force=True)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from ..errors import WeightsError
 from ..version import __version__
+from .description import check_description
 
 #: Of a modality's entry, what a reader of the weights needs.
 _KEPT = ('channels', 'bands', 'mean', 'std', 'channel_order', 'radiometry', 'interpolation', 'encoder', 'attention', 'feature_channels',
@@ -60,7 +61,7 @@ def read_metadata(checkpoint: Mapping, path) -> dict:
         dict: As from :func:`describe`; empty if there is none.
 
     Raises:
-        WeightsError: If it is there but damaged.
+        WeightsError: If it is there but damaged, or names anything outside the closed list of :mod:`~decur.weights.description`.
     """
     if Path(path).suffix == '.safetensors':
         from safetensors import safe_open
@@ -68,11 +69,11 @@ def read_metadata(checkpoint: Mapping, path) -> dict:
             text = (file.metadata() or {}).get('decur')
         try:
             found = json.loads(text) if text else {}
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, RecursionError) as error:
             raise WeightsError(f'{path}: the metadata under "decur" is no JSON ({error}).') from error
     else:
         meta = checkpoint.get('meta')
         found = meta.get('decur', {}) if isinstance(meta, Mapping) else {}
     if found and (not isinstance(found, Mapping) or not isinstance(found.get('modalities'), Mapping)):
         raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
-    return dict(found)
+    return check_description(found, path) if found else {}

@@ -95,6 +95,9 @@ def prepare(name, samples, read, out, num_classes, workers=1, hha=True, dry_run=
     twice = [stem for stem, count in Counter(s['stem'] for s in samples).items() if count > 1]
     if twice:
         raise DataError(f'{len(twice)} samples have the same name, for example {twice[0]!r}.')
+    outside = [s['stem'] for s in samples if not (out / 'rgb' / s['stem']).resolve().is_relative_to((out / 'rgb').resolve())]
+    if outside:
+        raise DataError(f'{len(outside)} samples would be written outside {out}, for example {outside[0]!r}: correct their names.')
     counts = dict(Counter(s['split'] for s in samples))
     done = sum(all(path.exists() for path in _paths(s, out, hha).values()) for s in samples)
     print(f'{name}: {counts.get("train", 0)} training and {counts.get("test", 0)} test images, {done} of them are in {out}', flush=True)
