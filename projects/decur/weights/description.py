@@ -1,8 +1,9 @@
 """Which descriptions in a checkpoint may become objects: a closed list.
 
-A checkpoint describes its encoders in words (:mod:`~decur.weights.metadata`), and OpenMMLab's registries build whatever a ``type`` names:
-a dotted path reaches any callable of any installed module. A file is not trusted with that. Every type in a description must stand in the
-lists below, every argument must be one of that type's, and every value must be plain. A config, in contrast, is code, and may name anything.
+A checkpoint describes its encoders in words (:mod:`~decur.weights.metadata`), and OpenMMLab's registries build whatever a ``type``
+names: a dotted path reaches any callable of any installed module. A file is not trusted with that. Every type in a description must stand
+in the lists below, every argument must be one of that type's, and every value must be plain. A config, in contrast, is code, and may name
+anything.
 """
 import inspect
 import math
@@ -20,9 +21,9 @@ ATTENTION = ('RDA', 'DA', 'CBAM')
 INTERACTIONS = ('CMXRectification', 'CrossDA')
 RADIOMETRY = ('RemoveOffset', 'CutOutliers', 'ToEightBit', 'PercentilesToEightBit', 'InsertEmptyBand')
 #: What the arguments ``*_cfg`` of those types may name.
-LAYERS = ('BN', 'BN1d', 'BN2d', 'SyncBN', 'MMSyncBN', 'GN', 'LN', 'LN2d', 'IN', 'ReLU', 'ReLU6', 'LeakyReLU', 'PReLU', 'GELU', 'SiLU',
-          'Swish', 'HSwish', 'Conv', 'Conv2d', 'ConvWS', 'ConvAWS', 'DropPath', 'Dropout', 'Kaiming', 'Constant', 'Normal', 'TruncNormal', 'Xavier',
-          'Uniform')
+LAYERS = ('BN', 'BN1d', 'BN2d', 'SyncBN', 'MMSyncBN', 'GN', 'LN', 'LN2d', 'IN', 'ReLU', 'ReLU6', 'LeakyReLU', 'PReLU', 'GELU',
+          'SiLU', 'Swish', 'HSwish', 'Conv', 'Conv2d', 'ConvWS', 'ConvAWS', 'DropPath', 'Dropout', 'Kaiming', 'Constant',
+          'Normal', 'TruncNormal', 'Xavier', 'Uniform')
 
 #: A type whose further arguments go to another one.
 _PASSED_ON = {'CrossDA': 'DA'}
