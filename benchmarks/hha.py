@@ -15,7 +15,7 @@ import numpy as np
 from scipy.signal import convolve2d
 
 from decur.datasets import DepthReader, depth_to_hha
-from decur.datasets.depth import NYU_INTRINSICS
+from decur.readers.depth import NYU_INTRINSICS
 from decur.synthetic.rooms import make_scene, render
 
 
@@ -53,7 +53,7 @@ def main():
     for _ in range(args.rounds):
         found, seconds = timed(depth_to_hha, depth, camera)
         ours.append(seconds)
-        with mock.patch('decur.transforms.hha.cv2.filter2D', plain_filter), mock.patch('decur.transforms.hha.cv2.boxFilter', plain_box):
+        with mock.patch('decur.hha.cv2.filter2D', plain_filter), mock.patch('decur.hha.cv2.boxFilter', plain_box):
             expected, seconds = timed(depth_to_hha, depth, camera)
         plain.append(seconds)
     same = [(found[..., i] == expected[..., i]).mean() for i in range(3)]

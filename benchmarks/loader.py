@@ -24,9 +24,9 @@ from torch.utils.data import DataLoader, Dataset
 import decur  # noqa: F401  registers everything
 from decur.datasets import BigEarthNetDataset, SSL4EODataset, multimodal_collate
 from decur.datasets.bigearthnet import LABELS, ROOTS, S1_BANDS, S2_BANDS
-from decur.datasets.prepare.ssl4eo import prepare
-from decur.datasets.store import is_store
-from decur.datasets.table import Table
+from decur.prepare.ssl4eo import prepare
+from decur.readers.store import is_store
+from decur.readers.table import Table
 
 ROOT = Path(__file__).resolve().parents[1]
 

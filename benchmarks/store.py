@@ -14,10 +14,10 @@ import cv2
 import numpy as np
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.bands import BandReader
-from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
-from decur.datasets.store import read_record, record_keys
+from decur.prepare.ssl4eo import prepare
+from decur.readers.bands import BandReader
+from decur.readers.store import read_record, record_keys
 
 ENTRIES = {
     name: dict(channels=len(PRODUCTS[product]), files=dict(product=product),

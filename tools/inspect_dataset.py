@@ -1,8 +1,8 @@
 """Say what a folder or a store is: layout, bands, values, the statistics that fit, what is missing, and the config line to use it."""
 import argparse
 
-from decur.datasets.inspect import inspect, report
 from decur.errors import exit_on_bad_input
+from decur.prepare.inspect import inspect, report
 from decur.visualization import sheet
 from decur.visualization.images import placeholder
 

@@ -2,8 +2,8 @@
 import argparse
 import sys
 
-from decur.datasets.prepare.rgbd import make_hha
 from decur.errors import ConfigError, DataError
+from decur.prepare.rgbd import make_hha
 
 
 def main():

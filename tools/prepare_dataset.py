@@ -1,8 +1,8 @@
 """Turn a public data set, as its authors release it, into the files that our data sets read. Goes on where it was stopped."""
 import argparse
 
-from decur.datasets.prepare import bigearthnet, geonrw, nyudv2, ssl4eo, sunrgbd
 from decur.errors import exit_on_bad_input
+from decur.prepare import bigearthnet, geonrw, nyudv2, ssl4eo, sunrgbd
 
 #: Every data set adds its own command.
 DATASETS = (sunrgbd, nyudv2, ssl4eo, bigearthnet, geonrw)

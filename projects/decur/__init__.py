@@ -4,8 +4,9 @@ Importing the package registers its models, datasets, transforms, hooks and metr
 ``custom_imports = dict(imports=['decur'])``.
 """
 from . import compat  # noqa: F401, I001  must run before anything imports torchvision
-from . import datasets, engine, evaluation, models, transforms, visualization, weights  # noqa: F401
+from . import datasets, engine, evaluation, models, readers, transforms, visualization, weights  # noqa: F401
 from .apis import load
+from .synthetic import factors_dataset  # noqa: F401
 from .version import __version__
 
 __all__ = ['__version__', 'load']

@@ -5,5 +5,5 @@ Everything else (models, datasets, transforms, hooks, ...) is registered in MMEn
 """
 from mmengine.registry import Registry
 
-#: Callables ``reader(source) -> ndarray (H, W, C)``; see :mod:`decur.datasets.readers`.
+#: Callables ``reader(source) -> ndarray (H, W, C)``; see :mod:`decur.readers.files`.
 READERS = Registry('multimodal reader', scope='mmengine')

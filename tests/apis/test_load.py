@@ -11,9 +11,8 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 
 import decur
-from decur.engine.hooks import MetadataHook
 from decur.errors import ConfigError, DataError, WeightsError
-from decur.weights import save_file
+from decur.weights import MetadataHook, save_file
 from decur.weights.convert import convert
 from decur.weights.metadata import describe
 

@@ -7,9 +7,9 @@ import pytest
 import rasterio
 
 from decur.datasets import BigEarthNetDataset, PairedRasterDataset, SSL4EODataset
-from decur.datasets.bands import BandReader
 from decur.datasets.bigearthnet import S1_BANDS, S2_BANDS
 from decur.datasets.ssl4eo import PRODUCTS
+from decur.readers.bands import BandReader
 
 
 def read(path):
@@ -34,7 +34,7 @@ def check_bands(reader, source, file_of, size):
 def stores(sample_data, tmp_path_factory):
     """Compact stores of the same files."""
     pytest.importorskip('lmdb')
-    from decur.datasets.prepare import bigearthnet, ssl4eo
+    from decur.prepare import bigearthnet, ssl4eo
     root = tmp_path_factory.mktemp('stores')
     ssl4eo.prepare(sample_data / 'ssl4eo_s12_v1', root / 'ssl4eo', products=['s1', 's2a', 's2c'])
     bigearthnet.prepare(sample_data / 'bigearthnet_v1', root / 'bigearthnet')

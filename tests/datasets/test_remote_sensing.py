@@ -247,7 +247,7 @@ def test_geonrw_images_of_another_size(tmp_path):
         GeoNRWDataset(**make)
     assert [s['images']['rgb'].shape[:2] for s in GeoNRWDataset(tile=None, **make)] == [(999, 999), (1000, 1001), (1000, 1000)]
     pytest.importorskip('lmdb')
-    from decur.datasets.prepare.geonrw import prepare
+    from decur.prepare.geonrw import prepare
     prepare(tmp_path, tmp_path / 'store')
     shutil.rmtree(tmp_path / 'aachen')
     # Only the first image is looked at when the data set is made; every window checks its own.

@@ -6,13 +6,13 @@ import pytest
 from helpers import run_tool
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.inspect import inspect, report
-from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
-from decur.datasets.store import read_manifest, read_record, record_keys, verify_store
 from decur.errors import ConfigError, DataError
+from decur.prepare.inspect import inspect, report
+from decur.prepare.ssl4eo import prepare
+from decur.readers.store import read_manifest, read_record, record_keys, verify_store
+from decur.sensors import STATISTICS
 from decur.transforms import ToEightBit
-from decur.transforms.radiometry import STATISTICS
 
 zarr = pytest.importorskip('zarr')
 SIZE = 24

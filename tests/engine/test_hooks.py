@@ -172,7 +172,7 @@ def test_probe_on_multilabel_sets_with_missing_modalities(tmp_path):
 def test_probe_mistakes(tmp_path):
     labelled = loader(views=False, size=6)
     with pytest.raises(ConfigError, match='methods'):
-        decur.engine.hooks.ProbeHook(labelled, labelled, methods=['svm'])
+        decur.evaluation.ProbeHook(labelled, labelled, methods=['svm'])
     with pytest.raises(DataError, match='image0.*neither gt_label nor gt_score'):
         unlabelled = loader(views=False, labels=False)
         run(tmp_path / 'a', [dict(type='ProbeHook', train_dataloader=unlabelled, test_dataloader=labelled)], epochs=1)

@@ -4,10 +4,10 @@ import pytest
 
 from decur.datasets.bigearthnet import TO_19
 from decur.errors import ConfigError
+from decur.sensors import S2C_BANDS, STATISTICS
 from decur.synthetic.landcover import COVERS, INDEX, NAMES, make_landscape
 from decur.synthetic.landcover_aerial import AIRPORT, BUILDING, HIGHWAY, RAILWAY, ROAD, sense_aerial
 from decur.synthetic.landcover_sensors import RESOLUTION, sense_optical, sense_radar
-from decur.transforms.radiometry import S2C_BANDS, STATISTICS
 
 
 @pytest.fixture(scope='module')

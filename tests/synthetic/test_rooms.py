@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from decur.hha import depth_to_hha
 from decur.synthetic.rooms import CLASSES, TEST_OFFSET, generate_room, make_scene, render
-from decur.transforms.hha import depth_to_hha
 
 SIZE = (48, 64)
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from decur.errors import ConfigError
+from decur.hha import depth_to_hha
 from decur.synthetic import rooms_dataset
 from decur.synthetic.rooms_dataset import write_rooms
-from decur.transforms.hha import depth_to_hha
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'generate_dataset.py'
 SIZE = (32, 40)

@@ -5,7 +5,8 @@ import rasterio
 from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
-from decur.transforms.radiometry import STATISTICS, CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
+from decur.sensors import STATISTICS
+from decur.transforms.radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
 
 
 def read(path):

@@ -7,12 +7,12 @@ import torch
 from mmengine.structures import PixelData  # noqa: F401  mmseg's samples need it registered
 from mmseg.structures import SegDataSample
 
-from decur.datasets.depth import DepthReader, read_intrinsics
-from decur.datasets.readers import IMAGE_SUFFIXES, build_reader
 from decur.errors import ConfigError, DataError
+from decur.hha import check_intrinsics, depth_to_hha
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
 from decur.progress import Progress
-from decur.transforms.hha import check_intrinsics, depth_to_hha
+from decur.readers.depth import DepthReader, read_intrinsics
+from decur.readers.files import IMAGE_SUFFIXES, build_reader
 from decur.visualization import label_picture, modality_picture, save_label_map, sheet
 
 from .model import label_meta, load_model

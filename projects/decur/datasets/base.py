@@ -7,8 +7,7 @@ from mmengine.dataset import BaseDataset
 
 from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities
-
-from .table import LazySamples
+from decur.readers.table import LazySamples
 
 
 class MultimodalDataset(BaseDataset):

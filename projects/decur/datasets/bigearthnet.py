@@ -10,10 +10,10 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
+from decur.readers.store import is_store, read_index, read_manifest
+from decur.readers.table import LazySamples, Table
 
 from .base import MultimodalDataset
-from .store import is_store, read_index, read_manifest
-from .table import LazySamples, Table
 
 #: The 19 classes, in the order of their authors.
 CLASSES_19 = (

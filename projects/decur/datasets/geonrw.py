@@ -5,10 +5,10 @@ from pathlib import Path
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
+from decur.readers.files import read_size
+from decur.readers.store import is_store, read_manifest
 
 from .base import MultimodalDataset
-from .readers import read_size
-from .store import is_store, read_manifest
 
 CLASSES = ('forest', 'water', 'agricultural', 'residential,commercial,industrial', 'grassland,swamp,shrubbery', 'railway,trainstation',
            'highway,squares', 'airport,shipyard', 'roads', 'buildings')

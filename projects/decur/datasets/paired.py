@@ -6,9 +6,9 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
+from decur.readers.files import read_size
 
 from .base import MultimodalDataset
-from .readers import read_size
 
 
 @DATASETS.register_module()

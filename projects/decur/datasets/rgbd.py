@@ -6,9 +6,9 @@ from pathlib import Path
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
-from decur.transforms.hha import check_intrinsics
+from decur.hha import check_intrinsics
+from decur.readers.depth import NYU_INTRINSICS, read_intrinsics
 
-from .depth import NYU_INTRINSICS, read_intrinsics
 from .paired import PairedRasterDataset
 
 _SHARED = (

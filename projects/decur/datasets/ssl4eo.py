@@ -12,12 +12,12 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
-from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS
+from decur.readers.store import is_store, read_index, read_manifest
+from decur.readers.table import LazySamples, Table
+from decur.readers.zarr_archives import read_entries
+from decur.sensors import S2A_BANDS, S2C_BANDS
 
 from .base import MultimodalDataset
-from .store import is_store, read_index, read_manifest
-from .table import LazySamples, Table
-from .zarr_archives import read_entries
 
 #: Bands by product folder.
 PRODUCTS = dict(s1=('VV', 'VH'), s2a=S2A_BANDS, s2c=S2C_BANDS)

@@ -4,7 +4,8 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from decur.datasets import FactorsDataset, multimodal_collate
+from decur.datasets import multimodal_collate
+from decur.synthetic.factors_dataset import FactorsDataset
 
 
 @torch.no_grad()

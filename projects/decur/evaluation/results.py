@@ -52,7 +52,7 @@ def pretraining_name(encoders: Mapping | None) -> str:
 
 
 def read_runs(folders: Sequence) -> list:
-    """The records ``test.json`` (:class:`~decur.engine.hooks.TestRecordHook`) anywhere below some folders.
+    """The records ``test.json`` (:class:`~decur.evaluation.TestRecordHook`) anywhere below some folders.
 
     Of several tests of the same config, options, encoders and seed the newest counts.
 

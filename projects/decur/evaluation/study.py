@@ -25,7 +25,7 @@ def score_model(model, dataset, common_dim: int | None, seed: int = 0, embedding
 
     Args:
         model: a :class:`~decur.models.MultimodalPretraining`.
-        dataset: a :class:`~decur.datasets.FactorsDataset`.
+        dataset: a :class:`~decur.synthetic.factors_dataset.FactorsDataset`.
         common_dim: number of common dimensions; None for objectives without.
         seed: of the probes' split.
         embeddings: False scores the encoder alone.

@@ -15,7 +15,7 @@ _ROLE_LABELS = dict(partial='pair')
 
 
 def plot_world(dataset) -> Figure:
-    """The first samples of a :class:`~decur.datasets.RenderedFactorsDataset`: a row per modality, a column per sample.
+    """The first samples of a :class:`~decur.synthetic.factors_dataset.RenderedFactorsDataset`: a row per modality, a column per sample.
 
     Channels are shown as red, green and blue; those that a modality has not are the mean of the others.
     """

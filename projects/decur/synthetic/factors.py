@@ -4,7 +4,7 @@ Two worlds. :class:`LinearGaussianWorld` mixes Gaussian factors linearly, so tha
 :class:`RenderedWorld` draws pictures of a shape on a textured ground. In both, every factor belongs to a set of modalities: to all of
 them (shared), to some (a pair), or to one (private), and its value is stored with every sample.
 
-Pure NumPy; :mod:`decur.datasets.factors` makes data sets of it.
+Pure NumPy; :mod:`decur.synthetic.factors_dataset` makes data sets of it.
 """
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -7,7 +7,7 @@ the radar's. Marsh and pasture, bare soil and fallow fields, or dry fields and s
 import cv2
 import numpy as np
 
-from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS
+from decur.sensors import S2A_BANDS, S2C_BANDS
 
 from .landcover import BUILT, COVERS, FORESTS, INDEX, Landscape, fbm, unit
 

@@ -111,7 +111,7 @@ def _quadratic(c, b, a):
 class Camera:
     """A pinhole. ``position`` (3, ); ``axes`` (3, 3) with columns right, down, forward in the world; fx, fy, cx, cy in pixels.
 
-    The first pixel has centre (1, 1), as in :func:`decur.transforms.hha.depth_to_hha`.
+    The first pixel has centre (1, 1), as in :func:`decur.hha.depth_to_hha`.
     """
     position: np.ndarray
     axes: np.ndarray

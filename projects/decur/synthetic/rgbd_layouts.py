@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from decur.errors import ConfigError
-from decur.transforms.hha import depth_to_hha
+from decur.hha import depth_to_hha
 from decur.writing import start_record, write_bytes, write_json, write_png
 
 from .rooms import TEST_OFFSET, generate_room

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from decur.errors import ConfigError
-from decur.transforms.hha import depth_to_hha
+from decur.hha import depth_to_hha
 from decur.writing import run_jobs, start_record, write_bytes, write_json, write_png
 
 from .rgbd_layouts import LAYOUTS, write_layout

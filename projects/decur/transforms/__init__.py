@@ -1,9 +1,11 @@
 """Sources to arrays to model inputs."""
+from decur.hha import depth_to_hha
+
 from .augmentation import Geometry, ViewAugmentation
 from .center import CenterView
 from .concat import ConcatModalities
 from .crop import RandomResizedCropSeg
-from .hha import DepthToHHA, depth_to_hha
+from .hha import DepthToHHA
 from .loading import BoundTransform, LoadLabelMap, LoadModalities
 from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor

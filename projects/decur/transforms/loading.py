@@ -5,8 +5,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from decur.datasets.readers import build_reader
 from decur.errors import DataError
+from decur.readers.files import build_reader
 
 
 class BoundTransform(BaseTransform):

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.datasets.geonrw import ENDINGS, FOLDERS, split_name
 from decur.errors import ConfigError, DataError
+from decur.readers.files import NARROWED
+from decur.readers.store import BLOCK, StoreWriter, block_keys, decode, encode
 
-from ..geonrw import ENDINGS, FOLDERS, split_name
-from ..readers import NARROWED
-from ..store import BLOCK, StoreWriter, block_keys, decode, encode
 from . import common
 
 _FILE = 'file'
@@ -96,7 +96,7 @@ class GeoNRWPreparation(common.Preparation):
 
 
 def prepare(src: str | Path, out: str | Path, **kwargs) -> dict:
-    """Write the store; see :func:`decur.datasets.prepare.common.prepare`."""
+    """Write the store; see :func:`decur.prepare.common.prepare`."""
     return common.prepare(GeoNRWPreparation(src), out, **kwargs)
 
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from decur.datasets import DepthReader, read_intrinsics
-from decur.datasets.depth import unrotate
 from decur.errors import DataError
+from decur.readers.depth import unrotate
 
 
 def test_unrotate_is_the_inverse_of_rotating_left_by_three():

@@ -1,29 +1,12 @@
 """Data sets of controlled factors (:mod:`decur.synthetic.factors`), made in memory: nothing to download, nothing on disk."""
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError
-from decur.registry import READERS
-from decur.synthetic.factors import LinearGaussianWorld, RenderedWorld
+from decur.datasets.base import MultimodalDataset
+from decur.errors import ConfigError
 
-from .base import MultimodalDataset
-
-
-@READERS.register_module()
-class ArrayReader:
-    """A source that is the array itself, ``(H, W, C)``."""
-
-    def __call__(self, source) -> np.ndarray:
-        """Return the source.
-
-        Raises:
-            DataError: If it is no array of three axes.
-        """
-        if not isinstance(source, np.ndarray) or source.ndim != 3:
-            raise DataError(f'ArrayReader takes an array (H, W, C), got {type(source).__name__}.')
-        return source
+from .factors import LinearGaussianWorld, RenderedWorld
 
 
 class FactorsDataset(MultimodalDataset):

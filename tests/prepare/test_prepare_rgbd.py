@@ -12,13 +12,13 @@ import pytest
 import scipy.io
 
 from decur.datasets import NYUv2Dataset, SUNRGBDDataset
-from decur.datasets.prepare import nyudv2, rgbd, sunrgbd
 from decur.errors import ConfigError, DataError
+from decur.prepare import nyudv2, rgbd, sunrgbd
 from decur.synthetic.rgbd_layouts import write_layout
 from decur.synthetic.rooms import TEST_OFFSET, generate_room
 from decur.transforms import depth_to_hha
 
-TOOLS = Path(__file__).parents[3] / 'tools'
+TOOLS = Path(__file__).parents[2] / 'tools'
 SIZE = (40, 56)
 MODULES = dict(sunrgbd=sunrgbd, nyudv2=nyudv2)
 
@@ -87,7 +87,7 @@ def test_command_killed_and_gone_on(releases, prepared, tmp_path):
     command = [str(TOOLS / 'prepare_dataset.py'), name, str(releases / name), str(out), '--workers', '1']
     script = f'''
 import os, signal, sys
-import decur.datasets.prepare.rgbd as module
+import decur.prepare.rgbd as module
 real, count = module.write_png, [0]
 def write(path, image):
     count[0] += 1

@@ -8,16 +8,16 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from decur.datasets.bigearthnet import ROOTS, S1_BANDS, S2_BANDS, list_v1, patch_folder, read_parquet
+from decur.datasets.geonrw import ENDINGS, FOLDERS, split_name
+from decur.datasets.ssl4eo import PRODUCTS, list_scenes
 from decur.errors import ConfigError, DataError
-from decur.transforms.radiometry import S2A_BANDS, S2C_BANDS, STATISTICS, has_offset
-
-from .bands import stack_bands
-from .bigearthnet import ROOTS, S1_BANDS, S2_BANDS, list_v1, patch_folder, read_parquet
-from .geonrw import ENDINGS, FOLDERS, split_name
-from .readers import IMAGE_SUFFIXES, AutoReader, RasterioReader
-from .ssl4eo import PRODUCTS, list_scenes
-from .store import StoreReader, is_store, read_index, read_manifest, read_record
-from .zarr_archives import open_archive, read_bands
+from decur.readers.bands import stack_bands
+from decur.readers.files import IMAGE_SUFFIXES, AutoReader, RasterioReader
+from decur.readers.store import StoreReader, is_store, read_index, read_manifest, read_record
+from decur.readers.zarr_archives import open_archive, read_bands
+from decur.sensors import S2A_BANDS, S2C_BANDS, STATISTICS
+from decur.transforms.radiometry import has_offset
 
 #: What a layout is called, and what to run on it (``{root}`` is the folder).
 LAYOUTS = {

@@ -6,8 +6,8 @@ import pytest
 
 from decur.datasets import BigEarthNetDataset
 from decur.datasets.bigearthnet import CLASSES_19, CLASSES_43, LABELS, S1_BANDS, class_matrix, index_of_patches, to_classes
-from decur.datasets.table import LazySamples, Table
 from decur.errors import DataError
+from decur.readers.table import LazySamples, Table
 
 
 def test_what_was_saved_is_read(tmp_path):

@@ -13,10 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.datasets.bigearthnet import (
+    METADATA,
+    ROOTS,
+    S1_BANDS,
+    S2_BANDS,
+    index_of_patches,
+    labels_of,
+    patch_folder,
+    read_parquet,
+    version_of,
+)
 from decur.errors import DataError
+from decur.readers.store import StoreWriter, decode, encode
 
-from ..bigearthnet import METADATA, ROOTS, S1_BANDS, S2_BANDS, index_of_patches, labels_of, patch_folder, read_parquet, version_of
-from ..store import StoreWriter, decode, encode
 from . import common
 
 _BANDS = dict(s1=S1_BANDS, s2=S2_BANDS)
@@ -171,7 +181,7 @@ class BigEarthNetPreparation(common.Preparation):
 
 
 def prepare(src: str | Path, out: str | Path, **kwargs) -> dict:
-    """Write the store; see :func:`decur.datasets.prepare.common.prepare`."""
+    """Write the store; see :func:`decur.prepare.common.prepare`."""
     return common.prepare(BigEarthNetPreparation(src), out, **kwargs)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from decur.errors import DataError
+from decur.hha import check_depth, check_intrinsics
 from decur.registry import READERS
-from decur.transforms.hha import check_depth, check_intrinsics
 
-from .readers import NpyReader, PillowReader, split_source
+from .files import NpyReader, PillowReader, split_source
 
 #: fx, fy, cx, cy of the colour camera of NYU-Depth v2 at 640x480 (the data set's toolbox), to which its depth is registered.
 NYU_INTRINSICS = (518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465)

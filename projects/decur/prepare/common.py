@@ -26,8 +26,7 @@ from rasterio.errors import RasterioError
 
 from decur.errors import ConfigError, DataError
 from decur.progress import Progress
-
-from ..store import StoreWriter, decode, is_store, read_manifest, record_keys, verify_store
+from decur.readers.store import StoreWriter, decode, is_store, read_manifest, record_keys, verify_store
 
 _PART = re.compile(r'^(?P<stem>.+?\.tar(?:\.gz|\.zst)?)\.?(?:part)?-?(?P<part>[a-z]{2}|\d+)$')
 _ARCHIVE = re.compile(r'\.(tar|tar\.gz|tgz|tar\.zst)$')

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from decur.errors import DataError
-from decur.transforms.hha import check_intrinsics
+from decur.hha import check_intrinsics
+from decur.readers.depth import read_intrinsics, unrotate
+from decur.readers.files import PillowReader
 
-from ..depth import read_intrinsics, unrotate
-from ..readers import PillowReader
 from . import rgbd
 from .mat import field, open_hdf5, read_mat
 
@@ -46,7 +46,7 @@ def samples(src):
         src (str | Path): Folder with ``SUNRGBD`` and ``SUNRGBDtoolbox``.
 
     Returns:
-        list[dict]: As :func:`decur.datasets.prepare.rgbd.prepare` takes.
+        list[dict]: As :func:`decur.prepare.rgbd.prepare` takes.
 
     Raises:
         DataError: A missing file, with what to do.
@@ -108,7 +108,7 @@ def read(sample):
 
 
 def prepare(src, out, **kwargs):
-    """Write SUN-RGBD to ``out``; arguments as :func:`decur.datasets.prepare.rgbd.prepare`."""
+    """Write SUN-RGBD to ``out``; arguments as :func:`decur.prepare.rgbd.prepare`."""
     return rgbd.prepare(NAME, samples(src), read, out, NUM_CLASSES, **kwargs)
 
 

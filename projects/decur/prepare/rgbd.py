@@ -12,10 +12,9 @@ import cv2
 import numpy as np
 
 from decur.errors import ConfigError, DataError
-from decur.transforms.hha import PLAUSIBLE_DEPTH, depth_to_hha
+from decur.hha import PLAUSIBLE_DEPTH, depth_to_hha
+from decur.readers.files import PillowReader
 from decur.writing import run_jobs, start_record, write_bytes, write_json, write_png
-
-from ..readers import PillowReader
 
 VERSION = 1
 
@@ -203,7 +202,7 @@ def add_parser(subparsers, module):
 
 
 def _hha_of(path, root, out, raw, cameras, unit, rotated):
-    from ..depth import DepthReader
+    from decur.readers.depth import DepthReader
     target = out / f'{path.stem}.png'
     if target.exists():
         return False
@@ -239,7 +238,7 @@ def make_hha(root, depth='depth', out='hha', raw=None, intrinsics=None, unit=100
     Raises:
         DataError: No depth files, no intrinsics, or a file that is no metric depth (named).
     """
-    from ..depth import read_intrinsics
+    from decur.readers.depth import read_intrinsics
     root = Path(root)
     if not (root / depth).is_dir():
         raise DataError(f'{root / depth} is not a folder; say where the depth files are (--depth).')
@@ -253,7 +252,7 @@ def make_hha(root, depth='depth', out='hha', raw=None, intrinsics=None, unit=100
     if intrinsics is None or isinstance(intrinsics, str):
         cameras = read_intrinsics(root / (intrinsics or 'intrinsics.json'))
     else:
-        from decur.transforms.hha import check_intrinsics
+        from decur.hha import check_intrinsics
         cameras = check_intrinsics(intrinsics)
     (root / out).mkdir(exist_ok=True)
     for leftover in (root / out).glob('.*.tmp'):

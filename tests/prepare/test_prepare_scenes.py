@@ -11,9 +11,9 @@ from rasterio.transform import from_origin
 
 from decur.datasets import BigEarthNetDataset, GeoNRWDataset
 from decur.datasets.bigearthnet import S1_BANDS, S2_BANDS
-from decur.datasets.prepare import bigearthnet, geonrw
-from decur.datasets.store import StoreWriter, read_index, read_manifest, record_keys, verify_store
 from decur.errors import ConfigError, DataError
+from decur.prepare import bigearthnet, geonrw
+from decur.readers.store import StoreWriter, read_index, read_manifest, record_keys, verify_store
 
 pytest.importorskip('lmdb')
 BEN = dict(

@@ -3,8 +3,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from decur.datasets.prepare.mat import is_hdf5, open_hdf5, read_mat
 from decur.errors import DataError
+from decur.prepare.mat import is_hdf5, open_hdf5, read_mat
 
 
 def old(path):

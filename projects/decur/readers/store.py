@@ -1,8 +1,8 @@
 """The compact store: LMDB, one record for what is read together, values at native resolution, and a JSON manifest.
 
 ``FOLDER/data.mdb`` holds safetensors records (``{name: array}``), ``FOLDER/manifest.json`` says what they are: format and version, data
-set, and the records' keys, either listed or by the columns of ``FOLDER/index.safetensors`` (:class:`~decur.datasets.table.Table`), which
-is there where there are too many samples to parse. Each data set's module under ``decur.datasets.prepare`` describes its keys. A store
+set, and the records' keys, either listed or by the columns of ``FOLDER/index.safetensors`` (:class:`~decur.readers.table.Table`), which
+is there where there are too many samples to parse. Each data set's module under ``decur.prepare`` describes its keys. A store
 that is being written has ``unfinished.json``. Nothing is ever unpickled. Reading opens the environment once per process, when the first
 record is read.
 """

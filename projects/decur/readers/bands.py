@@ -8,7 +8,7 @@ import numpy as np
 from decur.errors import DataError
 from decur.registry import READERS
 
-from .readers import RasterioReader
+from .files import RasterioReader
 from .store import read_record
 from .zarr_archives import read_bands
 

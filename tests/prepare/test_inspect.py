@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from helpers import run_tool, write_pairs, write_tif
 
-from decur.datasets.inspect import detect_layout, fit_statistics, inspect, report
 from decur.errors import ConfigError, DataError
+from decur.prepare.inspect import detect_layout, fit_statistics, inspect, report
+from decur.sensors import STATISTICS
 from decur.synthetic.landcover_layouts import write_landcover
-from decur.transforms.radiometry import STATISTICS
 
 
 def test_generated_layouts(tmp_path):

@@ -7,12 +7,22 @@ ordered by date, ``(N, seasons)`` with empty ones at the end.
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from decur.datasets.ssl4eo import (
+    PRODUCTS,
+    V11_FOLDERS,
+    V11_SPLITS,
+    archive_folder,
+    by_date,
+    list_archives,
+    list_scenes,
+    read_archive,
+    scene_time,
+)
 from decur.errors import ConfigError, DataError
+from decur.readers.store import StoreWriter, encode
+from decur.readers.table import Table
+from decur.readers.zarr_archives import read_bands
 
-from ..ssl4eo import PRODUCTS, V11_FOLDERS, V11_SPLITS, archive_folder, by_date, list_archives, list_scenes, read_archive, scene_time
-from ..store import StoreWriter, encode
-from ..table import Table
-from ..zarr_archives import read_bands
 from . import common
 
 #: What the archives of a product are called: as in the first release, and as in later copies of it.
@@ -175,7 +185,7 @@ def build(src: str | Path, products: Sequence = ('s1', 's2c'), split: str | None
 
 
 def prepare(src: str | Path, out: str | Path, products: Sequence = ('s1', 's2c'), split: str | None = None, **kwargs) -> dict:
-    """Write the store; see :func:`decur.datasets.prepare.common.prepare`."""
+    """Write the store; see :func:`decur.prepare.common.prepare`."""
     return common.prepare(build(src, products, split), out, **kwargs)
 
 

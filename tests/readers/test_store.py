@@ -14,9 +14,10 @@ import pytest
 from helpers import ROOT, run_tool
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.prepare.ssl4eo import prepare
 from decur.datasets.ssl4eo import PRODUCTS
-from decur.datasets.store import (
+from decur.errors import ConfigError, DataError
+from decur.prepare.ssl4eo import prepare
+from decur.readers.store import (
     FORMAT,
     VERSION,
     StoreWriter,
@@ -28,8 +29,7 @@ from decur.datasets.store import (
     record_keys,
     verify_store,
 )
-from decur.datasets.table import LazySamples, Table
-from decur.errors import ConfigError, DataError
+from decur.readers.table import LazySamples, Table
 
 pytest.importorskip('lmdb')
 ENTRIES = {
@@ -207,7 +207,7 @@ def test_a_full_disk_at_the_end(raw, tmp_path, monkeypatch):
     def full(path, data):
         raise OSError(28, 'No space left on device')
 
-    monkeypatch.setattr('decur.datasets.store.write_bytes', full)
+    monkeypatch.setattr('decur.readers.store.write_bytes', full)
     with pytest.raises(DataError, match='No space left.*run the same command again'):
         prepare(raw, tmp_path / 'store')
     monkeypatch.undo()

@@ -8,7 +8,7 @@ import pytest
 from decur.datasets import depth_to_hha
 from decur.errors import DataError
 
-SHARED = Path(os.environ.get('DECUR_SHARED_DATA', Path(__file__).parents[3] / 'shared' / 'data'))
+SHARED = Path(os.environ.get('DECUR_SHARED_DATA', Path(__file__).parents[2] / 'shared' / 'data'))
 NYU = (518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465)
 
 

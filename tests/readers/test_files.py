@@ -4,8 +4,8 @@ import rasterio
 from helpers import write_tif
 from PIL import Image
 
-from decur.datasets.readers import AutoReader, NpyReader, PillowReader, RasterioReader, build_reader, read_size
 from decur.errors import DataError
+from decur.readers.files import AutoReader, NpyReader, PillowReader, RasterioReader, build_reader, read_size
 
 
 @pytest.mark.parametrize('dtype', ['uint8', 'uint16', 'int16', 'float32'])

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from decur.errors import DataError
+from decur.readers.depth import NYU_INTRINSICS
 
-from ..depth import NYU_INTRINSICS
 from . import rgbd
 from .mat import field, open_hdf5, read_mat
 
@@ -34,7 +34,7 @@ def samples(src):
         src (str | Path): ``nyu_depth_v2_labeled.mat``, or the folder it is in.
 
     Returns:
-        list[dict]: As :func:`decur.datasets.prepare.rgbd.prepare` takes.
+        list[dict]: As :func:`decur.prepare.rgbd.prepare` takes.
 
     Raises:
         DataError: A missing or damaged file, with what to do.
@@ -84,7 +84,7 @@ def read(sample):
 
 
 def prepare(src, out, **kwargs):
-    """Write NYU-Depth v2 to ``out``; arguments as :func:`decur.datasets.prepare.rgbd.prepare`."""
+    """Write NYU-Depth v2 to ``out``; arguments as :func:`decur.prepare.rgbd.prepare`."""
     return rgbd.prepare(NAME, samples(src), read, out, NUM_CLASSES, **kwargs)
 
 
