@@ -4,8 +4,8 @@ import pytest
 from helpers import entries, write_pairs, write_tif
 
 from decur.datasets import PairedRasterDataset, RasterioReader
-from decur.datasets.prepare import rgbd
 from decur.errors import DataError
+from decur.prepare import rgbd
 
 
 @pytest.fixture
