@@ -21,6 +21,7 @@ INSTALL_REQUIRES = [
     'rasterio>=1.3.10',
     'safetensors>=0.4',
     'scikit-learn>=1.4',
+    'tqdm>=4.60',
 ]
 
 EXTRAS = {

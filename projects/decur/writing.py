@@ -90,10 +90,22 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
+def check_writable(folder):
+    """Whether files can be written to ``folder``, or it can be made: to be asked before long work begins. Nothing is written.
+
+    Raises:
+        WriteError: If not.
+    """
+    folder = Path(folder).absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise WriteError(f'{there} is a file; give a folder to write to.')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WriteError(f'{folder} cannot be written (Permission denied). Choose another folder, or change the permissions of {there}.')
+
+
 def output_folder(folder):
     """``folder``, made if need be, ready to be written to: what a killed run left half-written is taken away.
-
-    To be called before the work begins, so that a folder that cannot be written is said at the start.
 
     Returns:
         Path: The folder.
@@ -102,12 +114,9 @@ def output_folder(folder):
         WriteError: If it cannot be made or written, or is a file.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise WriteError(f'{folder} is a file; give a folder to write to.')
+    check_writable(folder)
     with naming(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise WriteError(f'{folder} cannot be written (Permission denied). Choose another folder, or change its permissions.')
     remove_leftovers(folder)
     return folder
 

@@ -162,20 +162,20 @@ def _decompressed(raw: _Parts, name: str):
 
 
 def read_members(parts: list, wanted: Callable, seen: Callable = lambda position: None) -> Iterator[tuple]:
-    """Regular files of an archive, ``(path as a tuple of names, what wanted() said, read)``, in one pass in the archive's order.
+    """Regular files of an archive, in one pass in the archive's order.
 
     After the last one the rest of the archive is read too, so the checksums of the whole have been verified when this ends.
 
     Args:
         parts: Files of the archive.
-        wanted: Called with the path; what is falsy is passed over.
-        seen: Is told after each member how many bytes of the archive were read.
+        wanted: Called with the path of a file, as a tuple of names; says whether to read it.
+        seen: Is told after each file how many bytes of the archive were read.
 
     Yields:
-        tuple: The path, the value of ``wanted``, and a function that returns the content; it may be called until the next member.
+        tuple: The path and the content.
 
     Raises:
-        ArchiveError: If the archive is damaged, cut short, or holds what no released archive does; names the last wanted file before that.
+        ArchiveError: If the archive is damaged, cut short, or holds what no released archive does; names the last file before that.
     """
     last = ''
     raw = _Parts(parts)
@@ -189,16 +189,15 @@ def read_members(parts: list, wanted: Callable, seen: Callable = lambda position
                 if member.issparse():
                     raise tarfile.ReadError(_SPARSE)
                 member.name.encode()  # bytes that are no UTF-8 cannot become the key of a record
-                pieces = PurePosixPath(member.name).parts
-                found = wanted(pieces) if member.isreg() else None
-                if not found:
-                    continue
-                last = f' after {member.name}'
-                yield pieces, found, lambda member=member: _content(stream, member)
+                path = PurePosixPath(member.name).parts
+                if member.isreg() and wanted(path):
+                    content = _content(stream, member)
+                    last = f' after {member.name}'
+                    yield path, content
             while rest := stream.take(1 << 20):
                 if rest.strip(b'\0'):
                     raise tarfile.ReadError('there is more after its end mark')
-                seen(raw.position)
+            seen(raw.position)
     except DataError:
         raise
     except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError, zlib.error) as error:
