@@ -3,8 +3,8 @@ import sys
 
 from tqdm import tqdm
 
-_LINE = '{desc}{n_fmt}/{total_fmt}{unit} ({percentage:.0f} %), {rate_fmt}, {elapsed} elapsed, ETA {remaining}'
-_LINE_WITHOUT_TOTAL = '{desc}{n_fmt}{unit}, {rate_fmt}, {elapsed} elapsed'
+_LINE = '{desc}{n_fmt}/{total_fmt}{unit} ({percentage:.0f} %), {rate_noinv_fmt}, {elapsed} elapsed, ETA {remaining}'
+_LINE_WITHOUT_TOTAL = '{desc}{n_fmt}{unit}, {rate_noinv_fmt}, {elapsed} elapsed'
 
 
 class _Lines:
@@ -14,8 +14,9 @@ class _Lines:
         self.file = file
 
     def write(self, text: str) -> None:
-        if text.strip():
-            self.file.write(f'{text.strip()}\n')
+        line = ' '.join(text.split())  # without carriage returns and padding
+        if line:
+            self.file.write(f'{line}\n')
 
     def flush(self) -> None:
         self.file.flush()
@@ -39,11 +40,12 @@ class Progress(tqdm):
 
     def __init__(self, total: int = 0, title: str = '', unit: str = '', every: float = 10., file=None):
         file = file or sys.stdout
+        form = _LINE if total else _LINE_WITHOUT_TOTAL
         options = dict(total=int(total) or None, desc=f'{title}: ' if title else None, unit=f' {unit}' if unit else '')
         if file.isatty():
             super().__init__(file=file, dynamic_ncols=True, **options)
         else:
-            super().__init__(file=_Lines(file), mininterval=every, miniters=1, bar_format=_LINE if total else _LINE_WITHOUT_TOTAL, **options)
+            super().__init__(file=_Lines(file), mininterval=every, miniters=1, bar_format=form, **options)
 
     def advance(self, done: int) -> None:
         """Say how much is done altogether; what is less than before, or the same, shows nothing."""

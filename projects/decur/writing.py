@@ -74,10 +74,9 @@ def write_bytes(path, data):
 
 def encode_png(image, name='', compression=3):
     """``image`` ((H, W) or (H, W, 3) in RGB order, uint8 or uint16) as the bytes of a PNG file; ``name`` is for the error."""
-    ok, data = cv2.imencode('.png', image[..., ::-1] if image.ndim == 3 else image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
-    if not ok:
+    if image.size == 0 or image.dtype not in ('uint8', 'uint16') or image.ndim not in (2, 3):  # OpenCV would round other types to 8 bits
         raise DataError(f'{name}: cannot encode an image of shape {image.shape} and type {image.dtype} as PNG')
-    return data.tobytes()
+    return cv2.imencode('.png', image[..., ::-1] if image.ndim == 3 else image, [cv2.IMWRITE_PNG_COMPRESSION, compression])[1].tobytes()
 
 
 def write_png(path, image, compression=3):
@@ -130,16 +129,23 @@ def remove_leftovers(folder):
         found = [(entry.path, match) for entry in entries if (match := _TEMPORARY.fullmatch(entry.name))]
     for path, match in found:
         with contextlib.suppress(OSError):  # another run may be doing the same, or the folder may be read-only
+            written = os.stat(path).st_mtime
             elsewhere = match['host'] is not None and match['host'] != _HOST
-            if time.time() - os.stat(path).st_mtime > _ABANDONED if elsewhere else not _runs(int(match['pid'])):
+            if time.time() - written > _ABANDONED if elsewhere else not _writes(int(match['pid']), written):
                 os.unlink(path)
 
 
-def _runs(pid):
+def _writes(pid, written):
+    """Whether the process ``pid`` runs, and may have written a file at that time: numbers of processes are given again."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):
         return False
     except PermissionError:  # of another user
+        pass
+    try:
+        ticks = int(Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[19])
+        booted = next(int(line.split()[1]) for line in Path('/proc/stat').read_text().splitlines() if line.startswith('btime'))
+    except (OSError, ValueError, IndexError, StopIteration):  # not Linux
         return True
-    return True
+    return booted + ticks / os.sysconf('SC_CLK_TCK') <= written + 2  # the boot time is in whole seconds

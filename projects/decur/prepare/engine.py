@@ -64,7 +64,8 @@ def prepare(release: Release, out: str | Path, subset: float | None = None, limi
     else:
         figures = dict(archives=len(groups), bytes_of_archives=sum(map(size_of, groups)))
     if dry_run:
-        return {**figures, **(estimate_units(release, units, workers) if units is not None else estimate_archives(release, groups, workers))}
+        estimate = estimate_units(release, units, workers) if units is not None else estimate_archives(release, groups, workers)
+        return {**figures, **estimate}
     if units is None and not subset is limit is None:
         chosen = choose(dict.fromkeys(_names(release, groups), ''), subset, limit, seed)
         figures['samples'] = len(chosen)
@@ -171,8 +172,8 @@ class _Run:
         """Refuse to begin what the disk cannot hold. ``size`` is an estimate, so what may just fit is begun."""
         free = shutil.disk_usage(self.writer.folder).free
         if free < .8 * size:
-            raise DataError(f'{self.writer.folder}: about {size / 1e6:.0f} MB are still to be written, the disk has {free / 1e6:.0f} MB left. '
-                            'Free some space and run the same command again.')
+            raise DataError(f'{self.writer.folder}: about {size / 1e6:.0f} MB are still to be written, the disk has {free / 1e6:.0f} MB '
+                            'left. Free some space and run the same command again.')
 
 
 def encode_unit(release: Release, unit: Unit) -> tuple:

@@ -69,8 +69,9 @@ class Release(ABC):
             raise DataError(f'{src} is not a folder. Give the folder that holds the extracted data set, or its archives.')
 
     @classmethod
-    def add_options(cls, parser) -> None:  # noqa: B027  most have none
+    def add_options(cls, parser) -> None:
         """Add to a command line what only this data set has."""
+        return
 
     @classmethod
     def from_options(cls, args) -> 'Release':
@@ -90,6 +91,7 @@ class Release(ABC):
 
     def member(self, archive: str, path: tuple) -> tuple | None:
         """``(unit key, sample, file name)`` of an archive's member (its path as names), or None if it is not needed."""
+        return None
 
     def needed(self, key: str) -> frozenset:
         """Names of the files that make a unit of an archive complete."""
