@@ -70,8 +70,6 @@ TO_19 = {
 }
 CLASSES_43 = tuple(TO_19)
 
-S1_BANDS = ('VV', 'VH')
-S2_BANDS = ('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B09', 'B11', 'B12')
 #: Where the two versions keep their patches.
 ROOTS = dict(v1=('BigEarthNet-v1.0', 'BigEarthNet-S1-v1.0'), v2=('BigEarthNet-S2', 'BigEarthNet-S1'))
 METADATA = '_labels_metadata.json'

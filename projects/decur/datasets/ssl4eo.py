@@ -15,12 +15,10 @@ from decur.errors import ConfigError, DataError
 from decur.readers.store import is_store, read_index, read_manifest
 from decur.readers.table import LazySamples, Table
 from decur.readers.zarr_archives import read_entries
-from decur.sensors import S2A_BANDS, S2C_BANDS
+from decur.sensors import SSL4EO_BANDS
 
 from .base import MultimodalDataset
 
-#: Bands by product folder.
-PRODUCTS = dict(s1=('VV', 'VH'), s2a=S2A_BANDS, s2c=S2C_BANDS)
 #: Where v1.1 keeps the products; only it has ``rgb``.
 V11_FOLDERS = dict(s1='S1GRD', s2a='S2L2A', s2c='S2L1C', rgb='S2RGB')
 #: Folders of the splits of v1.1.
@@ -260,7 +258,7 @@ class SSL4EODataset(MultimodalDataset):
 
     @staticmethod
     def _from_folder(root: Path, product: str) -> Seasons:
-        if product not in PRODUCTS or not (root / product).is_dir():
+        if product not in SSL4EO_BANDS or not (root / product).is_dir():
             raise DataError(f'{root / product} is not a folder: {root} is not laid out as SSL4EO-S12 v1.0 '
                             '({s1,s2a,s2c}/id/scene/band.tif).')
         with os.scandir(root / product) as entries:
