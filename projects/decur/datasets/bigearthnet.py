@@ -13,7 +13,7 @@ from decur.errors import ConfigError, DataError
 from decur.readers.bands import BandReader
 from decur.readers.store import is_store, read_index, read_manifest, read_record
 from decur.readers.table import LazySamples, Table
-from decur.sensors import S2A_BANDS
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, S2A_BANDS
 
 from .base import MultimodalDataset
 from .finding import folder_names
@@ -74,9 +74,6 @@ TO_19 = {
 }
 CLASSES_43 = tuple(TO_19)
 
-S1_BANDS = ('VV', 'VH')
-S2_BANDS = ('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B09', 'B11', 'B12')
-_BANDS = dict(s1=S1_BANDS, s2=S2_BANDS)
 #: Where the two versions keep their patches.
 ROOTS = dict(v1=('BigEarthNet-v1.0', 'BigEarthNet-S1-v1.0'), v2=('BigEarthNet-S2', 'BigEarthNet-S1'))
 METADATA = '_labels_metadata.json'
@@ -226,7 +223,7 @@ def _parts(rows: Iterable, read: Callable) -> dict:
 
 def _read_patch(root: Path, version: str, sensor: str, patch: str) -> list:
     source = dict(folder=patch_folder(root, sensor, patch, version), pattern=f'{patch}_{{band}}.tif')
-    return list(BandReader(_BANDS[sensor], 1).native(source).values())
+    return list(BandReader(BIGEARTHNET_BANDS[sensor], 1).native(source).values())
 
 
 def _folder_parts(root: Path, version: str) -> dict:
@@ -244,7 +241,7 @@ def _folder_parts(root: Path, version: str) -> dict:
 def _store_parts(root: Path) -> dict:
     def read(sensor, patch):
         record = read_record(str(root), f'{sensor}/{patch}')  # which keeps its bands by name, in no order
-        return [record[band] for band in _BANDS[sensor]]
+        return [record[band] for band in BIGEARTHNET_BANDS[sensor]]
 
     index = read_index(root)
     columns = {name: [value.decode() for value in index[name].tolist()] for name in ('id', 's1', 's2')}

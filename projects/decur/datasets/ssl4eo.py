@@ -15,14 +15,12 @@ from decur.readers.bands import BandReader
 from decur.readers.store import is_store, read_index, read_manifest, read_record
 from decur.readers.table import LazySamples, Table
 from decur.readers.zarr_archives import open_archive, read_bands, read_entries
-from decur.sensors import S2A_BANDS, S2C_BANDS
+from decur.sensors import SSL4EO_BANDS
 
 from .base import MultimodalDataset
 from .finding import file_names, folder_names
 from .layouts import Layout, Part, train_command
 
-#: Bands by product folder.
-PRODUCTS = dict(s1=('VV', 'VH'), s2a=S2A_BANDS, s2c=S2C_BANDS)
 #: Where v1.1 keeps the products; only it has ``rgb``.
 V11_FOLDERS = dict(s1='S1GRD', s2a='S2L2A', s2c='S2L1C', rgb='S2RGB')
 #: Folders of the splits of v1.1.
@@ -158,7 +156,7 @@ def _folder_parts(root: Path) -> dict:
 
     return {product: Part(bands, folder_names(root / product), partial(read, product=product, bands=bands),
                           dict(product=product))
-            for product, bands in PRODUCTS.items() if (root / product).is_dir()}
+            for product, bands in SSL4EO_BANDS.items() if (root / product).is_dir()}
 
 
 def _archive_parts(root: Path) -> dict:
@@ -178,7 +176,7 @@ def _store_parts(root: Path) -> dict:
     for product in sorted(set(index.columns) - {'id'}):
         scenes = {name.decode(): row[0].decode() for name, row in zip(index['id'].tolist(), index[product].tolist()) if row[0]}
         keys = {name: f'{name}/{product}/{scene}' for name, scene in scenes.items()}
-        bands = PRODUCTS.get(product) or tuple(read_record(str(root), next(iter(keys.values()))))
+        bands = SSL4EO_BANDS.get(product) or tuple(read_record(str(root), next(iter(keys.values()))))
 
         def read(name, keys=keys, bands=bands):
             record = read_record(str(root), keys[name])  # which keeps its bands by name, in no order
@@ -233,7 +231,7 @@ class SSL4EODataset(MultimodalDataset):
             version = next((version for version in use if dataset.startswith(f'ssl4eo-s12-{version}')), None)
             return version and Layout(f'ssl4eo-{version}', f'compact store of {dataset}', use[version], partial(_store_parts, root), True,
                                       has_offset=version == 'v1.1')
-        if any(_STAMP.search(scene) for product in PRODUCTS for location in folder_names(root / product)[:3]
+        if any(_STAMP.search(scene) for product in SSL4EO_BANDS for location in folder_names(root / product)[:3]
                for scene in folder_names(root / product / location)):
             return Layout('ssl4eo-v1.0', 'SSL4EO-S12 v1.0, as released', use['v1.0'], partial(_folder_parts, root))
         products = [folder / name for folder in (root, *(root / split for split in V11_SPLITS)) for name in V11_FOLDERS.values()]
@@ -316,7 +314,7 @@ class SSL4EODataset(MultimodalDataset):
 
     @staticmethod
     def _from_folder(root: Path, product: str) -> Seasons:
-        if product not in PRODUCTS or not (root / product).is_dir():
+        if product not in SSL4EO_BANDS or not (root / product).is_dir():
             raise DataError(f'{root / product} is not a folder: {root} is not laid out as SSL4EO-S12 v1.0 '
                             '({s1,s2a,s2c}/id/scene/band.tif).')
         names = folder_names(root / product)
