@@ -194,7 +194,7 @@ def test_bad_input(setup):
     assert not (root / 'bad').exists()
     cfg.model.head.common_dim = 4
     cfg.model.neck.out_channels = 8
-    with pytest.raises(WeightsError, match='does not fit the config'):
+    with pytest.raises(WeightsError, match='does not fit the model of the config'):
         load_explained(cfg, root / 'whole.pth')
     cfg.model.pop('neck')
     with pytest.raises(ConfigError, match='config has none'):

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, DefaultScope
 
 from decur.errors import WeightsError
 from decur.models import MultimodalBackbone
-from decur.weights import convert, load_file, save_file
+from decur.weights import convert, formats, load_file, save_file
 from decur.weights.metadata import read_metadata
 from decur.weights.names import mit_from_nvlabs, mit_to_nvlabs, vit_from_timm, vit_to_timm
 from decur.weights.streams import load_streams
@@ -297,9 +297,9 @@ def test_what_does_not_fit_is_listed(tmp_path):
     with pytest.raises(WeightsError) as error:
         convert.convert(written(tmp_path, source), cmx_config())
     text = str(error.value)
-    assert 'streams.rgb.encoder.layers.0.1.2.norm1.weight: surplus' in text
-    assert 'streams.hha.encoder.layers.1.2.bias: missing' in text
-    assert 'conv_seg.weight: (7, 512, 1, 1) in the file, (5, 512, 1, 1) in the model (7 classes against 5)' in text
+    assert '1 missing in the file: backbone.streams.hha.encoder.layers.1.2.bias;' in text
+    assert '1 surplus in the file: backbone.streams.rgb.encoder.layers.0.1.2.norm1.weight;' in text
+    assert 'conv_seg.weight is (7, 512, 1, 1), the model has (5, 512, 1, 1) (7 classes against 5)' in text and '\n' not in text
 
 
 def test_what_was_not_in_the_file_is_noted(tmp_path):
@@ -318,11 +318,11 @@ def test_another_architecture(tmp_path):
         modalities = entries(dict(type='mmpretrain.ResNet', depth=50), (2, ), ('sar', ))
         convert.convert(written(tmp_path, published.resnet()), segmentation_config(modalities, (512, 1024, 2048)))
     with pytest.raises(WeightsError, match=r'no encoder that is known.*Known: published DeCUR'):
-        convert.parse(dict(a=torch.ones(1)), 'x.pth')
+        formats.parse(dict(a=torch.ones(1)), 'x.pth')
     strange = published.cmx()
     strange['backbone.swin.weight'] = torch.ones(1)
     with pytest.raises(WeightsError, match='unknown key backbone.swin.weight'):
-        convert.parse(strange)
+        formats.parse(strange)
 
 
 @pytest.mark.parametrize('spec', ['{}', {'rgb': '{}::1', 'hha': '{}::2'}])
@@ -374,7 +374,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(sys, 'argv', [tool, str(written(tmp_path, bad, 'bad.pth')), str(tmp_path / 'no.pth'), '--config', str(config)])
     with pytest.raises(SystemExit) as end:
         runpy.run_path(tool, run_name='__main__')
-    assert end.value.code == 1 and 'decode_head.conv_seg.bias: missing in the file' in capsys.readouterr().err
+    assert end.value.code == 1 and '1 missing in the file: decode_head.conv_seg.bias' in capsys.readouterr().err
     assert not (tmp_path / 'no.pth').exists()
 
 

@@ -16,8 +16,6 @@ import numpy as np
 from decur.datasets.bigearthnet import (
     METADATA,
     ROOTS,
-    S1_BANDS,
-    S2_BANDS,
     index_of_patches,
     labels_of,
     patch_folder,
@@ -25,11 +23,12 @@ from decur.datasets.bigearthnet import (
     version_of,
 )
 from decur.errors import DataError
-from decur.readers.store import StoreWriter, decode, encode
+from decur.readers.store import decode
+from decur.sensors import BIGEARTHNET_BANDS
 
 from . import common
+from .store_writer import StoreWriter, encode
 
-_BANDS = dict(s1=S1_BANDS, s2=S2_BANDS)
 _LABELS = 'labels'
 
 
@@ -52,7 +51,7 @@ class BigEarthNetPreparation(common.Preparation):
         self.rows = read_parquet(self.src) if self.version == 'v2' else None
         self._partner = {row['s1']: row['id'] for row in self.rows or ()}
         self._suffixes = {sensor: {**{band: f'_{band}.tif' for band in bands}, **({_LABELS: METADATA} if self.version == 'v1' else {})}
-                          for sensor, bands in _BANDS.items()}
+                          for sensor, bands in BIGEARTHNET_BANDS.items()}
         self._known = {row[sensor] for row in self.rows or () for sensor in ('s1', 's2')}
 
     def _version_of_archives(self) -> str:
@@ -131,7 +130,7 @@ class BigEarthNetPreparation(common.Preparation):
 
     def needed(self, key):
         """All bands, and for v1 the metadata file."""
-        return frozenset(_BANDS[key[:2]]) | ({_LABELS} if self.version == 'v1' else set())
+        return frozenset(BIGEARTHNET_BANDS[key[:2]]) | ({_LABELS} if self.version == 'v1' else set())
 
     def size(self, key):
         """12 bands of 120, 60 and 20 pixels in 16 bit, or two of 120 in 32 bit."""
@@ -142,7 +141,7 @@ class BigEarthNetPreparation(common.Preparation):
         """The metadata (v1) and the bands."""
         sensor, patch = key.split('/')
         records = []
-        bands = encode(common.read_bands(key, files, _BANDS[sensor]))
+        bands = encode(common.read_bands(key, files, BIGEARTHNET_BANDS[sensor]))
         if _LABELS in files:
             labels_of(files[_LABELS], f'{key}{METADATA}', sensor, patch)  # an error here leaves the patch out
             records.append((f'{_LABELS}/{patch}', encode(dict(json=np.frombuffer(files[_LABELS], np.uint8)))))

@@ -12,9 +12,10 @@ import numpy as np
 from decur.datasets.geonrw import ENDINGS, FOLDERS, split_name
 from decur.errors import ConfigError, DataError
 from decur.readers.files import NARROWED
-from decur.readers.store import BLOCK, StoreWriter, block_keys, decode, encode
+from decur.readers.store import BLOCK, block_keys, decode
 
 from . import common
+from .store_writer import StoreWriter, encode
 
 _FILE = 'file'
 

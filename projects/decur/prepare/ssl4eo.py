@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from decur.datasets.ssl4eo import (
-    PRODUCTS,
     V11_FOLDERS,
     V11_SPLITS,
     archive_folder,
@@ -19,11 +18,12 @@ from decur.datasets.ssl4eo import (
     scene_time,
 )
 from decur.errors import ConfigError, DataError
-from decur.readers.store import StoreWriter, encode
 from decur.readers.table import Table
 from decur.readers.zarr_archives import read_bands
+from decur.sensors import SSL4EO_BANDS
 
 from . import common
+from .store_writer import StoreWriter, encode
 
 #: What the archives of a product are called: as in the first release, and as in later copies of it.
 _ARCHIVES = dict(s1='s1(_grd)?', s2a='s2(a|_l2a)', s2c='s2(c|_l1c)')
@@ -45,7 +45,7 @@ class SSL4EOPreparation(common.Preparation):
     dataset = 'ssl4eo-s12-v1.0'
 
     #: Bands by product.
-    products_of_version: Mapping = PRODUCTS
+    products_of_version: Mapping = SSL4EO_BANDS
 
     def __init__(self, src, products: Sequence = ('s1', 's2c')):
         super().__init__(src)
@@ -67,7 +67,7 @@ class SSL4EOPreparation(common.Preparation):
         if not all((self.src / product).is_dir() for product in self.products):
             return None
         places = {product: {p.name for p in (self.src / product).iterdir() if p.is_dir()} for product in self.products}
-        suffixes = {product: {band: f'/{band}.tif' for band in PRODUCTS[product]} for product in self.products}
+        suffixes = {product: {band: f'/{band}.tif' for band in SSL4EO_BANDS[product]} for product in self.products}
         return [common.Unit(f'{location}/{product}/{scene}', location,
                             common.FileGroup(f'{self.src}/{product}/{location}/{scene}', suffixes[product]))
                 for location in self.paired(places) for product in self.products for scene in list_scenes(self.src, product, location)]
@@ -97,18 +97,18 @@ class SSL4EOPreparation(common.Preparation):
 
     def needed(self, key):
         """All bands of the product."""
-        return frozenset(PRODUCTS[key.split('/')[1]])
+        return frozenset(SSL4EO_BANDS[key.split('/')[1]])
 
     def size(self, key):
         """Of the native resolutions."""
         product = key.split('/')[1]
         pixels = {'B1': 44, 'B9': 44, 'B10': 44, **{b: 264 for b in ('B2', 'B3', 'B4', 'B8', 'VV', 'VH')}}
-        return sum(pixels.get(band, 132)**2 for band in PRODUCTS[product]) * (4 if product == 's1' else 2)
+        return sum(pixels.get(band, 132)**2 for band in SSL4EO_BANDS[product]) * (4 if product == 's1' else 2)
 
     @classmethod
     def encode(cls, key: str, files: Mapping) -> list:
         """One record."""
-        return [(key, encode(common.read_bands(key, files, PRODUCTS[key.split('/')[1]])))]
+        return [(key, encode(common.read_bands(key, files, SSL4EO_BANDS[key.split('/')[1]])))]
 
     def finish(self, writer: StoreWriter) -> tuple:
         """Locations and their scenes, of what is in the store."""
@@ -131,7 +131,7 @@ class SSL4EOV11Preparation(SSL4EOPreparation):
         split (str, optional): Which split, where ``src`` is the folder above.
     """
 
-    products_of_version = {**PRODUCTS, 'rgb': ()}  # whose bands are what the archives say
+    products_of_version = {**SSL4EO_BANDS, 'rgb': ()}  # whose bands are what the archives say
 
     def __init__(self, src, products: Sequence = ('s1', 's2c'), split: str | None = None):
         folder = archive_folder(src, split)
@@ -164,7 +164,7 @@ class SSL4EOV11Preparation(SSL4EOPreparation):
     def size(self, key):
         """Every band of 264 pixels: 16 bit, or 8 bit for ``rgb``."""
         product = key.split('/')[1]
-        return 264**2 * (2 * len(PRODUCTS[product]) if product in PRODUCTS else 3)
+        return 264**2 * (2 * len(SSL4EO_BANDS[product]) if product in SSL4EO_BANDS else 3)
 
     @classmethod
     def encode(cls, key: str, files: Mapping) -> list:
