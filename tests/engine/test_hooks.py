@@ -186,7 +186,7 @@ def test_every_term_is_logged(tmp_path):
     row = scalars(tmp_path / 'run')[0]
     terms = ['intra_sar', 'intra_optical', 'common_sar_optical', 'unique_sar_optical']
     assert row['loss'] == pytest.approx(sum(row[name] for name in terms), rel=1e-5)
-    assert {'diag_common_sar_optical', 'diag_unique_sar_optical', 'rank_sar', 'spread_optical'} <= set(row)
+    assert {'diag_common_sar_optical', 'diag_unique_sar_optical', 'participation_ratio_sar', 'spread_optical'} <= set(row)
 
 
 def test_knn_and_linear_scores():

@@ -99,7 +99,7 @@ class NonFiniteLossHook(Hook):
         """Name the terms that are not finite and the modalities that these have in common."""
         bad = {name: float(value) for name, value in log_vars.items() if isinstance(value, Tensor) and not bool(torch.isfinite(value))}
         # The total and what is derived from embeddings say nothing that the terms do not.
-        terms = {name: value for name, value in bad.items() if name != 'loss' and not name.startswith(('diag_', 'rank_', 'spread_'))}
+        terms = {name: value for name, value in bad.items() if name != 'loss' and not name.startswith(('diag_', 'participation_ratio_', 'spread_'))}
         text = 'the loss is not finite: ' + ', '.join(f'{name} = {value}' for name, value in (terms or bad).items()) + '.'
         modalities = list(getattr(model, 'modalities', None) or {})
         named = [m for m in modalities if f'intra_{m}' in terms] or [m for m in modalities if any(_names(name, m) for name in terms)]
