@@ -23,10 +23,11 @@ from torch.utils.data import DataLoader, Dataset
 
 import decur  # noqa: F401  registers everything
 from decur.datasets import BigEarthNetDataset, SSL4EODataset, multimodal_collate
-from decur.datasets.bigearthnet import LABELS, ROOTS, S1_BANDS, S2_BANDS
+from decur.datasets.bigearthnet import LABELS, ROOTS
 from decur.prepare.ssl4eo import prepare
 from decur.readers.store import is_store
 from decur.readers.table import Table
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -102,7 +103,7 @@ def measure_start(patches: int, folder: Path) -> dict:
     (root / 'train.csv').write_text('\n'.join(names))
     entries = dict(
         sar=dict(channels=2, files=dict(sensor='s1'), reader=dict(type='BandReader', bands=S1_BANDS, size=120)),
-        optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=S2_BANDS, size=120)))
+        optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=BIGEARTHNET_BANDS['s2'], size=120)))
     seconds = {}
     for name, kwargs in (('all patches', {}), ('a split file that lists all', dict(split='train.csv')), ('1 %', dict(fraction=.01))):
         start = time.perf_counter()

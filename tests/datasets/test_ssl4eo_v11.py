@@ -6,20 +6,20 @@ import pytest
 from helpers import run_tool
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.ssl4eo import PRODUCTS
 from decur.errors import ConfigError, DataError
 from decur.prepare.inspect import inspect, report
 from decur.prepare.ssl4eo import prepare
-from decur.readers.store import read_manifest, read_record, record_keys, verify_store
-from decur.sensors import STATISTICS
+from decur.prepare.store_writer import verify_store
+from decur.readers.store import read_manifest, read_record, record_keys
+from decur.sensors import SSL4EO_BANDS, STATISTICS
 from decur.transforms import ToEightBit
 
 zarr = pytest.importorskip('zarr')
 SIZE = 24
-RAW_BANDS = dict(S1GRD=('vv', 'vh'), S2L1C=tuple(b if len(b) == 3 else f'B0{b[1:]}' for b in PRODUCTS['s2c']))
+RAW_BANDS = dict(S1GRD=('vv', 'vh'), S2L1C=tuple(b if len(b) == 3 else f'B0{b[1:]}' for b in SSL4EO_BANDS['s2c']))
 ENTRIES = {
-    name: dict(channels=len(PRODUCTS[product]), files=dict(product=product),
-               reader=dict(type='BandReader', bands=PRODUCTS[product], size=SIZE), augmentation=dict(size=16))
+    name: dict(channels=len(SSL4EO_BANDS[product]), files=dict(product=product),
+               reader=dict(type='BandReader', bands=SSL4EO_BANDS[product], size=SIZE), augmentation=dict(size=16))
     for name, product in (('sar', 's1'), ('optical', 's2c'))
 }
 STEPS = [dict(type='DrawSeasons', mode='first', num_views=1), dict(type='LoadModalities')]
@@ -115,8 +115,8 @@ def test_inspection_knows_the_version(archives):
     found = inspect(root)
     optical = found['modalities']['S2L1C']
     assert found['layout'] == 'ssl4eo-v1.1' and 'decur_ssl4eo-v11.py' in found['config'] and 'RemoveOffset' not in report(found)
-    assert tuple(optical['bands']) == PRODUCTS['s2c'] and optical['offset'] == 1 and optical['samples'] == 2
-    assert optical['statistics'][0][0] == 'ssl4eo_v11_s2c' and tuple(found['modalities']['S1GRD']['bands']) == PRODUCTS['s1']
+    assert tuple(optical['bands']) == SSL4EO_BANDS['s2c'] and optical['offset'] == 1 and optical['samples'] == 2
+    assert optical['statistics'][0][0] == 'ssl4eo_v11_s2c' and tuple(found['modalities']['S1GRD']['bands']) == SSL4EO_BANDS['s1']
 
 
 def same(a, b):

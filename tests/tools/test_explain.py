@@ -13,8 +13,9 @@ from mmengine.registry import MODELS
 
 from decur.engine import load_config
 from decur.errors import ConfigError, DataError, WeightsError
+from decur.explain.folder import Options
 from decur.explain.loading import load_explained
-from decur.explain.run import Explanation, Options
+from decur.explain.run import Explanation
 
 COMMON = 'model.update(head=dict(common_dim=8))'
 
@@ -194,7 +195,7 @@ def test_bad_input(setup):
     assert not (root / 'bad').exists()
     cfg.model.head.common_dim = 4
     cfg.model.neck.out_channels = 8
-    with pytest.raises(WeightsError, match='does not fit the config'):
+    with pytest.raises(WeightsError, match='does not fit the model of the config'):
         load_explained(cfg, root / 'whole.pth')
     cfg.model.pop('neck')
     with pytest.raises(ConfigError, match='config has none'):
