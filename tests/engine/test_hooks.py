@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -250,3 +251,18 @@ def test_two_processes(tmp_path):
     assert 'the loss is not finite: intra_optical = nan' in first['error'] and "modality 'optical' has values" in first['error']
     saved = load_file(tmp_path / 'bad' / 'last_good_iter_2.pth')
     assert all(torch.isfinite(value).all() for value in saved['state_dict'].values())
+
+
+def test_the_images_of_a_segmentor_are_named_too():
+    """mmseg hands a list of images with the channels of all modalities, each perhaps of another size."""
+    hook = HOOKS.build(dict(type='NonFiniteLossHook'))
+    modalities = dict(sar=dict(channels=2, bands=('VV', 'VH')), dem=dict(channels=1))
+    images = [torch.zeros(3, 4, 5), torch.zeros(3, 6, 6)]
+    images[1][1, 2, 3] = images[1][2, 0, 0] = float('nan')
+    samples = [DataSample(metainfo=dict(img_path=f'{name}.tif')) for name in 'ab']
+    hook._batch = dict(inputs=images, data_samples=samples)
+    model = SimpleNamespace(data_preprocessor=SimpleNamespace(modalities=modalities))
+    text = hook._describe_inputs(model)
+    assert text.count('b.tif') == 2 and "'sar'" in text and 'channels (VH), 1 values' in text and "'dem'" in text and 'a.tif' not in text
+    images[1].zero_()
+    assert hook._describe_inputs(model) == ''
