@@ -21,6 +21,7 @@ from .release import Release, Unit
 from .store_writer import StoreWriter, encode
 
 _FILE = 'file'
+_BANDS = dict(rgb=3, dem=1, seg=1)
 
 
 class GeoNRWRelease(Release):
@@ -76,7 +77,7 @@ class GeoNRWRelease(Release):
         """The blocks, then the size."""
         if _FILE not in files:
             raise DataError(f'{key}: the file is gone')
-        image = read_raster(files[_FILE], key).transpose(1, 2, 0)
+        image = read_raster(files[_FILE], key, _BANDS[key.rsplit('/', 1)[1]]).transpose(1, 2, 0)
         image = image.astype(NARROWED.get(image.dtype.name, image.dtype), copy=False)
         records = [(block, encode(dict(image=image[i * BLOCK:(i + 1) * BLOCK, j * BLOCK:(j + 1) * BLOCK])))
                    for i, row in enumerate(block_keys(key, image.shape)) for j, block in enumerate(row)]
