@@ -30,7 +30,7 @@ def read_raster(data: bytes, name: str, bands: int) -> np.ndarray:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.MemoryFile(data) as memory, rasterio.DatasetReader(memory.name, driver=_DRIVERS) as raster:
+            with rasterio.MemoryFile(data) as memory, memory.open(driver=_DRIVERS) as raster:
                 if raster.count != bands:
                     raise DataError(f'{name} has {raster.count} bands instead of {bands}. Is it the released file?')
                 pixels = max(raster.height * raster.width, *(rows * columns for rows, columns in raster.block_shapes))
