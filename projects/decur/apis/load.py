@@ -10,7 +10,9 @@ from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_modalities, select
-from ..weights.convert import build_model, fit, parse
+from ..weights.convert import build_model
+from ..weights.fit import fit
+from ..weights.formats import parse
 from ..weights.io import load_file
 from ..weights.metadata import describe, read_metadata
 from ..weights.sources import fetch

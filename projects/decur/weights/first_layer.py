@@ -6,7 +6,7 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .convert import parse
+from .formats import parse
 from .io import load_file
 from .names import FIRST_LAYER
 from .sources import fetch

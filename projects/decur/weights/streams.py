@@ -6,7 +6,7 @@ from torch import nn
 
 from decur.errors import WeightsError
 
-from .convert import foreign_stream
+from .fit import foreign_stream
 from .io import load_file
 from .metadata import read_metadata
 from .strict import check_fit, load_strict
@@ -48,7 +48,7 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         backbone (MultimodalBackbone): The model that takes the weights.
         pretrained (str | dict[str, str]): One checkpoint that has all modalities of the backbone, or a file per modality (modalities that
             are not named keep their initialisation). ``'file.pth::sar'`` takes the stream ``sar`` whatever the modality is called here.
-            Published checkpoints (DeCUR, SegFormer's MiT, torchvision, timm; see :mod:`~decur.weights.convert`) are taken as they are;
+            Published checkpoints (DeCUR, SegFormer's MiT, torchvision, timm; see :mod:`~decur.weights.formats`) are taken as they are;
             of one with two encoders, the first modality takes the first, or ``'file.pth::2'`` says which.
 
     Returns:
