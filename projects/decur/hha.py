@@ -70,14 +70,15 @@ def check_camera(intrinsics, size):
     inside = 0 <= x <= 1 and 0 <= y <= 1
     scaled = abs(x - y) < .1 * max(x, y) and not 2 / 3 <= x * 2 <= 3 / 2
     if not inside or scaled:
-        hint = f', perhaps one of about {2 * cy:.0f}x{2 * cx:.0f}. Scale them with the image, or give those of this camera' if scaled else ''
-        where = 'they are of an image of another size' if scaled else 'the principal point (cx, cy) lies outside of it'
-        raise DataError(f'{camera}: {where}{hint}.')
+        if scaled:
+            raise DataError(f'{camera}: they are of an image of another size, perhaps of {2 * cy:.0f}x{2 * cx:.0f}. Scale them with the '
+                            'image, or give those of this camera.')
+        raise DataError(f'{camera}: the principal point (cx, cy) lies outside of it.')
     low, high = PLAUSIBLE_FOCAL
     for name, focal in (('fx', fx), ('fy', fy)):
         if not low <= focal / max(height, width) <= high:
-            raise DataError(f'{camera}: {name} is {focal / max(height, width):.3g} times its larger side, expected {low:.2g} to {high:g} times. '
-                            'Are they in pixels of this image?')
+            raise DataError(f'{camera}: {name} is {focal / max(height, width):.3g} times its larger side, expected {low:.2g} to {high:g} '
+                            'times. Are they in pixels of this image?')
     return fx, fy, cx, cy
 
 

@@ -35,7 +35,8 @@ def nearest_indices(size: int, out: int) -> np.ndarray:
     return (2 * np.arange(out, dtype=np.int64) + 1) * size // (2 * out)
 
 
-def resize_plane(plane: np.ndarray, size: Sequence, interpolation: str = 'bilinear', missing: np.ndarray | None = None) -> np.ndarray:
+def resize_plane(plane: np.ndarray, size: Sequence, interpolation: str = 'bilinear', missing: np.ndarray | None = None,
+                 out: np.ndarray | None = None) -> np.ndarray:
     """Resize one channel.
 
     Args:
@@ -45,6 +46,7 @@ def resize_plane(plane: np.ndarray, size: Sequence, interpolation: str = 'biline
         missing (ndarray, optional): ``(h, w)`` bool, True where a value is missing. A pixel of the result is missing where its nearest
             one is (:func:`nearest_indices`), and has that one's value; the others are weighted means of those that are not missing
             (``'bicubic'`` is bilinear then: its weights are negative in part, and what is left of them need not add up to anything).
+        out (ndarray, optional): ``(height, width)`` of the same type; memory that OpenCV may write the result to, which spares a copy.
 
     Returns:
         ndarray: ``(height, width)`` of the same type.
@@ -65,11 +67,11 @@ def resize_plane(plane: np.ndarray, size: Sequence, interpolation: str = 'biline
         values = np.where(missing, 0, plane).astype(np.float64)
         total, weight = (cv2.resize(x, (width, height), interpolation=flag) for x in (values, valid))
         known = ~resize_plane(missing, size, 'nearest') & (weight > 1e-6)
-        out = resize_plane(plane, size, 'nearest')
-        out[known] = _round(total[known] / weight[known], plane.dtype)
-        return out
+        resized = resize_plane(plane, size, 'nearest')
+        resized[known] = _round(total[known] / weight[known], plane.dtype)
+        return resized
     if plane.dtype in _NATIVE:
-        return cv2.resize(np.ascontiguousarray(plane), (width, height), interpolation=_FLAGS[interpolation])
+        return cv2.resize(np.ascontiguousarray(plane), (width, height), dst=out, interpolation=_FLAGS[interpolation])
     return _round(cv2.resize(plane.astype(np.float64), (width, height), interpolation=_FLAGS[interpolation]), plane.dtype)
 
 

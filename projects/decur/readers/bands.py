@@ -76,7 +76,8 @@ class BandReader(Reader):
                 raise DataError(f'{name} has no band {absent}; it has {sorted(record)}.')
             bands = {band: record[band] for band in self.bands}
             missing = {band: self.mark(plane, None) for band, plane in bands.items()}
-            return {band: mask(convert(plane, f'{name}: band {band!r}', missing=missing[band]), missing[band]) for band, plane in bands.items()}
+            return {band: mask(convert(plane, f'{name}: band {band!r}', missing=missing[band]), missing[band])
+                    for band, plane in bands.items()}
         folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')
         return {band: self._raster(folder / pattern.format(band=band))[..., 0] for band in self.bands}
 

@@ -152,8 +152,8 @@ class Reader:
     def _fill(self, dtype: np.dtype, source):
         limits = np.iinfo(dtype) if dtype.kind in 'iu' else None
         if limits and not (self.nodata == np.rint(self.nodata) and limits.min <= self.nodata <= limits.max):
-            raise DataError(f"{source_name(source)}: nodata={self.nodata:g} does not fit {dtype.name}. Add dtype='float32' to the reader, or "
-                            'choose another fill.')
+            raise DataError(f"{source_name(source)}: nodata={self.nodata:g} does not fit {dtype.name}. Add dtype='float32' to the reader, "
+                            'or choose another fill.')
         return dtype.type(self.nodata)
 
     def __call__(self, source) -> np.ndarray:

@@ -84,7 +84,9 @@ class DepthReader(Reader):
         return depth, depth == 0
 
     def metres(self, source) -> np.ndarray:
-        """The same as ``(H, W)`` float64, 0 where missing: the number that the file means, not the nearest float32 (HHA is rounded from it).
+        """The same as ``(H, W)`` float64, 0 where missing.
+
+        It is the number that the file means, not the nearest float32, since HHA is rounded from it.
 
         Raises:
             DataError: If the file is no single-channel 16-bit image or floating-point ``.npy``, its values are no depth in this unit, or
@@ -133,8 +135,8 @@ class DepthReader(Reader):
         if self.unit is None and not (ROOM_MEDIAN[0] <= median <= ROOM_MEDIAN[1] and far >= ROOM_FAR):
             metres = {known: median * unit / known for known in UNITS}
             fitting = [f'{known:g} ({m:.3g} m)' for known, m in metres.items() if .8 <= m <= 6 and far * unit / known >= ROOM_FAR]
-            raise DataError(f'{path}: in millimetres its median depth is {median:.3g} m (95 % are below {far:.3g} m), which is no room. Give '
-                            f'the values per metre, unit=... (--unit); {" or ".join(fitting) or "no known unit"} would give a room. '
+            raise DataError(f'{path}: in millimetres its median depth is {median:.3g} m (95 % are below {far:.3g} m), which is no room. '
+                            f'Give the values per metre, unit=... (--unit); {" or ".join(fitting) or "no known unit"} would give a room. '
                             f'With unit={unit:g} it is taken as millimetres.')
         self._check_sentinel(values, path, unit)
 

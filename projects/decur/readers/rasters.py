@@ -175,8 +175,8 @@ class RasterioReader(Reader):
             if tag is not None:
                 found = missing_pixels.equals(plane, tag)
                 if found is None:
-                    self.warn('tag', f'{path}: its nodata tag {tag:g} cannot occur in {plane.dtype}, so nothing is missing by it. If another value means '
-                         '"missing", say so: reader=dict(..., missing=value).')
+                    self.warn('tag', f'{path}: its nodata tag {tag:g} cannot occur in {plane.dtype}, so nothing is missing by it. If '
+                              'another value means "missing", say so: reader=dict(..., missing=value).')
                 else:
                     missing[i] |= found
             if MaskFlags.per_dataset in flags and band not in alpha and not (MaskFlags.alpha in flags and set(alpha) & set(bands)):
@@ -191,8 +191,9 @@ class RasterioReader(Reader):
         if all(scale == 1 for scale in scales) and not any(offsets):
             return array
         if self.scaled is None:
-            self.warn('scale', f'{path} gives its bands a scale of {scales[0]:g} and an offset of {offsets[0]:g}; the raw values are read. Use '
-                 "reader=dict(type='RasterioReader', scaled=True) to apply them, or scaled=False for raw values without this warning.")
+            self.warn('scale', f'{path} gives its bands a scale of {scales[0]:g} and an offset of {offsets[0]:g}; the raw values are read. '
+                      "Use reader=dict(type='RasterioReader', scaled=True) to apply them, or scaled=False for raw values without this "
+                      'warning.')
         if not self.scaled:
             return array
         columns = [np.array(values, np.float64)[:, None, None] for values in (scales, offsets)]

@@ -14,8 +14,8 @@ complex, text, objects, records    refused
 
 The byte order becomes the machine's. Bands of several types in one image are promoted to the narrowest of uint8, int16, uint16, int32 and
 float32 that holds all of them. As an *image* (:class:`~decur.transforms.LoadModalities`) int32 becomes float32, an error if a value
-is beyond 2^24, where float32 no longer holds every integer. A reader's ``dtype`` asks for another type of the five: 'float32' rounds what it
-cannot hold exactly, an integer type refuses what it cannot hold.
+is beyond 2^24, where float32 no longer holds every integer. A reader's ``dtype`` asks for another type of the five: 'float32' rounds what
+it cannot hold exactly, an integer type refuses what it cannot hold.
 """
 from collections.abc import Iterable
 
