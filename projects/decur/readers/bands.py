@@ -9,7 +9,7 @@ from decur.registry import READERS
 from decur.resizing import resize_missing, resize_plane
 
 from .base import Reader, source_name
-from .missing import mask, split
+from .missing import equals, mask, split
 from .rasters import RasterioReader
 from .store import read_record
 from .types import common_type, convert
@@ -73,9 +73,12 @@ class BandReader(Reader):
                 record, name = read_bands(source['zarr'], source['sample'], source['time']), source['zarr']
             absent = [band for band in self.bands if band not in record]
             if absent:
-                raise DataError(f'{name} has no band {absent}; it has {sorted(record)}.')
+                raise DataError(f'{name} has no band {absent}; it has {sorted(key for key in record if not key.endswith(".nodata"))}.')
             bands = {band: record[band] for band in self.bands}
-            missing = {band: self.mark(plane, None) for band, plane in bands.items()}
+            missing = {}
+            for band, plane in bands.items():
+                tag = record.get(f'{band}.nodata')  # the file's, which the store keeps
+                missing[band] = self.mark(plane, None if tag is None else equals(plane, tag.item()))
             return {band: mask(convert(plane, f'{name}: band {band!r}', missing=missing[band]), missing[band])
                     for band, plane in bands.items()}
         folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')

@@ -19,6 +19,10 @@ _PNG = b'\x89PNG\r\n\x1a\n'
 _DEEP_MODES = ('I', 'F', 'I;16')
 
 
+def _name(kind: bytes) -> str:
+    return kind.decode('ascii', 'backslashreplace')
+
+
 def check_png(path: Path) -> tuple | None:
     """Compare every checksum of a PNG, which Pillow does not do for the pixels.
 
@@ -35,18 +39,18 @@ def check_png(path: Path) -> tuple | None:
         while True:
             head = file.read(8)
             if len(head) < 8:
-                raise DataError(f'{path} is truncated: it ends before the end of the picture. Download or write it again.')
+                raise DataError(f'{path} cannot be read: it is truncated. Download or write it again.')
             length, kind = struct.unpack('>I4s', head)
             checksum = zlib.crc32(kind)
             content = b''
             while length:
                 content = file.read(min(length, 1 << 20))
                 if not content:
-                    raise DataError(f'{path} is truncated: it ends within a {kind!r} chunk. Download or write it again.')
+                    raise DataError(f'{path} cannot be read: it is truncated, within its chunk {_name(kind)}. Download or write it again.')
                 checksum = zlib.crc32(content, checksum)
                 length -= len(content)
             if file.read(4) != struct.pack('>I', checksum):
-                raise DataError(f'{path} is damaged: the checksum of a {kind!r} chunk does not fit. Download or write it again.')
+                raise DataError(f'{path} cannot be read: the checksum of its chunk {_name(kind)} does not fit. Download or write it again.')
             if kind == b'IHDR' and len(content) >= 10:
                 depth = content[8], content[9]
             if kind == b'IEND':

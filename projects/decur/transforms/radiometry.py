@@ -180,8 +180,8 @@ class ToEightBit:
             found = has_offset(image[..., self.band10], image)
             if found and self.mean[self.band10] <= OFFSET_FLOOR:
                 raise DataError(f'statistics {self.id!r} do not fit: all bands are above {OFFSET_FLOOR:.0f}, so the values carry an '
-                                "offset of 1000 (SSL4EO-S12 v1.1, or processing baseline 04.00 and later). Put dict(type='RemoveOffset') first, or "
-                                "for v1.1 use statistics='ssl4eo_v11_s2c'.")
+                                'offset of 1000 (SSL4EO-S12 v1.1, or processing baseline 04.00 and later). '
+                                "Put dict(type='RemoveOffset') first, or for v1.1 use statistics='ssl4eo_v11_s2c'.")
             if self.mean[self.band10] > OFFSET_FLOOR and has_offset(image[..., self.band10]) is False:
                 raise DataError(f'statistics {self.id!r} do not fit: they are of values with an offset of 1000 (SSL4EO-S12 v1.1), and band '
                                 f"10 has values below {OFFSET_FLOOR:.0f}, as without it. Use statistics='ssl4eo_s2c'.")
