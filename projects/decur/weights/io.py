@@ -34,9 +34,10 @@ from mmengine.runner.checkpoint import (
     get_mmcls_models,
     get_torchvision_models,
 )
+from tqdm import tqdm
 
 from ..errors import WeightsError
-from ..writing import replacing
+from ..writing import naming, replacing, write_bytes
 
 #: Key in the metadata of a safetensors file of this project under which its checksum is (the format itself has none).
 CHECKSUM = 'decur_crc32'
@@ -258,19 +259,58 @@ def save_file(content, path, metadata=None) -> Path:
 
     Returns:
         Path: ``path``.
+
+    Raises:
+        WriteError: If it cannot be written; what was there before is whole.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         if path.suffix == '.safetensors':
-            from safetensors.torch import save_file as save_safetensors
-            # safetensors refuses views that share memory and wants contiguous tensors.
-            content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in content.items()}
-            metadata = {str(key): str(value) for key, value in (metadata or {}).items()}
-            save_safetensors(content, temporary, metadata={**metadata, CHECKSUM: _checksum(content, metadata)})
+            _save_safetensors(content, temporary, {str(key): str(value) for key, value in (metadata or {}).items()})
         else:
-            torch.save(content, temporary)
+            with open(temporary, 'wb') as file:
+                _save_torch(content, file)
     return path
+
+
+def _save_safetensors(content: Mapping, path: Path, metadata: Mapping) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file as save_safetensors
+    # safetensors refuses views that share memory and wants contiguous tensors.
+    content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in content.items()}
+    try:
+        save_safetensors(content, path, metadata={**metadata, CHECKSUM: _checksum(content, metadata)})
+    except SafetensorError as error:  # the system's error is in its text alone
+        if number := re.search(r'os error (\d+)', str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise
+
+
+def _save_torch(content, file) -> None:
+    failed = []
+
+    class Writer:
+        """Keeps the system's error, for which torch's writer raises one of its own."""
+
+        flush = file.flush
+
+        @staticmethod
+        def write(data):
+            try:
+                return file.write(data)
+            except OSError as error:
+                failed.append(error)
+                raise
+
+    try:
+        torch.save(content, Writer)
+        file.flush()
+    except RuntimeError as error:
+        if failed:
+            raise failed[0] from error
+        raise
 
 
 # MMEngine prints the loaders' names without their first ten letters: 'Loads checkpoint by local backend'.
@@ -313,7 +353,8 @@ def load_from_unknown(filename, map_location=None):
 def download(url, sha256=None) -> Path:
     """Fetch a checkpoint into ``$TORCH_HOME/hub/checkpoints`` unless it is there.
 
-    In a distributed run the first process fetches and the others wait.
+    In a distributed run the first process fetches and the others wait. ``torch.hub`` and ``pooch`` keep a file whose connection ended early
+    where no digest is given; here what was announced must have come, and what came must be a whole checkpoint.
 
     Args:
         url (str): http(s) address.
@@ -327,41 +368,47 @@ def download(url, sha256=None) -> Path:
     """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     name = Path(unquote(urlparse(url).path)).name
-    if not name or len(name.encode()) > 200:
+    if name in ('', '..') or not name.isprintable() or len(name.encode()) > 200:
         # File systems take 255 bytes, and the temporary name of a download is longer.
-        name = hashlib.sha256(url.encode()).hexdigest()[:32] + Path(name).suffix[:16]
+        name = hashlib.sha256(url.encode()).hexdigest()[:32] + re.sub(r'[^.\w]', '', Path(name).suffix, flags=re.ASCII)[:16]
     path = folder / name
     # Which address a file is from: many are called model.safetensors. One that was put there by hand has no such note.
     address = hashlib.sha256(url.encode()).hexdigest()
     note = folder / f'.{path.name}.address'
-    if path.is_file() and note.is_file() and note.read_text() != address:
-        path = path.with_name(f'{path.stem}-{address[:8]}{path.suffix}')
     failure = None
-    if is_main_process() and not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+    try:
+        if path.is_file() and note.is_file() and note.read_bytes() != address.encode():
+            path = path.with_name(f'{path.stem}-{address[:8]}{path.suffix}')
+        if is_main_process() and not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
             _fetch(url, path, sha256)
             if not path.stem.endswith(f'-{address[:8]}'):
-                note.write_text(address)
-        except (OSError, ValueError, http.client.HTTPException) as error:  # a WeightsError is a ValueError; so is a bad address
-            failure = error
+                write_bytes(note, address.encode())
+    except (OSError, ValueError, http.client.HTTPException) as error:  # a WeightsError is a ValueError; so is a bad address
+        failure = error
     barrier()
-    if path.is_file() and sha256:
-        check_sha256(path, sha256)
     if not path.is_file():
-        raise WeightsError(f'{url}: could not be fetched ({failure or "see the first process"}). Fetch it by hand to {path}.') from failure
+        reason = 'see the first process' if failure is None else str(failure) if isinstance(failure, WeightsError) else _first_line(failure)
+        raise WeightsError(f'{url}: could not be fetched ({reason}). Fetch it by hand to {path}.') from failure
+    if sha256:
+        check_sha256(path, sha256)
     return path
 
 
 def _fetch(url: str, path: Path, sha256: str | None) -> None:
     """Write what is at an address to a file, whole and with the right digest or not at all."""
+    # Nothing but http(s), wherever a server sends us on to: urllib's usual opener also reads file:// and ftp://.
+    opener = urllib.request.OpenerDirector()
+    for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.UnknownHandler,
+                    urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor):
+        opener.add_handler(handler())
     request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
     with replacing(path) as temporary:
-        with open(temporary, 'wb') as file, urllib.request.urlopen(request, timeout=60) as response:
+        with open(temporary, 'wb') as file, opener.open(request, timeout=60) as response:
             # Python returns less than was announced without an error when a connection ends early.
-            announced = response.headers.get('Content-Length')
-            announced = int(announced) if announced and announced.strip().isdecimal() else None
-            with torch.hub.tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
+            announced = response.headers.get('Content-Length') or ''
+            announced = int(announced) if re.fullmatch(r'[0-9]{1,18}', announced.strip()) else None
+            with tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
                 while block := response.read(1 << 20):
                     file.write(block)
                     bar.update(len(block))
@@ -370,9 +417,12 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
             raise WeightsError(f'the connection ended after {written} of {announced} bytes')
         if sha256:
             check_sha256(temporary, sha256, f'what is at {url}')
-        elif announced is None:
-            # Nothing says how long the file is, so one that was cut must not stay: it would fail for ever.
-            load_file(temporary, suffix=path.suffix)
+        else:
+            # A length that was not announced, or wrongly, hides a cut; a file that was cut must not stay, or it would fail for ever.
+            try:
+                load_file(temporary, suffix=path.suffix)
+            except WeightsError as error:
+                raise WeightsError(f'what was sent is no whole checkpoint{str(error).removeprefix(str(temporary))}') from error
 
 
 def check_sha256(path, expected, name=None) -> None:
