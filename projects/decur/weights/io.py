@@ -36,7 +36,7 @@ from mmengine.runner.checkpoint import (
 )
 from tqdm import tqdm
 
-from ..errors import WeightsError
+from ..errors import WeightsError, first_line
 from ..writing import naming, replacing, write_bytes
 
 #: Key in the metadata of a safetensors file of this project under which its checksum is (the format itself has none).
@@ -144,14 +144,9 @@ def _check_records(path: Path) -> None:
     except WeightsError:
         raise
     except Exception as error:  # BadZipFile, EOFError, NotImplementedError (encrypted), struct.error, ...
-        raise WeightsError(f'{path}: the file is truncated or damaged ({_first_line(error)}). {cure}') from error
+        raise WeightsError(f'{path}: the file is truncated or damaged ({first_line(error)}). {cure}') from error
     if broken is not None:
         raise WeightsError(f'{path}: the file is damaged: the checksum of its record {broken!r} is wrong. {cure}')
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip()
-    return f'{type(error).__name__}: {text.splitlines()[0][:200]}' if text else type(error).__name__
 
 
 def _explain(path, error) -> WeightsError:
@@ -165,7 +160,7 @@ def _explain(path, error) -> WeightsError:
                                 '.safetensors file.')
     if zipfile.is_zipfile(path) and 'data.pkl' in text:
         return WeightsError(f'{path}: a zip archive, but not one of torch.save ({text.splitlines()[0]}).')
-    return WeightsError(f'{path}: the file is truncated or damaged ({_first_line(error)}). Copy or download it again.')
+    return WeightsError(f'{path}: the file is truncated or damaged ({first_line(error)}). Copy or download it again.')
 
 
 def _load_safetensors(path, map_location) -> dict:
@@ -175,7 +170,7 @@ def _load_safetensors(path, map_location) -> dict:
             metadata = file.metadata() or {}
             content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
     except Exception as error:  # SafetensorError, OSError, and what a strange head raises: KeyError of a type, MemoryError, ...
-        raise WeightsError(f'{path}: not a safetensors file, or truncated ({_first_line(error)}). Copy or download it again.') from error
+        raise WeightsError(f'{path}: not a safetensors file, or truncated ({first_line(error)}). Copy or download it again.') from error
     expected = metadata.pop(CHECKSUM, None)
     if expected is not None and expected != _checksum(content, metadata):
         raise WeightsError(f'{path}: the file is damaged: its checksum is wrong. Copy or download it again.')
@@ -388,7 +383,7 @@ def download(url, sha256=None) -> Path:
         failure = error
     barrier()
     if not path.is_file():
-        reason = 'see the first process' if failure is None else str(failure) if isinstance(failure, WeightsError) else _first_line(failure)
+        reason = 'see the first process' if failure is None else str(failure) if isinstance(failure, WeightsError) else first_line(failure)
         raise WeightsError(f'{url}: could not be fetched ({reason}). Fetch it by hand to {path}.') from failure
     if sha256:
         check_sha256(path, sha256)
