@@ -13,6 +13,18 @@ from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities, concat, encoder_order, split, statistics
 
 
+def build_preprocessor(preprocessor: Mapping | BaseDataPreprocessor | None, modalities: Mapping) -> BaseDataPreprocessor:
+    """The preprocessor of a model on inputs by modality: a config is built, by default a :class:`MultimodalDataPreprocessor`.
+
+    Args:
+        preprocessor (dict | BaseDataPreprocessor | None): A config, whose ``modalities`` default to the model's, or a module.
+        modalities (dict[str, dict]): The model's entries.
+    """
+    if preprocessor is None or isinstance(preprocessor, Mapping):
+        return MODELS.build(dict(dict(type='MultimodalDataPreprocessor', modalities=modalities), **(preprocessor or {})))
+    return preprocessor
+
+
 class HidesModalities:
     """A preprocessor whose model can be asked what it does with some of its ``modalities``."""
 
