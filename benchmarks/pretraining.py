@@ -23,7 +23,7 @@ import decur  # noqa: F401
 from decur.engine.allocator import keep_freed_memory
 
 PARTS = ('preprocessor', 'encoders', 'projectors', 'objective', 'optimizer', 'rest')
-DEFAULT = Path(__file__).resolve().parents[1] / 'configs' / 'decur' / 'decur_resnet50_sunrgbd.py'
+DEFAULT = Path(__file__).resolve().parents[1] / 'configs' / 'decur' / 'sunrgbd_rgb-hha_r50_decur.py'
 
 
 class Clock:

@@ -24,8 +24,8 @@ CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
 NUM_TRAIN, NUM_TEST = 2000, 200
 #: Row of the table, transfer config.
 TRANSFERS = {
-    'RGB, frozen encoder': 'fcn_rooms_rgb_frozen.py',
-    'RGB, fine-tuned': 'fcn_rooms_rgb_finetune.py',
+    'RGB, frozen encoder': 'rooms_rgb_small-resnet_frozen.py',
+    'RGB, fine-tuned': 'rooms_rgb_small-resnet_finetune.py',
 }
 
 
@@ -81,7 +81,7 @@ def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argpars
 
 def picture(path: Path, out: Path, root: Path, count: int = 6) -> None:
     """Inputs, label and the predictions of the frozen encoders side by side."""
-    cfg = load_config(str(CONFIGS / 'fcn_rooms_rgb_frozen.py'))
+    cfg = load_config(str(CONFIGS / 'rooms_rgb_small-resnet_frozen.py'))
     palette = cfg.palette
     names = (root / 'test.txt').read_text(encoding='utf-8').split()
     # Scenes with many classes show most.
@@ -110,14 +110,14 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out / f'seed{args.seed}'
     start = time.time()
-    pretraining = load_config(str(CONFIGS / 'decur_rooms.py'))
+    pretraining = load_config(str(CONFIGS / 'rooms_rgb-hha_small-resnet_decur.py'))
     labelled = load_config(str(CONFIGS / TRANSFERS['RGB, frozen encoder'])).train_dataloader.dataset.num_samples
     run(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64), '--num-test',
         max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt', log=out / 'rooms.log')
     epochs = max(round(pretraining.train_cfg.max_epochs * args.scale), 1)
     checkpoint = out / 'decur' / f'epoch_{epochs}.pth'
     amp = ['--amp'] if fast_bfloat16() else []
-    run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
+    run(TOOLS / 'train.py', CONFIGS / 'rooms_rgb-hha_small-resnet_decur.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
         f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
         done=checkpoint)
     table = {}

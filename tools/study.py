@@ -12,6 +12,7 @@ from pathlib import Path
 
 from mmengine.config import Config, DictAction
 
+from decur.binding import bind
 from decur.engine import load_config
 from decur.errors import ConfigError, DataError
 from decur.evaluation.study import markdown_table, over_seeds, replace_between, run_one, stored_scores
@@ -112,7 +113,7 @@ def draw_world(config: Path, figures: Path, samples: int = 8) -> None:
 
     from decur.evaluation.study_plots import plot_world
     init_default_scope('mmpretrain')
-    dataset = DATASETS.build(dict(load_config(config).score_dataset, num_images=samples))
+    dataset = DATASETS.build(dict(bind(load_config(config)).score_dataset, num_images=samples))
     save_figure(figures / 'decoupling_world.png', plot_world(dataset))
 
 

@@ -3,17 +3,18 @@ import pytest
 import torch
 from helpers import ROOT
 from mmengine.config import Config
-from mmengine.registry import MODELS
+
+import decur
 
 CONFIGS = sorted(path.name for path in (ROOT / 'configs' / 'baselines').glob('*.py'))
-HEADS = dict(
-    simclr='MultimodalSimCLRHead', clip='MultimodalCLIPHead', barlow_twins='MultimodalBarlowTwinsHead', vicreg='MultimodalVICRegHead')
+HEADS = {'simclr': 'MultimodalSimCLRHead', 'clip': 'MultimodalCLIPHead', 'barlow-twins': 'MultimodalBarlowTwinsHead',
+         'vicreg': 'MultimodalVICRegHead'}
 
 
-def test_there_is_one_of_each_for_every_data_set():
-    assert {name.rpartition('_')[2] for name in CONFIGS} >= {'sunrgbd.py', 'rooms.py'}
-    for stem in HEADS:
-        assert sum(name.startswith(stem) for name in CONFIGS) == len(CONFIGS) // len(HEADS)
+def test_there_is_one_of_each_for_every_scenario():
+    for scenario in ('ssl4eo_s1-s2_r50', 'geonrw_rgb-dem_r50', 'sunrgbd_rgb-hha_r50', 'rooms_rgb-hha_small-resnet'):
+        assert {f'{scenario}_{objective}.py' for objective in HEADS} <= set(CONFIGS)
+    assert len(CONFIGS) == 4 * len(HEADS)
 
 
 @pytest.mark.parametrize('name', CONFIGS)
@@ -21,12 +22,12 @@ def test_differs_from_decur_in_projector_and_objective_only(name):
     path = ROOT / 'configs' / 'baselines' / name
     assert len(path.read_text().splitlines()) <= 15
     baseline = Config.fromfile(path).to_dict()
-    parent = 'quickstart/decur_rooms.py' if name.endswith('rooms.py') else 'decur/decur_' + next(
-        name.removeprefix(f'{stem}_') for stem in HEADS if name.startswith(stem))
+    scenario, _, objective = name.removesuffix('.py').rpartition('_')
+    parent = f'{"quickstart" if scenario.startswith("rooms") else "decur"}/{scenario}_decur.py'
     decur = Config.fromfile(ROOT / 'configs' / parent).to_dict()
-    assert baseline['model'].pop('head')['type'] == next(head for stem, head in HEADS.items() if name.startswith(stem))
+    assert baseline['model'].pop('head')['type'] == HEADS[objective]
     neck = baseline['model'].pop('neck')
-    if name.startswith(('simclr', 'clip')):
+    if objective in ('simclr', 'clip'):
         assert (neck['hid_channels'], neck['out_channels'], neck['num_layers']) == (512, 128, 2)
     else:
         assert neck == decur['model']['neck']
@@ -34,11 +35,10 @@ def test_differs_from_decur_in_projector_and_objective_only(name):
     assert baseline == decur
 
 
-@pytest.mark.parametrize('name', [name for name in CONFIGS if name.endswith('rooms.py')])
+@pytest.mark.parametrize('name', [name for name in CONFIGS if name.startswith('rooms')])
 def test_trains(name):
-    cfg = Config.fromfile(ROOT / 'configs' / 'baselines' / name)
     torch.manual_seed(0)
-    model = MODELS.build(cfg.model)
+    model = decur.build_model(ROOT / 'configs' / 'baselines' / name)
     model.init_weights()
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     batch = {m: [torch.randn(8, 3, 48, 48) for _ in range(2)] for m in ('rgb', 'hha')}

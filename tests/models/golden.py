@@ -22,11 +22,11 @@ ROOT = Path(__file__).resolve().parents[2]
 FILE = ROOT / 'tests' / 'data' / 'golden_features.json'
 #: Name: config, height and width of the images.
 CASES = {
-    'resnet50': ('decur_ssl4eo', 64),
-    'resnet50-rda': ('decur_resnet50-rda_ssl4eo', 224),
-    'vit-s16': ('decur_vit-s16_ssl4eo', 224),
+    'resnet50': ('ssl4eo_s1-s2_r50_decur', 64),
+    'resnet50-rda': ('ssl4eo_s1-s2_r50-rda_decur', 224),
+    'vit-s16': ('ssl4eo_s1-s2_vit-s16_decur', 224),
     'mit-b2': ('decur_sunrgbd', 96),
-    'mit-b5': ('decur_mit-b5_sunrgbd', 64),
+    'mit-b5': ('sunrgbd_rgb-hha_mit-b5_decur', 64),
 }
 
 

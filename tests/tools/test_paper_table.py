@@ -45,8 +45,8 @@ def test_what_is_wrong_is_said(tmp_path):
     (tmp_path / 'empty').mkdir()
     assert 'run tools/test.py first' in error(tmp_path / 'empty')
     assert 'must end in .md or .csv' in error(tmp_path / 'empty', '--out', 'table.txt')
-    record(tmp_path / 'a', 'fcn_geonrw_rgb_r50_linear', 1., key='mAP')
-    assert 'fcn_geonrw_rgb_r50_linear has no mIoU' in error(tmp_path / 'a')
+    record(tmp_path / 'a', 'geonrw_rgb_r50_frozen', 1., key='mAP')
+    assert 'geonrw_rgb_r50_frozen has no mIoU' in error(tmp_path / 'a')
     path = tmp_path / 'b' / 'test.json'
     path.parent.mkdir()
     for content, reason in (('{"config": "x', 'Unterminated'), ('[]', 'no object'), ('{"config": "x"}', 'options, encoders, seed'),

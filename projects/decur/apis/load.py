@@ -8,11 +8,12 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from torch import Tensor, nn
 
+from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_modalities, select
 from ..weights.convert import build_model, fit, parse
 from ..weights.io import load_file
-from ..weights.metadata import describe, read_metadata
+from ..weights.metadata import describe_config, read_metadata
 from ..weights.sources import fetch
 
 
@@ -98,7 +99,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     ::
 
         encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')
-        encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/decur_ssl4eo.py', modalities=['sar'])
+        encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/ssl4eo_s1-s2_r50_decur.py', modalities=['sar'])
         x = torch.stack([encoder.transforms['sar'](image) for image in images])   # images (H, W, C) in the data's units
         features = encoder.extract_feat(dict(sar=x))['sar']                       # (N, F)
 
@@ -121,9 +122,9 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     if isinstance(source, Config) or str(source).endswith('.py'):
         if sha256:
             raise ConfigError('sha256 is the digest of a checkpoint, but the source is a config.')
-        described = describe(_config(source).model)
-        encoder = _build(described, modalities, 'the config')
-        original = _config(source).model['backbone']['modalities']
+        cfg = _config(source)
+        encoder = _build(describe_config(cfg), modalities, 'the config')
+        original = cfg['model']['backbone']['modalities']
         for name, stream in encoder.backbone.streams.items():
             init_cfg = (original[name]['encoder'].get('init_cfg') or {})
             if init_cfg.get('type') == 'Pretrained':
@@ -154,7 +155,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     missing = [name for name in wanted if name not in found]
     if missing:
         raise WeightsError(f'{source} ({report.kind}) has no encoder for {missing}; it has one for {found}.')
-    encoder = _build(describe(cfg.model), wanted, str(config))
+    encoder = _build(describe_config(cfg), wanted, str(config))
     _check_trained(encoder, (*report.initialised, *described.get('initialised', ())), str(source))
     _load_own(encoder, state, str(source))
     return encoder.to(device)
@@ -167,7 +168,8 @@ def _config(config) -> Config:
         cfg = Config.fromfile(config)
     else:
         raise ConfigError(f'config {str(config)!r} does not exist.')
-    if not describe(cfg.get('model') or {}):
+    cfg = bind(cfg)
+    if not describe_config(cfg):
         raise ConfigError(f'{cfg.filename or "the config"}: its model has no MultimodalBackbone with modalities.')
     return cfg
 
@@ -192,7 +194,7 @@ def _check_trained(encoder: LoadedEncoder, untrained: Sequence[str], origin: str
             remedy = 'Give a config without interactions.'
         elif inner == 'head':
             remedy = (f'For features without the linear layer give a config in which modalities.{name}.feature_channels is None, '
-                      f"for example cfg.merge_from_dict({{'model.backbone.modalities.{name}.feature_channels': None}}).")
+                      f"for example cfg.merge_from_dict({{'modalities.{name}.feature_channels': None}}).")
         elif inner == 'encoder':
             remedy = 'Leave that modality out: modalities=[...].'
         else:

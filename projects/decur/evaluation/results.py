@@ -11,7 +11,7 @@ import numpy as np
 
 from decur.errors import DataError
 
-from .published import FIGURES, PAPER, PUBLISHED, SETTINGS
+from .published import EARLIER, FIGURES, PAPER, PUBLISHED, SETTINGS
 
 #: Objectives as the tables call them.
 _OBJECTIVES = {'DeCURHead': 'DeCUR', 'MultimodalSimCLRHead': 'SimCLR', 'MultimodalCLIPHead': 'CLIP',
@@ -25,7 +25,8 @@ _NOTE = ('Percent; this project: mean ± standard deviation over the runs (seed 
 
 
 class Run(NamedTuple):
-    """One record of a test: the config's name, options that change what is tested, what the encoders were pretrained with, the seed."""
+    """One record of a test: the config's name, options that change what is trained or tested, what the encoders were pretrained with, the
+    seed."""
 
     config: str
     options: str
@@ -71,8 +72,10 @@ def read_runs(folders: Sequence) -> list:
         raise DataError(f'no test.json below {", ".join(map(str, folders))}: run tools/test.py first.')
     newest = {}
     for record in sorted(records, key=lambda record: record['time']):
+        config, share = EARLIER.get(Path(record['config']).stem, (Path(record['config']).stem, {}))
         options = {key: value for key, value in record['options'].items() if key.split('.')[-1] not in _HARMLESS}
-        run = Run(Path(record['config']).stem, ' '.join(f'{key}={value}' for key, value in sorted(options.items())),
+        options.update(share, **{f'train_dataloader.dataset.{key}': value for key, value in record.get('trained_on', {}).items()})
+        run = Run(config, ' '.join(f'{key}={value}' for key, value in sorted(options.items())),
                   pretraining_name(record['encoders']), record['seed'], record['metrics'])
         newest[run[:4], json.dumps(record['encoders'], sort_keys=True)] = run
     return sorted(newest.values(), key=lambda run: (run.config, run.options, run.pretraining, -1 if run.seed is None else run.seed))
@@ -110,8 +113,8 @@ def collect(runs: Sequence[Run]) -> tuple:
     found, others = {}, []
     for (config, options, pretraining), members in groups.items():
         seeds = [run.seed for run in members]
-        setting = SETTINGS.get(config)
-        if setting is None or setting.options != options:
+        setting = SETTINGS.get((config, options))
+        if setting is None:
             keys = [key for key in dict.fromkeys(key for key, _ in FIGURES.values()) if key in members[0].metrics]
             figure = keys[0] if keys else next(iter(members[0].metrics), '')
             values = [run.metrics[figure] for run in members if figure in run.metrics]
@@ -130,8 +133,9 @@ def collect(runs: Sequence[Run]) -> tuple:
             datasets.index(cell[0].dataset), order[cell[0]], methods.index(cell[1]) if cell[1] in methods else len(methods), cell[1])):
         value, source = PUBLISHED.get((setting, pretraining), (None, ''))
         own = found.get((setting, pretraining), dict(values=[], seeds=[]))
+        config, options = names[setting]
         rows.append(dict(setting._asdict(), figure=FIGURES[setting.dataset][1], pretraining=pretraining, published=value, source=source,
-                         config=names[setting], **own))
+                         config=config, options=options, **own))
     return rows, others
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
 
+from decur.binding import bind
 from decur.errors import ConfigError, DataError
 from decur.writing import write_bytes
 
@@ -93,10 +94,10 @@ def run_one(config: str | Path, seed: int, folder: str | Path, train: bool = Tru
     else:
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
         set_random_seed(seed)
-        model, loss = MODELS.build(cfg.model), None
+        model, loss = MODELS.build(bind(cfg).model), None
         model.init_weights()
     common = cfg.model.head.get('common_dim') if train else None
-    scores = score_model(model, DATASETS.build(cfg.score_dataset), common, seed)
+    scores = score_model(model, DATASETS.build(bind(cfg).score_dataset), common, seed)
     scores = dict(fingerprint=key, seed=seed, loss=loss, seconds=round(time.process_time() - start, 1), **scores)
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes(folder / 'scores.json', json.dumps(scores).encode())

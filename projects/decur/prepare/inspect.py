@@ -22,23 +22,23 @@ from decur.transforms.radiometry import has_offset
 #: What a layout is called, and what to run on it (``{root}`` is the folder).
 LAYOUTS = {
     'ssl4eo-v1.0': ('SSL4EO-S12 v1.0, as released',
-                    'python tools/train.py configs/decur/decur_ssl4eo.py --cfg-options train_dataloader.dataset.data_root={root}'),
+                    'python tools/train.py configs/decur/ssl4eo_s1-s2_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'ssl4eo-v1.1': ('SSL4EO-S12 v1.1 (zarr)',
-                    'python tools/train.py configs/decur/decur_ssl4eo-v11.py --cfg-options train_dataloader.dataset.data_root={root}'),
+                    'python tools/train.py configs/decur/ssl4eo-v11_s1-s2_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'bigearthnet-v1': ('BigEarthNet-MM v1, as released',
-                       'python tools/train.py configs/bigearthnet/bigearthnet_s1-s2_r50_linear.py --cfg-options '
+                       'python tools/train.py configs/classification/bigearthnet_s1-s2_r50_frozen.py --cfg-options '
                        'train_dataloader.dataset.data_root={root} train_dataloader.dataset.split=train.csv'),
     'bigearthnet-v2': ('BigEarthNet v2 (reBEN), as released',
-                       'python tools/train.py configs/bigearthnet/bigearthnet_s1-s2_r50_linear.py --cfg-options '
+                       'python tools/train.py configs/classification/bigearthnet_s1-s2_r50_frozen.py --cfg-options '
                        'train_dataloader.dataset.data_root={root} train_dataloader.dataset.split=train'),
     'geonrw': ('GeoNRW, as released',
-               'python tools/train.py configs/decur/decur_geonrw.py --cfg-options train_dataloader.dataset.data_root={root}'),
+               'python tools/train.py configs/decur/geonrw_rgb-dem_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'geonrw-tiles': ("GeoNRW, DeCUR's tiles",
-                     'python tools/train.py configs/decur/decur_geonrw.py --cfg-options train_dataloader.dataset.data_root={root}'),
+                     'python tools/train.py configs/decur/geonrw_rgb-dem_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'sunrgbd-release': ('SUN-RGBD, as released', 'python tools/prepare_dataset.py sunrgbd {root} data/sunrgbd'),
     'nyudv2-release': ('NYUv2, as released', 'python tools/prepare_dataset.py nyudv2 {root} data/nyudv2'),
     'rgbd': ('prepared RGB-D (colour, depth, HHA)',
-             'python tools/train.py configs/decur/decur_resnet50_sunrgbd.py --cfg-options train_dataloader.dataset.data_root={root}'),
+             'python tools/train.py configs/decur/sunrgbd_rgb-hha_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
     'store': ('compact store of {dataset}', '{command}'),
     'paired': ('co-located files, a folder per modality',
                "dataset=dict(type='PairedRasterDataset', data_root='{root}', modalities=dict({entries}))"),

@@ -19,9 +19,10 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor, nn
 
+from ..binding import bind
 from ..errors import WeightsError
 from .io import load_file, unwrap
-from .metadata import describe, read_metadata
+from .metadata import describe_config, read_metadata
 from .names import mit_from_nvlabs, vit_from_timm
 
 #: What can be read, for messages.
@@ -506,7 +507,7 @@ def build_model(cfg, seed: int = 0) -> nn.Module:
     """
     from mmengine.registry import init_default_scope
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    model_cfg = dict(cfg.model)
+    model_cfg = dict(bind(cfg)['model'])
     if model_cfg.get('backbone'):
         model_cfg['backbone'] = dict(model_cfg['backbone'], pretrained=None)
     quiet = logging.root.manager.disable
@@ -542,7 +543,7 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     model = build_model(cfg)
     state, report = fit(parsed, model, modality, attention)
     model.load_state_dict(state, strict=True)  # the promise, checked before anything is written
-    described = describe(cfg.model)
+    described = describe_config(cfg)
     # What a file that was itself converted does not have stays untrained.
     before = read_metadata(checkpoint, source).get('initialised', ())
     untrained = [part for part in components(model) if part.startswith('backbone.') and (part in report.initialised or part in before)]
