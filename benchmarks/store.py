@@ -14,14 +14,14 @@ import cv2
 import numpy as np
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.ssl4eo import PRODUCTS
 from decur.prepare.ssl4eo import prepare
 from decur.readers.bands import BandReader
 from decur.readers.store import read_record, record_keys
+from decur.sensors import SSL4EO_BANDS
 
 ENTRIES = {
-    name: dict(channels=len(PRODUCTS[product]), files=dict(product=product),
-               reader=dict(type='BandReader', bands=PRODUCTS[product], size=264))
+    name: dict(channels=len(SSL4EO_BANDS[product]), files=dict(product=product),
+               reader=dict(type='BandReader', bands=SSL4EO_BANDS[product], size=264))
     for name, product in (('sar', 's1'), ('optical', 's2c'))
 }
 
@@ -37,7 +37,7 @@ def main() -> float:
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / 'store'
         prepare(args.src, store)
-        readers = {name: BandReader(PRODUCTS[entry['files']['product']], 264) for name, entry in ENTRIES.items()}
+        readers = {name: BandReader(SSL4EO_BANDS[entry['files']['product']], 264) for name, entry in ENTRIES.items()}
         forms = {name: [s['seasons'] for s in SSL4EODataset(ENTRIES, str(root), pipeline=[])]
                  for name, root in (('GeoTIFF', args.src), ('store', store))}
         seconds: dict = {name: [] for name in forms}

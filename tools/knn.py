@@ -3,7 +3,6 @@
 No training: every test sample takes the labels of its neighbours (cosine) among the training samples, both seen whole.
 """
 import argparse
-import sys
 
 import torch
 from mmengine.config import DictAction
@@ -13,7 +12,7 @@ from mmengine.runner import Runner, set_random_seed
 
 from decur.binding import bind
 from decur.engine import load_config
-from decur.errors import ConfigError, DataError, WeightsError
+from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.missing import format_table
 from decur.evaluation.probes import knn_multilabel, labelled_features
 from decur.progress import Progress
@@ -38,7 +37,7 @@ def parse_args():
 def main():
     """Load, extract, vote, print."""
     args = parse_args()
-    try:
+    with exit_on_bad_input():
         MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
         cfg = load_config(args.config, args.cfg_options)
         if (cfg.get('test_evaluator') or {}).get('type') != 'MultiLabelScores':
@@ -60,8 +59,6 @@ def main():
             with Progress(len(loader), title) as progress:
                 sets.append(labelled_features(model, loader, progress.update))
         results = knn_multilabel(*sets, k=args.k, temperature=args.temperature)
-    except (ConfigError, DataError, WeightsError) as error:
-        sys.exit(f'error: {error}')
     print('\n' + format_table(results))
     if args.out:
         write_json(args.out, results)

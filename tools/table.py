@@ -1,9 +1,8 @@
 """Collect the records of tools/test.py into the paper's tables, the published values beside them."""
 import argparse
-import sys
 from pathlib import Path
 
-from decur.errors import DataError
+from decur.errors import exit_on_bad_input
 from decur.evaluation.results import collect, read_runs, to_csv, to_markdown
 from decur.writing import write_bytes
 
@@ -18,10 +17,8 @@ def main():
     unknown = [name for name in args.out if Path(name).suffix not in formats]
     if unknown:
         parser.error(f'cannot write {unknown}: the file must end in .md or .csv')
-    try:
+    with exit_on_bad_input():
         tables = collect(read_runs(args.folders))
-    except DataError as error:
-        sys.exit(f'error: {error}')
     print(to_markdown(*tables), end='')
     for name in args.out:
         Path(name).parent.mkdir(parents=True, exist_ok=True)

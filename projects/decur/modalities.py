@@ -42,7 +42,8 @@ def check_modalities(modalities: Mapping) -> dict:
             raise ConfigError(f'{name!r} cannot name a modality: use letters, digits and underscores.')
         unknown = sorted(set(entry) - ENTRY_KEYS)
         if unknown:
-            raise ConfigError(f'modality {name!r}: unknown key {unknown[0]!r}{closest(unknown[0], ENTRY_KEYS)} Known: {sorted(ENTRY_KEYS)}.')
+            raise ConfigError(f'modality {name!r}: unknown key {unknown[0]!r}{closest(unknown[0], ENTRY_KEYS)} '
+                              f'Known: {sorted(ENTRY_KEYS)}.')
         if 'channels' not in entry:
             raise ConfigError(f'modality {name!r} has no channels{closest(name, entries)} An entry needs at least channels; the config has '
                               f'{list(entries)}.')

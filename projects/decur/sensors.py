@@ -1,5 +1,21 @@
-"""What is known of sensors: the names of their bands and the statistics of published data sets."""
+"""What is known of sensors: the names of their bands, and the statistics of published data sets."""
 from typing import NamedTuple
+
+#: Sentinel-1 GRD, and Sentinel-2 as processing levels L1C (top of the atmosphere) and L2A (surface, without the cirrus band B10).
+S1_BANDS = ('VV', 'VH')
+S2C_BANDS = ('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B10', 'B11', 'B12')
+S2A_BANDS = tuple(band for band in S2C_BANDS if band != 'B10')
+#: Bands by product of SSL4EO-S12, as its files are named.
+SSL4EO_BANDS = dict(s1=S1_BANDS, s2a=S2A_BANDS, s2c=S2C_BANDS)
+#: Bands by sensor of BigEarthNet, as its files are named.
+BIGEARTHNET_BANDS = dict(
+    s1=S1_BANDS, s2=('B01', 'B02', 'B03', 'B04', 'B05', 'B06', 'B07', 'B08', 'B8A', 'B09', 'B11', 'B12'))
+
+
+def band_name(name: str) -> str:
+    """A band's name as :data:`S1_BANDS` and :data:`S2C_BANDS` spell it: ``'B01'`` is ``'B1'``, ``'vv'`` is ``'VV'``."""
+    name = str(name).upper()
+    return f'B{name[2:]}' if name.startswith('B0') else name
 
 
 class Statistics(NamedTuple):
@@ -10,13 +26,10 @@ class Statistics(NamedTuple):
     std: tuple
 
 
-S2C_BANDS = ('B1', 'B2', 'B3', 'B4', 'B5', 'B6', 'B7', 'B8', 'B8A', 'B9', 'B10', 'B11', 'B12')
-S2A_BANDS = tuple(band for band in S2C_BANDS if band != 'B10')
-
 #: Statistics by id. SSL4EO-S12: Wang et al., arXiv 2211.07044, and the loader that belongs to it. BigEarthNet: SeCo and DeCUR's loader.
 STATISTICS = dict(
-    ssl4eo_s1=Statistics(('VV', 'VH'), (-12.54847273, -20.19237134), (5.25697717, 5.91150917)),
-    ssl4eo_s1_loader=Statistics(('VV', 'VH'), (-12.59, -20.26), (5.26, 5.91)),
+    ssl4eo_s1=Statistics(S1_BANDS, (-12.54847273, -20.19237134), (5.25697717, 5.91150917)),
+    ssl4eo_s1_loader=Statistics(S1_BANDS, (-12.59, -20.26), (5.26, 5.91)),
     ssl4eo_s2c=Statistics(
         S2C_BANDS,
         (1605.57504906, 1390.78157673, 1314.8729939, 1363.52445545, 1549.44374991, 2091.74883118, 2371.7172463, 2299.90463006,
@@ -29,7 +42,7 @@ STATISTICS = dict(
          2581.64687018, 2645.51888987, 2368.51236873, 1805.06846033),
         (1108.02887453, 1155.15170768, 1183.6292542, 1368.11351514, 1370.265037, 1355.55390699, 1416.51487101, 1474.78900051,
          1439.3086061, 1582.28010962, 1455.52084939, 1343.48379601)),
-    ssl4eo_v11_s1=Statistics(('VV', 'VH'), (-12.577, -20.265), (5.179, 5.872)),
+    ssl4eo_v11_s1=Statistics(S1_BANDS, (-12.577, -20.265), (5.179, 5.872)),
     # Of v1.1, with its offset of 1000: the loader of its authors.
     ssl4eo_v11_s2c=Statistics(
         S2C_BANDS,
@@ -39,7 +52,7 @@ STATISTICS = dict(
         S2A_BANDS,
         (1793.243, 1924.863, 2184.553, 2340.936, 2671.402, 3240.082, 3468.412, 3563.244, 3627.704, 3711.071, 3416.714, 2849.625),
         (1160.144, 1201.092, 1219.943, 1397.225, 1400.035, 1373.136, 1429.17, 1485.025, 1447.836, 1652.703, 1471.002, 1365.307)),
-    bigearthnet_s1=Statistics(('VV', 'VH'), (-12.59, -19.22), (5.04, 5.42)),
+    bigearthnet_s1=Statistics(S1_BANDS, (-12.59, -19.22), (5.04, 5.42)),
     bigearthnet_s2=Statistics(
         S2A_BANDS,
         (340.76769064, 429.9430203, 614.21682446, 590.23569706, 950.68368468, 1792.46290469, 2075.46795189, 2218.94553375,

@@ -161,7 +161,7 @@ def test_bad_files_are_refused(trained, tmp_path):
     state.pop('backbone.streams.sar.encoder.conv1.weight')
     state['backbone.streams.sar.encoder.extra'] = torch.zeros(1)
     lacking = save_file(dict(meta=dict(decur=describe(cfg.model)), state_dict=state), tmp_path / 'lacking.pth')
-    with pytest.raises(WeightsError, match=r'missing streams.sar.encoder.conv1.weight\n  surplus streams.sar.encoder.extra'):
+    with pytest.raises(WeightsError, match=r'1 missing .*: streams.sar.encoder.conv1.weight; 1 surplus .*: streams.sar.encoder.extra'):
         decur.load(lacking)
     with pytest.raises(WeightsError, match='SHA-256'):
         decur.load(path, sha256='00')

@@ -7,9 +7,8 @@ import pytest
 import rasterio
 
 from decur.datasets import BigEarthNetDataset, PairedRasterDataset, SSL4EODataset
-from decur.datasets.bigearthnet import S1_BANDS, S2_BANDS
-from decur.datasets.ssl4eo import PRODUCTS
 from decur.readers.bands import BandReader
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, SSL4EO_BANDS
 
 
 def read(path):
@@ -44,10 +43,10 @@ def stores(sample_data, tmp_path_factory):
 @pytest.mark.parametrize('stored', [False, True])
 def test_ssl4eo(sample_data, stores, stored):
     root, seen = sample_data / 'ssl4eo_s12_v1', []
-    entries = {product: dict(channels=len(bands), files=dict(product=product)) for product, bands in PRODUCTS.items()}
+    entries = {product: dict(channels=len(bands), files=dict(product=product)) for product, bands in SSL4EO_BANDS.items()}
     for sample in SSL4EODataset(entries, str(stores / 'ssl4eo' if stored else root), pipeline=[]):
         for product, seasons in sample['seasons'].items():
-            reader = BandReader(PRODUCTS[product], 264)
+            reader = BandReader(SSL4EO_BANDS[product], 264)
             for source in seasons:
                 scene = root / product / sample['sample_id'] / (source['key'] if stored else source['folder']).rsplit('/', 1)[1]
                 seen += check_bands(reader, source, lambda band, scene=scene: scene / f'{band}.tif', 264)
@@ -56,7 +55,7 @@ def test_ssl4eo(sample_data, stores, stored):
 
 def bigearthnet(root, **kwargs):
     entries = {name: dict(channels=len(bands), files=dict(sensor=name), reader=dict(type='BandReader', bands=bands, size=120))
-               for name, bands in (('s1', S1_BANDS), ('s2', S2_BANDS))}
+               for name, bands in (('s1', S1_BANDS), ('s2', BIGEARTHNET_BANDS['s2']))}
     return BigEarthNetDataset(entries, str(root), pipeline=[], **kwargs)
 
 
@@ -66,7 +65,7 @@ def check_patches(dataset, root, name_of):
     for sample in dataset:
         for sensor, source in sample['sources'].items():
             folder = folders[name_of(source)]
-            reader = BandReader(S1_BANDS if sensor == 's1' else S2_BANDS, 120)
+            reader = BandReader(S1_BANDS if sensor == 's1' else BIGEARTHNET_BANDS['s2'], 120)
             seen += check_bands(reader, source, lambda band, folder=folder: folder / f'{folder.name}_{band}.tif', 120)
     return sorted(seen)
 

@@ -10,9 +10,10 @@ from helpers import write_tif
 from PIL import Image
 
 from decur.datasets import BigEarthNetDataset, GeoNRWDataset, SSL4EODataset
-from decur.datasets.bigearthnet import CLASSES_19, CLASSES_43, S1_BANDS, S2_BANDS, TO_19, to_classes
-from decur.datasets.ssl4eo import PRODUCTS, scene_time
+from decur.datasets.bigearthnet import CLASSES_19, CLASSES_43, TO_19, to_classes
+from decur.datasets.ssl4eo import scene_time
 from decur.errors import ConfigError, DataError
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, SSL4EO_BANDS
 
 LOAD = [dict(type='LoadModalities')]
 
@@ -24,8 +25,8 @@ def band(path):
 
 def ssl4eo_entries(radiometry=()):
     return {
-        name: dict(channels=len(PRODUCTS[product]), files=dict(product=product), radiometry=list(radiometry),
-                   reader=dict(type='BandReader', bands=PRODUCTS[product], size=264), augmentation=dict(size=32))
+        name: dict(channels=len(SSL4EO_BANDS[product]), files=dict(product=product), radiometry=list(radiometry),
+                   reader=dict(type='BandReader', bands=SSL4EO_BANDS[product], size=264), augmentation=dict(size=32))
         for name, product in (('sar', 's1'), ('optical', 's2c'))
     }
 
@@ -33,7 +34,7 @@ def ssl4eo_entries(radiometry=()):
 def bigearthnet_entries():
     return dict(
         sar=dict(channels=2, files=dict(sensor='s1'), reader=dict(type='BandReader', bands=S1_BANDS, size=120)),
-        optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=S2_BANDS, size=120)))
+        optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=BIGEARTHNET_BANDS['s2'], size=120)))
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_ssl4eo_reads_what_is_in_the_files(ssl4eo):
     for name, product in (('sar', 's1'), ('optical', 's2c')):
         scene = min((ssl4eo / product / '0000200').iterdir(), key=lambda path: scene_time(path.name))
         image = sample['images'][name]
-        for i, b in enumerate(PRODUCTS[product]):
+        for i, b in enumerate(SSL4EO_BANDS[product]):
             raw = band(scene / f'{b}.tif')
             expected = raw if raw.shape == (264, 264) else cv2.resize(raw, (264, 264), interpolation=cv2.INTER_LINEAR)
             assert np.array_equal(image[..., i], expected)

@@ -3,23 +3,23 @@ import json
 
 import numpy as np
 import pytest
-from helpers import run_tool
+from helpers import bound_config, run_tool
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.ssl4eo import PRODUCTS
 from decur.errors import ConfigError, DataError
 from decur.prepare.inspect import inspect, report
 from decur.prepare.ssl4eo import prepare
-from decur.readers.store import read_manifest, read_record, record_keys, verify_store
-from decur.sensors import STATISTICS
+from decur.prepare.store_writer import verify_store
+from decur.readers.store import read_manifest, read_record, record_keys
+from decur.sensors import SSL4EO_BANDS, STATISTICS
 from decur.transforms import ToEightBit
 
 zarr = pytest.importorskip('zarr')
 SIZE = 24
-RAW_BANDS = dict(S1GRD=('vv', 'vh'), S2L1C=tuple(b if len(b) == 3 else f'B0{b[1:]}' for b in PRODUCTS['s2c']))
+RAW_BANDS = dict(S1GRD=('vv', 'vh'), S2L1C=tuple(b if len(b) == 3 else f'B0{b[1:]}' for b in SSL4EO_BANDS['s2c']))
 ENTRIES = {
-    name: dict(channels=len(PRODUCTS[product]), files=dict(product=product),
-               reader=dict(type='BandReader', bands=PRODUCTS[product], size=SIZE), augmentation=dict(size=16))
+    name: dict(channels=len(SSL4EO_BANDS[product]), files=dict(product=product),
+               reader=dict(type='BandReader', bands=SSL4EO_BANDS[product], size=SIZE), augmentation=dict(size=16))
     for name, product in (('sar', 's1'), ('optical', 's2c'))
 }
 STEPS = [dict(type='DrawSeasons', mode='first', num_views=1), dict(type='LoadModalities')]
@@ -115,8 +115,8 @@ def test_inspection_knows_the_version(archives):
     found = inspect(root)
     optical = found['modalities']['S2L1C']
     assert found['layout'] == 'ssl4eo-v1.1' and 'ssl4eo-v11_s1-s2_r50_decur.py' in found['config'] and 'RemoveOffset' not in report(found)
-    assert tuple(optical['bands']) == PRODUCTS['s2c'] and optical['offset'] == 1 and optical['samples'] == 2
-    assert optical['statistics'][0][0] == 'ssl4eo_v11_s2c' and tuple(found['modalities']['S1GRD']['bands']) == PRODUCTS['s1']
+    assert tuple(optical['bands']) == SSL4EO_BANDS['s2c'] and optical['offset'] == 1 and optical['samples'] == 2
+    assert optical['statistics'][0][0] == 'ssl4eo_v11_s2c' and tuple(found['modalities']['S1GRD']['bands']) == SSL4EO_BANDS['s1']
 
 
 def same(a, b):
@@ -199,9 +199,8 @@ def test_bad_archives(archives, tmp_path):
         SSL4EODataset(dict(optical=entry), str(root / 'train'), pipeline=STEPS)[0]
 
 
-def test_the_config_reads_them(archives, repository):
-    from mmengine.config import Config
-    cfg = Config.fromfile(repository / 'configs' / 'decur' / 'ssl4eo-v11_s1-s2_r50_decur.py').train_dataloader.dataset
+def test_the_config_reads_them(archives):
+    cfg = bound_config('decur/ssl4eo-v11_s1-s2_r50_decur.py').train_dataloader.dataset
     cfg.pop('type')
     dataset = SSL4EODataset(**dict(cfg, data_root=str(archives[0])))
     dataset.seed = 0

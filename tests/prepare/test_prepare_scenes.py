@@ -10,15 +10,16 @@ from helpers import run_tool, write_tif
 from rasterio.transform import from_origin
 
 from decur.datasets import BigEarthNetDataset, GeoNRWDataset
-from decur.datasets.bigearthnet import S1_BANDS, S2_BANDS
 from decur.errors import ConfigError, DataError
 from decur.prepare import bigearthnet, geonrw
-from decur.readers.store import StoreWriter, read_index, read_manifest, record_keys, verify_store
+from decur.prepare.store_writer import StoreWriter, verify_store
+from decur.readers.store import read_index, read_manifest, record_keys
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS
 
 pytest.importorskip('lmdb')
 BEN = dict(
     sar=dict(channels=2, files=dict(sensor='s1'), reader=dict(type='BandReader', bands=S1_BANDS, size=120)),
-    optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=S2_BANDS, size=120)))
+    optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=BIGEARTHNET_BANDS['s2'], size=120)))
 NRW = dict(rgb=dict(channels=3, files=dict(raster='rgb')), dem=dict(channels=1, files=dict(raster='dem')))
 LOAD = [dict(type='LoadModalities')]
 

@@ -1,77 +1,24 @@
-"""The compact store: the arrays of the files, whole after a kill, damage found, pickles refused."""
+"""Reading the compact store: its index, its blocks, and what is refused."""
 import json
-import os
 import pickle
-import shutil
-import signal
-import subprocess
-import sys
-import tarfile
-import time
 
 import numpy as np
 import pytest
-from helpers import ROOT, run_tool
 
 from decur.datasets import SSL4EODataset
-from decur.datasets.ssl4eo import PRODUCTS
-from decur.errors import ConfigError, DataError
-from decur.prepare.ssl4eo import prepare
-from decur.readers.store import (
-    FORMAT,
-    VERSION,
-    StoreWriter,
-    decode,
-    encode,
-    read_index,
-    read_manifest,
-    read_record,
-    record_keys,
-    verify_store,
-)
+from decur.errors import DataError
+from decur.prepare.store_writer import StoreWriter, encode
+from decur.readers import StoreReader
+from decur.readers.store import FORMAT, VERSION, decode, read_manifest, read_record, record_keys
 from decur.readers.table import LazySamples, Table
+from decur.sensors import SSL4EO_BANDS
 
 pytest.importorskip('lmdb')
 ENTRIES = {
-    name: dict(channels=len(PRODUCTS[product]), files=dict(product=product),
-               reader=dict(type='BandReader', bands=PRODUCTS[product], size=264))
+    name: dict(channels=len(SSL4EO_BANDS[product]), files=dict(product=product),
+               reader=dict(type='BandReader', bands=SSL4EO_BANDS[product], size=264))
     for name, product in (('sar', 's1'), ('optical', 's2c'))
 }
-
-
-@pytest.fixture
-def raw(sample_data, tmp_path):
-    """Three locations (copies of the real one)."""
-    for product in ('s1', 's2c'):
-        for location in ('0000200', '0000201', '1000002'):
-            shutil.copytree(sample_data / 'ssl4eo_s12_v1' / product / '0000200', tmp_path / 'raw' / product / location)
-    return tmp_path / 'raw'
-
-
-def images(root, epoch):
-    dataset = SSL4EODataset(ENTRIES, str(root), pipeline=[dict(type='DrawSeasons'), dict(type='LoadModalities')])
-    dataset.seed = 3
-    return [(s['sample_id'], s['images']) for s in (dataset[epoch * len(dataset) + i] for i in range(len(dataset)))]
-
-
-def same(a, b):
-    assert [name for name, _ in a] == [name for name, _ in b] and len(a) > 0
-    for (_, x), (_, y) in zip(a, b):
-        for name in x:
-            assert all(np.array_equal(u, v) and u.dtype == v.dtype for u, v in zip(x[name], y[name]))
-
-
-def records(store):
-    return {key: read_record(str(store), key) for key in record_keys(store)}
-
-
-def test_store_gives_the_arrays_of_the_files(raw, tmp_path):
-    done = run_tool('tools/prepare_dataset.py', 'ssl4eo', raw, tmp_path / 'store', '--workers', 2)
-    figures = json.loads(done.stdout.strip().splitlines()[-1])
-    assert figures['done'] == figures['records'] == 12 and figures['skipped'] == 0
-    for epoch in range(2):
-        same(images(raw, epoch), images(tmp_path / 'store', epoch))
-    assert 'whole' in run_tool('tools/prepare_dataset.py', 'ssl4eo', raw, tmp_path / 'store', '--verify').stdout
 
 
 def test_samples_of_a_store_come_from_its_index(tmp_path):
@@ -94,202 +41,6 @@ def test_samples_of_a_store_come_from_its_index(tmp_path):
         SSL4EODataset(ENTRIES, str(tmp_path), pipeline=[])
 
 
-@pytest.mark.parametrize('split', [False, True])
-def test_archives_give_the_same_store(raw, tmp_path, split):
-    prepare(raw, tmp_path / 'a')
-    (tmp_path / 'tars').mkdir()
-    for product in ('s1', 's2c'):
-        path = tmp_path / 'tars' / f'{product}.tar.gz'
-        with tarfile.open(path, 'w:gz', compresslevel=1) as archive:
-            archive.add(raw / product, product)
-        if split:
-            data = path.read_bytes()
-            path.unlink()
-            for i, letters in enumerate(('aa', 'ab', 'ac')):
-                step = len(data) // 3 + 1
-                (tmp_path / 'tars' / f'{product}.tar.gz.part{letters}').write_bytes(data[i * step:(i + 1) * step])
-    prepare(tmp_path / 'tars', tmp_path / 'b')
-    a, b = records(tmp_path / 'a'), records(tmp_path / 'b')
-    assert read_manifest(tmp_path / 'a') == read_manifest(tmp_path / 'b')
-    assert all(np.array_equal(a[key][band], b[key][band]) for key in a for band in a[key])
-    if split:
-        (tmp_path / 'tars' / 's1.tar.gz.partab').unlink()
-        with pytest.raises(DataError, match='part is missing'):
-            prepare(tmp_path / 'tars', tmp_path / 'c')
-    else:
-        path = tmp_path / 'tars' / 's1.tar.gz'
-        whole = path.read_bytes()
-        scene = next((raw / 's1' / '0000201').iterdir())
-        with tarfile.open(path, 'w:gz', compresslevel=1) as archive:
-            archive.add(scene, 's1/0000201/unknown')
-        with pytest.raises(DataError, match=r"s1.tar.gz: s1/0000201/unknown/V[VH].tif: 'unknown' is no scene"):
-            prepare(tmp_path / 'tars', tmp_path / 'c')
-        path.write_bytes(whole[:len(whole) // 2])
-        with pytest.raises(DataError, match=r'cut short after \d{7}/s1/S1\w+ \(V[VH]\)'):
-            prepare(tmp_path / 'tars', tmp_path / 'c', workers=2)
-        path.write_bytes(whole)
-        prepare(tmp_path / 'tars', tmp_path / 'c')
-        assert read_manifest(tmp_path / 'a') == read_manifest(tmp_path / 'c') and not verify_store(tmp_path / 'c')
-
-
-def command(*args):
-    """A running ``tools/prepare_dataset.py``."""
-    return subprocess.Popen([sys.executable, 'tools/prepare_dataset.py', *map(str, args)], cwd=ROOT, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize('archive', [False, True])
-def test_a_killed_run_goes_on_and_ends_the_same(sample_data, tmp_path, archive):
-    """SIGKILL of the real command half way, then the same command: the content of an uninterrupted run."""
-    raw = tmp_path / 'raw'
-    for product in ('s1', 's2c'):
-        for number in range(60):
-            shutil.copytree(sample_data / 'ssl4eo_s12_v1' / product / '0000200', raw / product / f'{number:07d}')
-    if archive:
-        (tmp_path / 'tars').mkdir()
-        for product in ('s1', 's2c'):
-            with tarfile.open(tmp_path / 'tars' / f'{product}.tar', 'w') as file:
-                file.add(raw / product, product)
-    source = tmp_path / 'tars' if archive else raw
-    prepare(source, tmp_path / 'whole')
-    run = command('ssl4eo', source, tmp_path / 'store', '--workers', 2)
-    data = tmp_path / 'store' / 'data.mdb'
-    deadline = time.monotonic() + 300
-    while run.poll() is None and time.monotonic() < deadline:
-        if data.is_file() and data.stat().st_size > 60e6:
-            os.killpg(run.pid, signal.SIGKILL)
-            break
-        time.sleep(.005)
-    assert run.wait() == -signal.SIGKILL, run.stdout.read()
-    with pytest.raises(DataError, match='no manifest.json: its preparation was not finished'):
-        read_manifest(tmp_path / 'store')
-    with pytest.raises(DataError, match='not finished'):
-        SSL4EODataset(ENTRIES, str(tmp_path / 'store'), pipeline=[])
-    begun = StoreWriter(tmp_path / 'store', 'ssl4eo-s12-v1.0')
-    kept = set(begun.keys())
-    begun.close()
-    assert 0 < len(kept) < 240
-    figures = json.loads(run_tool('tools/prepare_dataset.py', 'ssl4eo', source, tmp_path / 'store', '--workers', 2).stdout.splitlines()[-1])
-    assert figures['done'] == 240 and not (tmp_path / 'store' / 'unfinished.json').exists()
-    assert read_manifest(tmp_path / 'store') == read_manifest(tmp_path / 'whole')
-    raws = []
-    for name in ('whole', 'store'):
-        writer = StoreWriter(tmp_path / name, 'ssl4eo-s12-v1.0')
-        raws.append({key: writer.get(key) for key in writer.keys()})
-        writer.close()
-    assert raws[0] == raws[1]
-
-
-def test_what_is_done_is_not_done_again(raw, tmp_path):
-    prepare(raw, tmp_path / 'store')
-    for path in raw.rglob('*.tif'):
-        path.write_bytes(b'')  # unreadable now
-    assert prepare(raw, tmp_path / 'store')['skipped'] == {}
-    assert not verify_store(tmp_path / 'store')
-
-
-def test_a_full_disk_is_reported_and_the_store_stays_whole(raw, tmp_path):
-    """The limit on file sizes stands for the end of the disk: LMDB's writes fail."""
-    script = ('import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (6 << 20, 6 << 20)); '
-              "sys.argv[0] = 'tools/prepare_dataset.py'; runpy.run_path(sys.argv[0], run_name='__main__')")
-    done = subprocess.run([sys.executable, '-c', script, 'ssl4eo', str(raw), str(tmp_path / 'store'), '--workers', '1'], cwd=ROOT,
-                          capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
-    assert done.returncode == 1 and 'error: ' in done.stderr and 'disk full' in done.stderr and 'Traceback' not in done.stderr, done.stderr
-    prepare(raw, tmp_path / 'store')
-    assert not verify_store(tmp_path / 'store') and len(record_keys(tmp_path / 'store')) == 12
-    prepare(raw, tmp_path / 'whole')
-    assert read_manifest(tmp_path / 'store') == read_manifest(tmp_path / 'whole')
-
-
-def test_a_full_disk_at_the_end(raw, tmp_path, monkeypatch):
-    """The records fit, the manifest does not: nothing half-written stays, and the old manifest, if any, is untouched."""
-    def full(path, data):
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr('decur.readers.store.write_bytes', full)
-    with pytest.raises(DataError, match='No space left.*run the same command again'):
-        prepare(raw, tmp_path / 'store')
-    monkeypatch.undo()
-    assert {path.name for path in (tmp_path / 'store').iterdir()} == {'data.mdb', 'index.safetensors', 'lock.mdb', 'unfinished.json'}
-    prepare(raw, tmp_path / 'store')
-    assert not verify_store(tmp_path / 'store')
-
-
-def test_broken_files_are_reported_and_left_out(raw, tmp_path):
-    scene = sorted((raw / 's2c' / '0000201').iterdir())[0]
-    data = (scene / 'B8.tif').read_bytes()
-    (scene / 'B8.tif').write_bytes(data[:1000])
-    (sorted((raw / 's1' / '1000002').iterdir())[1] / 'VH.tif').unlink()
-    skipped = prepare(raw, tmp_path / 'store')['skipped']
-    assert len(skipped) == 2 and any('0000201' in key and 'B8' in text for key, text in skipped.items())
-    assert any("no band ['VH']" in text for text in skipped.values())
-    assert len(images(tmp_path / 'store', 0)) == 3 and not verify_store(tmp_path / 'store')
-    (scene / 'B8.tif').write_bytes(data)
-    assert len(prepare(raw, tmp_path / 'store')['skipped']) == 1
-
-
-def test_damage_is_found_and_repaired(raw, tmp_path):
-    prepare(raw, tmp_path / 'store')
-    key = record_keys(tmp_path / 'store')[3]
-    writer = StoreWriter(tmp_path / 'store', 'ssl4eo-s12-v1.0')
-    data = bytearray(writer.get(key))
-    data[len(data) // 2] ^= 1
-    writer.put(key, bytes(data))
-    writer.commit()
-    writer.close()
-    assert verify_store(tmp_path / 'store') == [key]
-    done = run_tool('tools/prepare_dataset.py', 'ssl4eo', raw, tmp_path / 'store', '--verify', check=False)
-    assert done.returncode != 0 and key in done.stderr
-    prepare(raw, tmp_path / 'store', repair=True)
-    assert not verify_store(tmp_path / 'store')
-
-
-def test_a_store_that_is_cut_short_or_not_there_is_an_error(raw, tmp_path):
-    prepare(raw, tmp_path / 'store')
-    key = record_keys(tmp_path / 'store')[-1]
-    data = tmp_path / 'store' / 'data.mdb'
-    os.truncate(data, data.stat().st_size // 2)  # whoever reads beyond the end is ended by the system
-    for act in (verify_store, lambda folder: read_record(str(folder), key), lambda folder: prepare(raw, folder, repair=True)):
-        with pytest.raises(DataError, match='data.mdb is cut short.*Copy it again'):
-            act(tmp_path / 'store')
-    data.unlink()
-    with pytest.raises(DataError, match='data.mdb does not exist'):
-        verify_store(tmp_path / 'store')
-    with pytest.raises(DataError, match='no store'):
-        verify_store(tmp_path / 'nowhere')
-
-
-def test_repair_writes_a_damaged_manifest_again(raw, tmp_path):
-    prepare(raw, tmp_path / 'store')
-    path = tmp_path / 'store' / 'manifest.json'
-    whole = path.read_bytes()
-    path.write_bytes(whole[:40])
-    with pytest.raises(DataError, match='again with --repair'):
-        prepare(raw, tmp_path / 'store')
-    prepare(raw, tmp_path / 'store', repair=True)
-    assert path.read_bytes() == whole and not verify_store(tmp_path / 'store')
-
-
-def test_an_empty_file_is_reported_and_left_out(raw, tmp_path):
-    empty = sorted((raw / 's1').glob('*/*/VV.tif'))[0]
-    empty.write_bytes(b'')
-    skipped = prepare(raw, tmp_path / 'store', workers=2)['skipped']
-    assert len(skipped) == 1 and 'VV.tif is empty' in next(iter(skipped.values()))
-
-
-def test_subset_is_drawn_without_replacement_and_dry_run_writes_nothing(raw, tmp_path):
-    figures = prepare(raw, tmp_path / 'none', dry_run=True)
-    assert not (tmp_path / 'none').exists() and figures['records'] == 12 and figures['files_to_read'] == 3 * 2 * 15
-    prepare(raw, tmp_path / 'all')
-    sizes = sum(band.nbytes for record in records(tmp_path / 'all').values() for band in record.values())
-    assert figures['bytes'] == pytest.approx(sizes, rel=.01)  # some patches have an extra row
-    prepare(raw, tmp_path / 'part', subset=2, seed=1)
-    assert read_manifest(tmp_path / 'part')['locations'] == len(read_index(tmp_path / 'part')) == 2
-    with pytest.raises(ConfigError, match='3 samples'):
-        prepare(raw, tmp_path / 'x', subset=5)
-
-
 def test_refused_stores(tmp_path):
     import lmdb
     environment = lmdb.open(str(tmp_path / 'published'), map_size=1 << 20)
@@ -301,9 +52,65 @@ def test_refused_stores(tmp_path):
     (tmp_path / 'published' / 'manifest.json').write_text('{"format": "decur-store", "version": 1, "dataset": "ssl4eo-s12-v1.0"}')
     with pytest.raises(DataError, match="version 1, this version reads 'decur-store' 2. Prepare the store again, in a new folder"):
         SSL4EODataset(ENTRIES, str(tmp_path / 'published'), pipeline=[])
-    with pytest.raises(DataError, match='neither a folder nor an archive'):
-        prepare(tmp_path, tmp_path / 'out')
     with pytest.raises(DataError, match='damaged'):
         decode(b'x' * 50, 'record')
     data = encode(dict(a=np.ones((2, 3), np.uint16)))
-    assert decode(data, 'record', check=True)['a'].shape == (2, 3)
+    assert decode(data, 'record')['a'].shape == (2, 3)
+
+
+def raster_store(folder, image):
+    """A store of one raster, as that of GeoNRW."""
+    writer = StoreWriter(folder, 'rasters')
+    for i, row in enumerate(range(0, image.shape[0], 250)):
+        for j, column in enumerate(range(0, image.shape[1], 250)):
+            writer.put(f'a/{i}_{j}', encode(dict(image=image[row:row + 250, column:column + 250])))
+    writer.put('a', encode(dict(size=np.array(image.shape))))
+    writer.finish(dict(rasters=dict(a=list(image.shape[:2]))))
+    return folder
+
+
+@pytest.mark.parametrize('window', [None, (0, 0, 1, 1), (249, 250, 2, 100), (10, 200, 290, 320), (299, 519, 1, 1)])
+def test_windows_are_put_together_from_blocks(tmp_path, window):
+    image = np.random.default_rng(0).integers(0, 65536, (300, 520, 2), dtype=np.uint16)
+    store = raster_store(tmp_path / 'store', image)
+    row, column, height, width = window or (0, 0, 300, 520)
+    source = dict(store=str(store), key='a', size=(300, 520), **({'window': window} if window else {}))
+    read = StoreReader()(source)
+    assert read.dtype == np.uint16 and np.array_equal(read, image[row:row + height, column:column + width])
+    assert len(record_keys(store)) == 1 + 2 * 3
+
+
+def test_a_window_or_a_size_beyond_the_blocks_is_an_error(tmp_path):
+    store = raster_store(tmp_path / 'store', np.zeros((300, 520, 1), np.uint8))
+    with pytest.raises(DataError, match=r"window \(290, 0, 20, 20\) leaves 'a' of 300x520 pixels"):
+        StoreReader()(dict(store=str(store), key='a', size=(300, 520), window=(290, 0, 20, 20)))
+    with pytest.raises(DataError, match=r"blocks of 'a' are smaller than its size \(400, 520\)"):
+        StoreReader()(dict(store=str(store), key='a', size=(400, 520)))
+
+
+def test_a_flipped_bit_of_a_record_is_an_error_when_it_is_read():
+    data = encode(dict(a=np.arange(600, dtype=np.uint16).reshape(20, 30), b=np.ones((2, 3), np.float32)))
+    for position in np.random.default_rng(0).integers(0, len(data), 30):
+        damaged = bytearray(data)
+        damaged[position] ^= 1
+        with pytest.raises(DataError, match='record is damaged: its checksum does not fit'):
+            decode(bytes(damaged), 'record')
+
+
+@pytest.mark.parametrize('content, problem', [
+    ('[1, 2]', 'expected an object, got list'),
+    ('{"format": "decur-store", "version": 2, "rasters": {"a": [1e12, 3]}}', "raster 'a' has size"),
+    ('{"format": "decur-store", "version": 2, "rasters": {"a": [900000000000, 3]}}', "raster 'a' has size"),
+    ('{"format": "decur-store", "version": 2, "rasters": {"a": "250"}}', "raster 'a' has size '250'"),
+    ('{"format": "decur-store", "version": 2, "key_columns": {"s1": ["{:>99999999999}"]}}', "column 's1' has key patterns"),
+    ('{"format": "decur-store", "version": 2, "key_columns": {"s1": ["{id.__class__}"]}}', "column 's1' has key patterns"),
+    ('{"format": "decur-store", "version": 2, "key_columns": ["s1"]}', 'must be objects'),
+    ('{"a": ' * 100000, 'damaged'),
+])
+def test_a_damaged_manifest_is_an_error_before_anything_is_made_of_it(tmp_path, content, problem):
+    (tmp_path / 'manifest.json').write_text(content)
+    with pytest.raises(DataError, match=problem) as error:
+        read_manifest(tmp_path)
+    assert 'manifest.json is damaged' in str(error.value) and '--repair' in str(error.value)
+    with pytest.raises(DataError, match='damaged'):
+        read_record(str(tmp_path), 'a')

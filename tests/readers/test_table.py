@@ -5,9 +5,10 @@ import numpy as np
 import pytest
 
 from decur.datasets import BigEarthNetDataset
-from decur.datasets.bigearthnet import CLASSES_19, CLASSES_43, LABELS, S1_BANDS, class_matrix, index_of_patches, to_classes
+from decur.datasets.bigearthnet import CLASSES_19, CLASSES_43, LABELS, class_matrix, index_of_patches, to_classes
 from decur.errors import DataError
 from decur.readers.table import LazySamples, Table
+from decur.sensors import S1_BANDS
 
 
 def test_what_was_saved_is_read(tmp_path):

@@ -9,16 +9,17 @@ import rasterio
 from helpers import run_tool
 
 from decur.datasets import BigEarthNetDataset, GeoNRWDataset, SSL4EODataset
-from decur.datasets.bigearthnet import CLASSES_19, S1_BANDS, S2_BANDS, TO_19
-from decur.datasets.ssl4eo import PRODUCTS, scene_time
+from decur.datasets.bigearthnet import CLASSES_19, TO_19
+from decur.datasets.ssl4eo import scene_time
 from decur.errors import ConfigError
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, SSL4EO_BANDS
 from decur.synthetic import landcover_layouts
 from decur.synthetic.landcover_layouts import write_landcover
 
 LOAD = [dict(type='LoadModalities')]
 S1S2 = dict(
     sar=dict(channels=2, files=dict(sensor='s1'), reader=dict(type='BandReader', bands=S1_BANDS, size=48)),
-    optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=S2_BANDS, size=48)))
+    optical=dict(channels=12, files=dict(sensor='s2'), reader=dict(type='BandReader', bands=BIGEARTHNET_BANDS['s2'], size=48)))
 
 
 def plain(path):
@@ -40,12 +41,12 @@ def same_bands(image, folder, names, pattern='{}.tif'):
 def test_ssl4eo(tmp_path):
     write_landcover('ssl4eo', tmp_path / 'a', 2, size=48, seed=1)
     entries = {p: dict(channels=len(b), files=dict(product=p), reader=dict(type='BandReader', bands=b, size=48))
-               for p, b in PRODUCTS.items()}
+               for p, b in SSL4EO_BANDS.items()}
     dataset = SSL4EODataset(entries, str(tmp_path / 'a'), pipeline=[dict(type='DrawSeasons', mode='first', num_views=1), *LOAD])
     assert len(dataset) == 2
     for sample in dataset:
         assert all(len(scenes) == 4 for scenes in sample['seasons'].values())
-        for product, bands in PRODUCTS.items():
+        for product, bands in SSL4EO_BANDS.items():
             folder = min((tmp_path / 'a' / product / sample['sample_id']).iterdir(), key=lambda p: scene_time(p.name))
             assert json.loads((folder / 'metadata.json').read_text())['system:index'] == folder.name
             same_bands(sample['images'][product], folder, bands)
@@ -54,7 +55,7 @@ def test_ssl4eo(tmp_path):
     victim = next((tmp_path / 'b' / 's2c').rglob('B8A.tif'))
     whole = victim.read_bytes()
     victim.unlink()
-    (victim.parent / '.B8A.tif.1.tmp').write_bytes(whole[:100])
+    (victim.parent / '.B8A.tif.4194305.tmp').write_bytes(whole[:100])
     write_landcover('ssl4eo', tmp_path / 'b', 2, size=48, seed=1)
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
 
@@ -78,7 +79,7 @@ def test_bigearthnet(tmp_path, layout):
     for sample in (train[i] for i in range(3)):
         name = sample['sample_id']
         s2 = next(tmp_path.glob(f'BigEarthNet-*2/*/{name}' if v2 else f'BigEarthNet-v1.0/{name}'))
-        same_bands(sample['images']['optical'], s2, S2_BANDS, f'{name}_{{}}.tif')
+        same_bands(sample['images']['optical'], s2, BIGEARTHNET_BANDS['s2'], f'{name}_{{}}.tif')
         if v2:
             row = kept[kept.patch_id == name].iloc[0]
             s1, labels = next(tmp_path.glob(f'BigEarthNet-S1/*/{row.s1_name}')), set(row.labels)

@@ -2,44 +2,69 @@
 import csv
 import json
 
-from helpers import run_tool
+import pytest
+import table
 
 DECUR = dict(file='pre/epoch_100.pth', objective='DeCURHead')
 
 
-def record(folder, config, value, seed=0, time='2026-01-01T00:00:00Z', key='multi-label/mAP_micro', encoders=DECUR, **options):
+def record(folder, config, value, seed=0, time='2026-01-01T00:00:00Z', key='multi-label/mAP_micro', encoders=DECUR, trained_on=None,
+           **options):
     folder.mkdir(parents=True)
     (folder / 'test.json').write_text(json.dumps(dict(
         config=f'/x/configs/{config}.py', options=options, checkpoint='x.pth', seed=seed, encoders=dict(sar=encoders), samples=9, time=time,
-        metrics={key: value})))
+        metrics={key: value}, **({} if trained_on is None else dict(trained_on=trained_on)))))
 
 
-def test_tables_in_markdown_and_csv(tmp_path):
-    name = 'bigearthnet_s1_r50-rda_linear_1pct'
-    record(tmp_path / 'a' / '1', name, 10., time='2025-01-01T00:00:00Z')  # tested again later
-    for seed, value in ((0, 72.), (1, 74.)):
-        record(tmp_path / 'a' / f'2{seed}', name, value, seed, **{'test_dataloader.dataset.data_root': f'here/{seed}'})
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the tool here; what it printed, and what it ended with (None if it ended well)."""
+    def run(*args):
+        monkeypatch.setattr('sys.argv', ['table.py', *map(str, args)])
+        try:
+            end = table.main()
+        except SystemExit as error:
+            end = error.code
+        out, err = capsys.readouterr()
+        return out, err if end == 2 else end
+    return run
+
+
+def test_tables_in_markdown_and_csv(tmp_path, command):
+    name, share = 'bigearthnet_s1_r50-rda_frozen', dict(fraction=0.01)
+    record(tmp_path / 'a' / '1', name, 10., time='2025-01-01T00:00:00Z', trained_on=share)  # tested again later
+    # As it was written when the share of the labels was in the config's name.
+    record(tmp_path / 'a' / '20', 'bigearthnet_s1_r50-rda_linear_1pct', 72., 0, **{'test_dataloader.dataset.data_root': 'here/0'})
+    record(tmp_path / 'a' / '21', name, 74., 1, trained_on=share, **{'test_dataloader.dataset.data_root': 'here/1'})
+    # All labels, and a number of them that no table has: other rows.
+    record(tmp_path / 'a' / '3', name, 90., 1, trained_on={})
+    record(tmp_path / 'a' / '4', name, 33., 1, trained_on=dict(num_samples=32))
     record(tmp_path / 'b', 'my_config', 50.5, key='mIoU', encoders=None)
-    done = run_tool('tools/table.py', tmp_path / 'a', tmp_path / 'b', '--out', tmp_path / 'out' / 't.md', tmp_path / 'out' / 't.csv')
+    out, end = command(tmp_path / 'a', tmp_path / 'b', '--out', tmp_path / 'out' / 't.md', tmp_path / 'out' / 't.csv')
     text = (tmp_path / 'out' / 't.md').read_text()
-    assert done.stdout == text
+    assert out == text and end is None
     lines = text.splitlines()
-    assert f'| SAR | 1 % | frozen | ResNet50-RDA | DeCUR | 74.4 | 73.0 ± 1.4 | 0, 1 | {name} |' in lines
-    assert '| SAR | 1 % | frozen | ResNet50 | SimCLR | 68.1† |  |  | bigearthnet_s1_r50_linear_1pct |' in lines  # nobody ran it
+    here = f'{name} train_dataloader.dataset.fraction=0.01'
+    assert f'| SAR | 1 % | frozen | ResNet50-RDA | DeCUR | 74.4 | 73.0 ± 1.4 | 0, 1 | {here} |' in lines
+    assert f'| SAR | 100 % | frozen | ResNet50-RDA | DeCUR | 79.5† | 90.0 | 1 | {name} |' in lines
+    row = f'| {name} | train_dataloader.dataset.num_samples=32 | multi-label/mAP_micro | DeCUR | 33.0 | 1 |'
+    assert row in lines
+    assert ('| SAR | 1 % | frozen | ResNet50 | SimCLR | 68.1† |  |  | bigearthnet_s1_r50_frozen '
+            'train_dataloader.dataset.fraction=0.01 |') in lines  # nobody ran it
     assert '| my_config |  | mIoU | random | 50.5 | 0 |' in lines
     assert 'not computed by this project' in lines[0]
     rows = list(csv.DictReader((tmp_path / 'out' / 't.csv').open()))
-    own = [row for row in rows if row['config'] == name and row['pretraining'] == 'DeCUR']
+    own = [row for row in rows if row['config'] == name and row['pretraining'] == 'DeCUR' and row['labels'] == '1']
     assert [[r[key] for key in ('mean', 'std', 'runs', 'published', 'source')] for r in own] == [
         ['73.0000', '1.4142', '2', '74.4', 'supplement']]
     assert {row['dataset'] for row in rows} == {'BigEarthNet-MM', 'GeoNRW', 'SUN-RGBD', 'NYU-Depth v2', ''}
 
 
-def test_what_is_wrong_is_said(tmp_path):
+def test_what_is_wrong_is_said(tmp_path, command):
     def error(*args):
-        done = run_tool('tools/table.py', *args, check=False)
-        assert done.returncode
-        return done.stderr.strip().splitlines()[-1]
+        out, end = command(*args)
+        assert out == '' and '\n' not in end.split('table.py: ')[-1].strip()
+        return end
 
     assert 'no_such is not a folder' in error(tmp_path / 'no_such')
     (tmp_path / 'empty').mkdir()

@@ -10,7 +10,7 @@ import decur
 from decur.errors import WeightsError
 from decur.weights import save_file
 from decur.weights.description import check_description
-from decur.weights.metadata import describe
+from decur.weights.metadata import describe, describe_config
 
 
 def description(**changes):
@@ -71,7 +71,7 @@ def test_what_configs_of_the_project_say_is_taken():
 
     from mmengine.config import Config
     for path in sorted((Path(__file__).parents[2] / 'configs' / 'decur').glob('*.py')):
-        found = describe(Config.fromfile(path).model)
+        found = describe_config(Config.fromfile(path))
         assert check_description(found, path)['modalities'].keys() == found['modalities'].keys()
 
 

@@ -1,4 +1,5 @@
 """Parameters, FLOPs and latency of any config's model."""
+import copy
 import time
 from collections.abc import Mapping, Sequence
 

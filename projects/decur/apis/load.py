@@ -11,10 +11,13 @@ from torch import Tensor, nn
 from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_modalities, select
-from ..weights.convert import build_model, fit, parse
+from ..weights.convert import build_model
+from ..weights.fit import fit
+from ..weights.formats import parse
 from ..weights.io import load_file
 from ..weights.metadata import describe_config, read_metadata
 from ..weights.sources import fetch
+from ..weights.strict import load_strict
 
 
 class ModalityTransform:
@@ -210,11 +213,5 @@ def _load_own(encoder: LoadedEncoder, checkpoint: Mapping, origin: str) -> None:
         if name in encoder.modalities:
             state.update({f'streams.{name}.{part}.{key}': value for part, values in found.parts.items() for key, value in values.items()})
     state.update({f'interactions.{key}': value for key, value in parsed.rest.get('backbone.interactions', {}).items()})
-    target = encoder.backbone.state_dict()
-    problems = [f'missing {key}' for key in target if key not in state] + [f'surplus {key}' for key in state if key not in target]
-    problems += [f'{key} is {tuple(state[key].shape)}, the model has {tuple(value.shape)}' for key, value in target.items()
-                 if key in state and state[key].shape != value.shape]
-    if problems:
-        shown = '\n  '.join(problems[:12] + ([f'... and {len(problems) - 12} more'] if len(problems) > 12 else []))
-        raise WeightsError(f'{origin} does not fit the encoders that it describes:\n  {shown}')
-    encoder.backbone.load_state_dict(state, strict=True)
+    load_strict(encoder.backbone, state, origin, what='the encoders that it describes',
+                cure='Name the config that it was trained with: config=...')

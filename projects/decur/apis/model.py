@@ -9,8 +9,7 @@ from torch import nn
 
 from decur.binding import bind
 from decur.engine import load_config
-from decur.errors import WeightsError
-from decur.weights import load_file, unwrap
+from decur.weights import load_file, load_strict, unwrap
 from decur.weights.convert import build_model as build_untrained
 
 
@@ -60,15 +59,7 @@ def load_model(config, checkpoint, device='cpu', options: Mapping | None = None)
     """
     cfg = read_config(config, options)
     model = build_untrained(cfg)
-    state, own = unwrap(load_file(checkpoint), checkpoint), model.state_dict()
-    problems = [f'lacks {key}' for key in own if key not in state]
-    problems += [f'has {key}, which the model has not' for key in state if key not in own]
-    problems += [f'{key} is {tuple(state[key].shape)}, the model has {tuple(own[key].shape)}' for key in own
-                 if key in state and state[key].shape != own[key].shape]
-    if problems:
-        raise WeightsError(f'{checkpoint} does not fit the model of the config: {len(problems)} difference(s), ' + '; '.join(problems[:6]) +
-                           '. Give the config that it was trained with.')
-    model.load_state_dict(state, strict=True)
+    load_strict(model, unwrap(load_file(checkpoint), checkpoint), checkpoint)
     return model.to(torch.device(device)).eval(), cfg
 
 

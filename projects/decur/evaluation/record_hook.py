@@ -44,7 +44,8 @@ class TestRecordHook(Hook):
             encoders = {name: described['started_from'].get(name) for name in described['modalities']}
         write_json(Path(runner.log_dir) / RECORD, dict(
             config=str(runner.cfg.filename), options=self.options, checkpoint=str(runner.cfg.load_from), seed=self.meta.get('seed'),
-            encoders=encoders, trained_on=described.get('trained_on') or {}, samples=len(runner.test_dataloader.dataset), time=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+            encoders=encoders, trained_on=described.get('trained_on') or {}, samples=len(runner.test_dataloader.dataset),
+            time=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
             metrics={key: float(value) for key, value in (metrics or {}).items()}))
 
 

@@ -7,7 +7,7 @@ from torch import nn
 
 from decur.binding import bind
 from decur.errors import ConfigError, WeightsError
-from decur.weights import load_file, unwrap
+from decur.weights import load_file, load_strict, unwrap
 from decur.weights.streams import load_streams
 
 from .representation import LEVELS
@@ -44,7 +44,7 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
         model.init_weights()
     elif level == 'encoder':
         if len(model.backbone.interactions):
-            _load(model.backbone, _below(unwrap(load_file(checkpoint), checkpoint), 'backbone.'), checkpoint)
+            load_strict(model.backbone, _below(unwrap(load_file(checkpoint), checkpoint), 'backbone.'), checkpoint)
         else:
             load_streams(model.backbone, str(checkpoint))
     else:
@@ -52,22 +52,9 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
         if not any(key.startswith('neck.') for key in state):
             raise WeightsError(f'{checkpoint} holds no projector (no key starts with "neck."), so it has no common and unique dimensions. '
                                f'Give the checkpoint of the pretraining run itself. {offer}')
-        _load(model, state, checkpoint)
+        load_strict(model, state, checkpoint)
     return model.eval()
 
 
 def _below(state: dict, prefix: str) -> dict:
     return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
-
-
-def _load(module: nn.Module, state: dict, checkpoint) -> None:
-    """Load strictly, naming what does not fit."""
-    own = module.state_dict()
-    problems = [f'missing {key}' for key in own if key not in state] + [f'surplus {key}' for key in state if key not in own]
-    problems += [f'{key} is {tuple(state[key].shape)}, the model has {tuple(own[key].shape)}' for key in own
-                 if key in state and state[key].shape != own[key].shape]
-    if problems:
-        shown = '\n  '.join(problems[:12])
-        raise WeightsError(f'{checkpoint} does not fit the config ({len(problems)} of {len(own)} keys):\n  {shown}\n'
-                           'Give the config that the checkpoint was trained with, with the same --cfg-options.')
-    module.load_state_dict(state, strict=True)

@@ -8,23 +8,25 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from decur.datasets.bigearthnet import ROOTS, S1_BANDS, S2_BANDS, list_v1, patch_folder, read_parquet
+from decur.datasets.bigearthnet import ROOTS, list_v1, patch_folder, read_parquet
 from decur.datasets.geonrw import ENDINGS, FOLDERS, split_name
-from decur.datasets.ssl4eo import PRODUCTS, list_scenes
+from decur.datasets.ssl4eo import list_scenes
 from decur.errors import ConfigError, DataError
 from decur.readers.bands import stack_bands
 from decur.readers.files import IMAGE_SUFFIXES, AutoReader, RasterioReader
 from decur.readers.store import StoreReader, is_store, read_index, read_manifest, read_record
 from decur.readers.zarr_archives import open_archive, read_bands
-from decur.sensors import S2A_BANDS, S2C_BANDS, STATISTICS
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, S2A_BANDS, S2C_BANDS, SSL4EO_BANDS, STATISTICS
 from decur.transforms.radiometry import has_offset
 
 #: What a layout is called, and what to run on it (``{root}`` is the folder).
 LAYOUTS = {
     'ssl4eo-v1.0': ('SSL4EO-S12 v1.0, as released',
-                    'python tools/train.py configs/decur/ssl4eo_s1-s2_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
+                    'python tools/train.py configs/decur/ssl4eo_s1-s2_r50_decur.py --cfg-options '
+                    'train_dataloader.dataset.data_root={root}'),
     'ssl4eo-v1.1': ('SSL4EO-S12 v1.1 (zarr)',
-                    'python tools/train.py configs/decur/ssl4eo-v11_s1-s2_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
+                    'python tools/train.py configs/decur/ssl4eo-v11_s1-s2_r50_decur.py --cfg-options '
+                    'train_dataloader.dataset.data_root={root}'),
     'bigearthnet-v1': ('BigEarthNet-MM v1, as released',
                        'python tools/train.py configs/classification/bigearthnet_s1-s2_r50_frozen.py --cfg-options '
                        'train_dataloader.dataset.data_root={root} train_dataloader.dataset.split=train.csv'),
@@ -32,20 +34,22 @@ LAYOUTS = {
                        'python tools/train.py configs/classification/bigearthnet_s1-s2_r50_frozen.py --cfg-options '
                        'train_dataloader.dataset.data_root={root} train_dataloader.dataset.split=train'),
     'geonrw': ('GeoNRW, as released',
-               'python tools/train.py configs/decur/geonrw_rgb-dem_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
+               'python tools/train.py configs/decur/geonrw_rgb-dem_r50_decur.py --cfg-options '
+               'train_dataloader.dataset.data_root={root}'),
     'geonrw-tiles': ("GeoNRW, DeCUR's tiles",
-                     'python tools/train.py configs/decur/geonrw_rgb-dem_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
+                     'python tools/train.py configs/decur/geonrw_rgb-dem_r50_decur.py --cfg-options '
+                     'train_dataloader.dataset.data_root={root}'),
     'sunrgbd-release': ('SUN-RGBD, as released', 'python tools/prepare_dataset.py sunrgbd {root} data/sunrgbd'),
     'nyudv2-release': ('NYUv2, as released', 'python tools/prepare_dataset.py nyudv2 {root} data/nyudv2'),
     'rgbd': ('prepared RGB-D (colour, depth, HHA)',
-             'python tools/train.py configs/decur/sunrgbd_rgb-hha_r50_decur.py --cfg-options train_dataloader.dataset.data_root={root}'),
+             'python tools/train.py configs/decur/sunrgbd_rgb-hha_r50_decur.py --cfg-options '
+             'train_dataloader.dataset.data_root={root}'),
     'store': ('compact store of {dataset}', '{command}'),
     'paired': ('co-located files, a folder per modality',
                "dataset=dict(type='PairedRasterDataset', data_root='{root}', modalities=dict({entries}))"),
     'pickled-lmdb': ('LMDB of the published code (pickles, which run code when read: refused)',
                      'python tools/prepare_dataset.py ssl4eo ORIGINAL_FILES data/ssl4eo'),
 }
-_SENSORS = dict(s1=S1_BANDS, s2=S2_BANDS)
 _RASTER_BANDS = dict(rgb=('R', 'G', 'B'), dem=('DEM', ), seg=('class', ))
 _RASTERS = (*IMAGE_SUFFIXES, '.tif', '.tiff', '.jp2', '.npy')
 
@@ -82,7 +86,7 @@ def detect_layout(path) -> str:
     if not path.is_dir():
         raise DataError(f'{path} is a file. Give the folder of a data set, or a store.')
     names = {p.name for p in path.iterdir()}
-    if any((path / product).is_dir() and any(_folders(scenes) for scenes in _folders(path / product)[:3]) for product in PRODUCTS):
+    if any((path / product).is_dir() and any(_folders(scenes) for scenes in _folders(path / product)[:3]) for product in SSL4EO_BANDS):
         return 'ssl4eo-v1.0'
     if next(path.rglob('*.zarr.zip'), None) is not None:
         return 'ssl4eo-v1.1'
@@ -119,7 +123,7 @@ def _file(path: Path, names=None) -> dict:
 
 def _ssl4eo(root: Path) -> dict:
     parts = {}
-    for product, bands in PRODUCTS.items():
+    for product, bands in SSL4EO_BANDS.items():
         if (root / product).is_dir():
             def read(location, product=product, bands=bands):
                 scenes = list_scenes(root, product, location)
@@ -141,14 +145,14 @@ def _bigearthnet(root: Path, version: str) -> dict:
                 for tile in _folders(root / folder) for patch in _folders(tile)]
 
     def read(sensor, patch):
-        return _bands_of(Path(patch_folder(root, sensor, patch, version)), f'{patch}_{{band}}.tif', _SENSORS[sensor])
+        return _bands_of(Path(patch_folder(root, sensor, patch, version)), f'{patch}_{{band}}.tif', BIGEARTHNET_BANDS[sensor])
     return _patches(rows, read)
 
 
 def _patches(rows: Iterable, read: Callable) -> dict:
     """Both sensors of BigEarthNet, from rows with ``id``, ``s1`` and ``s2`` and a function of sensor and patch."""
     rows, parts = list(rows), {}
-    for sensor in _SENSORS:
+    for sensor in BIGEARTHNET_BANDS:
         patches = {row['id']: row[sensor] for row in rows if row.get(sensor)}
         if patches:
             # B01 is B1 in the statistics.
@@ -201,13 +205,13 @@ def _store(root: Path) -> dict:
     if 's2' in index.columns:  # BigEarthNet: {sensor}/{patch}
         columns = {name: [value.decode() for value in index[name].tolist()] for name in ('id', 's1', 's2')}
         rows = [dict(zip(columns, row)) for row in zip(*columns.values())]
-        return _patches(rows, lambda sensor, patch: read(f'{sensor}/{patch}', _SENSORS[sensor]))
+        return _patches(rows, lambda sensor, patch: read(f'{sensor}/{patch}', BIGEARTHNET_BANDS[sensor]))
     # SSL4EO-S12: {location}/{product}/{scene}; the first scene stands for its location.
     parts = {}
     for product in sorted(set(index.columns) - {'id'}):
         scenes = {name.decode(): row[0].decode() for name, row in zip(index['id'].tolist(), index[product].tolist()) if row[0]}
         keys = {name: f'{name}/{product}/{scene}' for name, scene in scenes.items()}
-        bands = PRODUCTS.get(product) or tuple(read_record(str(root), next(iter(keys.values()))))
+        bands = SSL4EO_BANDS.get(product) or tuple(read_record(str(root), next(iter(keys.values()))))
         parts[product] = Part(bands, list(keys), lambda name, keys=keys, bands=bands: read(keys[name], bands))
     return parts
 

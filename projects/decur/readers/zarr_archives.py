@@ -11,16 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from decur.errors import DataError
+from decur.sensors import band_name
 
 #: Archives that a process keeps open.
 KEPT = 32
 _open: OrderedDict = OrderedDict()
-
-
-def band_name(name: str) -> str:
-    """A band's name as the rest of the project writes it: ``B01`` is ``B1``, ``vv`` is ``VV``."""
-    name = str(name).upper()
-    return f'B{name[2:]}' if name.startswith('B0') else name
 
 
 def open_archive(path: str | Path):

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.dataset_record import start_record
 from decur.datasets.bigearthnet import METADATA, ROOTS, TO_19
 from decur.datasets.geonrw import TEST_CITIES
-from decur.datasets.ssl4eo import PRODUCTS
 from decur.errors import ConfigError
-from decur.writing import run_jobs, start_record, write_bytes
+from decur.parallel import run_jobs
+from decur.sensors import SSL4EO_BANDS
+from decur.writing import write_bytes
 
 from .landcover import COVERS, make_landscape
 from .landcover_aerial import sense_aerial
@@ -98,7 +100,7 @@ def _ssl4eo_location(index, out, seed, size):
     scenes = _ssl4eo_scenes(rng)
     location = f'{200 + index * 7:07d}'  # as released, ids are not contiguous
     wanted = [out / product / location / scene / name for (product, _), scene in scenes.items()
-              for name in (*(f'{band}.tif' for band in PRODUCTS[product]), 'metadata.json')]
+              for name in (*(f'{band}.tif' for band in SSL4EO_BANDS[product]), 'metadata.json')]
     if all(path.exists() for path in wanted):
         return
     landscape = make_landscape(seed, _OFFSETS['ssl4eo'] + index, size, region='world')
@@ -113,7 +115,7 @@ def _ssl4eo_location(index, out, seed, size):
             if product != 's1':
                 metadata.update(CLOUDY_PIXEL_PERCENTAGE=round(100 * optical['cloud'], 4), PROCESSING_BASELINE='02.09')
             files = {}
-            for band in PRODUCTS[product]:
+            for band in SSL4EO_BANDS[product]:
                 degrees = 8.983e-5 * size / images[band].shape[0]
                 files[folder / f'{band}.tif'] = tif(images[band], 'EPSG:4326', west, north, degrees)
             files[folder / 'metadata.json'] = json.dumps(metadata).encode()

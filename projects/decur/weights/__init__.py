@@ -1,7 +1,8 @@
 """Checkpoints of others in, ours out, with strict reports."""
 from .io import load_file, register, save_file, unwrap
 from .metadata_hook import MetadataHook
+from .strict import load_strict
 
 register()
 
-__all__ = ['MetadataHook', 'load_file', 'save_file', 'unwrap']
+__all__ = ['MetadataHook', 'load_file', 'load_strict', 'save_file', 'unwrap']

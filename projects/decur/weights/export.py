@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 
 from ..errors import WeightsError
-from .convert import parse
+from .formats import parse
 from .names import mit_to_nvlabs, vit_to_timm
 
 #: Naming by library: what it can name, and the function from our names.

@@ -1,5 +1,4 @@
 """Weights of other data into an encoder, with an explicit rule for a first layer that sees other channels."""
-import re
 from collections.abc import Sequence
 
 import torch
@@ -7,12 +6,11 @@ from mmengine.logging import print_log
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .convert import parse
+from .formats import parse
 from .io import load_file
+from .names import FIRST_LAYER
 from .sources import fetch
-
-#: First convolution of mmpretrain's ResNet (with and without deep stem) and VisionTransformer, and of mmseg's MixVisionTransformer.
-FIRST_LAYER = re.compile(r'(conv1|stem\.0|patch_embed\.projection|layers\.0\.0\.projection)\.weight')
+from .strict import load_strict
 
 
 def adapt_first_layer(weight: Tensor, initial: Tensor, rule: str | Sequence[int]) -> Tensor:
@@ -79,24 +77,10 @@ def load_encoder(stream: nn.Module, checkpoint: str, first_layer: str | Sequence
         raise WeightsError(f'{path} is {parsed.kind} with {extra}: an encoder alone was expected. '
                            'Convert it: python tools/convert_checkpoint.py SRC DST --config CONFIG.')
     state, target = dict(encoder.parts['encoder']), stream.encoder.state_dict()
-    problems = []
-    for key, wanted in target.items():
-        if key not in state:
-            if key.endswith('num_batches_tracked'):  # files older than PyTorch 0.4.1
-                state[key] = torch.zeros_like(wanted)
-            else:
-                problems.append(f'missing {key}')
-        elif FIRST_LAYER.fullmatch(key) and (first_layer is not None or state[key].shape[1] != wanted.shape[1]):
-            if first_layer is None:
-                problems.append(f'{key} was trained on {state[key].shape[1]} channels, modality {stream.name!r} has {wanted.shape[1]}: '
-                                "give init_cfg a rule, first_layer='drop', 'repeat' or the places of the trained channels")
-            else:
-                state[key] = adapt_first_layer(state[key], wanted, first_layer)
-        elif state[key].shape != wanted.shape and key != 'pos_embed':  # the library interpolates a position embedding
-            problems.append(f'{key} is {tuple(state[key].shape)}, the model has {tuple(wanted.shape)}')
-    problems += [f'surplus {key}' for key in state if key not in target]
-    if problems:
-        shown = '\n  '.join(problems[:12] + ([f'... and {len(problems) - 12} more'] if len(problems) > 12 else []))
-        raise WeightsError(f'{path} ({parsed.kind}) does not fit the encoder of modality {stream.name!r}, nothing was loaded:\n  {shown}')
-    stream.encoder.load_state_dict(state, strict=True)
+    for key in filter(FIRST_LAYER.fullmatch, target):
+        if key in state and first_layer is not None:
+            state[key] = adapt_first_layer(state[key], target[key], first_layer)
+    load_strict(stream.encoder, state, f'{path} ({parsed.kind})', what=f'the encoder of modality {stream.name!r}',
+                cure='Give the modality the encoder that the file holds.',
+                resized=('pos_embed', ))  # the library interpolates a position embedding
     print_log(f'loaded the encoder of {stream.name!r} from {path} ({parsed.kind}): all {len(target)} tensors', logger='current')

@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
+#: First convolution of mmpretrain's ResNet (with and without deep stem) and VisionTransformer, and of mmseg's MixVisionTransformer.
+FIRST_LAYER = re.compile(r'(conv1|stem\.0|patch_embed\.projection|layers\.0\.0\.projection)\.weight')
+
 # (pattern of theirs, ours) and back. A pattern matches whole keys; \1.. are taken over.
 _VIT = (
     (r'patch_embed\.proj\.(.+)', r'patch_embed.projection.\1', r'patch_embed\.projection\.(.+)', r'patch_embed.proj.\1'),

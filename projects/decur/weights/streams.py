@@ -6,9 +6,10 @@ from torch import nn
 
 from decur.errors import WeightsError
 
-from .convert import foreign_stream
+from .fit import foreign_stream
 from .io import load_file
 from .metadata import read_metadata
+from .strict import check_fit, load_strict
 
 #: Where a stream lives in our checkpoints: a pretraining model, a segmentor, or a bare backbone.
 _PREFIXES = ('backbone.streams.', 'streams.')
@@ -47,7 +48,7 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         backbone (MultimodalBackbone): The model that takes the weights.
         pretrained (str | dict[str, str]): One checkpoint that has all modalities of the backbone, or a file per modality (modalities that
             are not named keep their initialisation). ``'file.pth::sar'`` takes the stream ``sar`` whatever the modality is called here.
-            Published checkpoints (DeCUR, SegFormer's MiT, torchvision, timm; see :mod:`~decur.weights.convert`) are taken as they are;
+            Published checkpoints (DeCUR, SegFormer's MiT, torchvision, timm; see :mod:`~decur.weights.formats`) are taken as they are;
             of one with two encoders, the first modality takes the first, or ``'file.pth::2'`` says which.
 
     Returns:
@@ -69,24 +70,15 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         if not state:
             channels = {key: stream.channels for key, stream in backbone.streams.items()}
             state = foreign_stream(cache[path], path, name, channels, source_name, named=not isinstance(pretrained, str))
-        target = dict(backbone.streams[name].state_dict())
+        target = backbone.streams[name].state_dict()
         if not any(key.startswith('head.') for key in target):
             # The feature head belongs to pretraining; a segmentation stream has none.
             state = {key: value for key, value in state.items() if not key.startswith('head.')}
-        problems = [f'missing {key}' for key in target if key not in state]
-        problems += [f'surplus {key}' for key in state if key not in target]
-        problems += [
-            f'{key} is {tuple(state[key].shape)}, the model has {tuple(target[key].shape)}' for key in target
-            if key in state and state[key].shape != target[key].shape
-        ]
-        if problems:
-            shown = '\n  '.join(problems[:12])
-            raise WeightsError(f'{path}: the encoder of modality {source_name or name!r} does not fit the model, nothing was loaded '
-                               f'({len(problems)} of {len(target)} keys):\n  {shown}\n'
-                               'Give the modality the same encoder and channels as in pretraining.')
+        check_fit(target, state, path, what=f'the encoder of modality {name!r}' + (f' (as {source_name!r})' if source_name else ''),
+                  cure='Give the modality the same encoder and channels as in pretraining.')
         states[name] = state
     for name, state in states.items():
-        backbone.streams[name].load_state_dict(state, strict=True)
+        load_strict(backbone.streams[name], state, files[name])
         path = files[name].partition('::')[0]
         backbone.started_from[name] = dict(file=files[name], objective=read_metadata(cache[path], path).get('objective'))
         print_log(f'loaded the encoder of {name!r} from {files[name]}: all {len(state)} tensors', logger='current')
