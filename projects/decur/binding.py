@@ -18,9 +18,9 @@ from .modalities import check_modalities
 def bind(cfg):
     """A copy of a config in which every part has its modality entries.
 
-    What a part says itself is merged over the top-level entry of that name, as a child config is over its base (``_delete_`` too); None
-    removes the modality from this part. An entry with ``channels`` is complete and is taken as it is, so binding twice changes nothing,
-    and configs without a top-level ``modalities`` are left alone.
+    What a part says itself is merged over the top-level entry of that name, as a child config is over its base (a dict of another ``type``,
+    or with ``_delete_``, replaces); None removes the modality from this part. An entry with ``channels`` is complete and is taken as it is,
+    so binding twice changes nothing, and configs without a top-level ``modalities`` are left alone.
 
     Args:
         cfg (Config | dict): A whole config.
@@ -77,13 +77,27 @@ def _entries(own: Mapping | None, shared: Mapping, where: str) -> ConfigDict:
         change = own.get(name, {})
         if entry is None or change is None:
             continue
-        entries[name] = ConfigDict() if 'channels' in change else ConfigDict(copy.deepcopy(entry))
-        entries[name].merge(change)
+        entries[name] = _merge(change, {} if 'channels' in change else entry)
     for name, entry in own.items():
         if name in shared or entry is None:
             continue
         if 'channels' not in entry:
             raise ConfigError(f'{where}.modalities.{name} changes a modality that the config does not have{closest(name, shared)} '
                               f'Its modalities are {list(shared)}; a further one needs a whole entry, with channels.')
-        entries[name] = copy.deepcopy(entry)
+        entries[name] = _merge(entry, {})
+    try:
+        check_modalities(entries)
+    except ConfigError as error:
+        raise ConfigError(f'{where}.modalities: {error}') from None
     return entries
+
+
+def _merge(change, base):
+    """``change`` over ``base``, as a copy."""
+    if not isinstance(change, Mapping):
+        return copy.deepcopy(change)
+    change = dict(change)
+    replaces = change.pop('_delete_', False) or not isinstance(base, Mapping) or change.get('type', base.get('type')) != base.get('type')
+    base = {} if replaces else base
+    keys = {**base, **change}
+    return ConfigDict({key: _merge(change[key], base.get(key)) if key in change else copy.deepcopy(base[key]) for key in keys})

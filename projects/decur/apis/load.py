@@ -47,10 +47,13 @@ class ModalityTransform:
             DataError: If the image has another number of channels.
         """
         image = np.asarray(image)
-        if image.ndim != 3 or image.shape[2] != self.entry['channels']:
+        if image.ndim != 3:
             raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
+        given = image.shape
         for step in self.radiometry if radiometry else ():
             image = step(image)
+        if image.shape[2] != self.entry['channels']:  # a step may add a band
+            raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {given}.')
         x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32, copy=False))
         buffer = next(self.preprocessor.buffers())
         return self.preprocessor.normalize(self.name, x[None].to(buffer.device))[0].contiguous()
