@@ -53,25 +53,6 @@ def _settings() -> dict:
 SETTINGS = _settings()
 
 
-def _earlier() -> dict:
-    """Names that configs had earlier, as records of tests have them, to (name, options) of today."""
-    out = {}
-    protocols, suffixes = {'linear': 'frozen', 'finetune': 'finetune'}, {'_1pct': 0.01, '_10pct': 0.1, '': None}
-    for task, today in (('bigearthnet', 'bigearthnet'), ('fcn_geonrw', 'geonrw')):
-        for name, encoder, protocol, suffix in product(_MODALITIES[today][1], _ENCODERS, protocols, suffixes):
-            options = {} if not suffix else {'train_dataloader.dataset.fraction': suffixes[suffix]}
-            out[f'{task}_{name}_{encoder}_{protocol}{suffix}'] = f'{today}_{name}_{encoder}_{protocols[protocol]}', options
-    for data, crop in (('sunrgbd', '480x480'), ('nyudv2', '480x640')):
-        out[f'fcn_r50_{data}'] = f'{data}_rgb_r50_finetune', {}
-        for size in ('b2', 'b4', 'b5'):
-            out[f'cmx_mit-{size}_{data}-{crop}'] = f'{data}_rgb-hha_mit-{size}_finetune', {}
-    return out
-
-
-#: Earlier names of configs: (name, options) of today.
-EARLIER = _earlier()
-
-
 def _published() -> dict:
     """(setting, pretraining) to (value, source)."""
     out = {}
