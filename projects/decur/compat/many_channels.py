@@ -1,8 +1,8 @@
 """Let mmcv's and mmseg's transforms take images of any number of channels (hyperspectral images have hundreds).
 
 mmcv resizes, rotates and pads with OpenCV, which takes 128 channels at most to resize and 4 to rotate and to pad; beyond, it stops with an
-assertion that names neither. It also takes one number to pad with for the first channel alone and pads the others with 0. Here larger images
-go through it in groups of channels. Smaller ones are not touched.
+assertion that names neither. One number to pad with goes to the first channel alone; the others are padded with 0. Here larger images go
+through OpenCV in groups of channels. Smaller ones are not touched.
 
 Delete this file when ``mmcv.imresize``, ``mmcv.imrotate`` and ``mmcv.impad`` take such images.
 """
