@@ -9,7 +9,7 @@ from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError, WeightsError
-from ..modalities import check_modalities, select
+from ..modalities import check_finite, check_modalities, select
 from ..weights.convert import build_model
 from ..weights.description import without_memory
 from ..weights.fit import fit
@@ -86,11 +86,17 @@ class LoadedEncoder(nn.Module):
         return self.backbone.feature_dims
 
     def extract_feat(self, inputs: Mapping) -> dict:
-        """Features ``{name: (N, F)}`` of transformed images ``{name: (N, C, H, W)}``, any subset of the modalities."""
+        """Features ``{name: (N, F)}`` of transformed images ``{name: (N, C, H, W)}``, any subset of the modalities.
+
+        Raises:
+            DataError: If a value is not finite: one such pixel would make a whole feature NaN.
+        """
+        check_finite(inputs, self.modalities)
         return self.backbone.features(inputs)
 
     def extract_maps(self, inputs: Mapping) -> dict:
         """Stage maps ``{name: ((N, C_i, H_i, W_i), ...)}`` of the same."""
+        check_finite(inputs, self.modalities)
         return self.backbone.step(inputs)
 
     def forward(self, inputs: Mapping) -> dict:
