@@ -104,7 +104,7 @@ def test_a_model_that_is_larger_than_its_file_takes_no_memory(tmp_path, honest, 
 
 
 @pytest.mark.parametrize('changes, says', [
-    (dict(modalities__sar__encoder__depth=51), 'cannot be built .KeyError'),
+    (dict(modalities__sar__encoder__depth=51), 'invalid depth 51'),
     (dict(modalities__sar__encoder__base_channels=-8), 'cannot be built'),
     (dict(modalities__sar__encoder__strides=[1] * 30), 'cannot be built'),
     (dict(modalities__sar__encoder__base_channels='8'), 'cannot be built'),
