@@ -15,7 +15,7 @@ from decur.models.streams.resnet import SmallResNet
 from decur.weights import save_file
 from decur.weights.convert import convert
 from decur.weights.description import check_description
-from decur.weights.metadata import describe
+from decur.weights.metadata import describe, describe_config
 
 
 def description(**changes):
@@ -104,7 +104,7 @@ def test_a_model_that_is_larger_than_its_file_takes_no_memory(tmp_path, honest, 
 
 
 @pytest.mark.parametrize('changes, says', [
-    (dict(modalities__sar__encoder__depth=51), 'cannot be built .KeyError'),
+    (dict(modalities__sar__encoder__depth=51), 'invalid depth 51'),
     (dict(modalities__sar__encoder__base_channels=-8), 'cannot be built'),
     (dict(modalities__sar__encoder__strides=[1] * 30), 'cannot be built'),
     (dict(modalities__sar__encoder__base_channels='8'), 'cannot be built'),
@@ -202,7 +202,7 @@ def test_what_configs_of_the_project_say_is_taken():
 
     from mmengine.config import Config
     for path in sorted((Path(__file__).parents[2] / 'configs' / 'decur').glob('*.py')):
-        found = describe(Config.fromfile(path).model)
+        found = describe_config(Config.fromfile(path))
         assert check_description(found, path)['modalities'].keys() == found['modalities'].keys()
 
 
