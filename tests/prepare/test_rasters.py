@@ -22,8 +22,8 @@ def tiff(width, height, bands=1, rows=None, bits=8, compression=1):
 def test_values_and_types_as_stored(tmp_path, dtype):
     image = np.arange(24).reshape(2, 4, 3).astype(dtype)
     write_tif(tmp_path / 'a.tif', image)
-    found = read_raster((tmp_path / 'a.tif').read_bytes(), 'a', 3)
-    assert found.dtype == dtype and np.array_equal(found, image.transpose(2, 0, 1))
+    found, tags = read_raster((tmp_path / 'a.tif').read_bytes(), 'a', 3)
+    assert found.dtype == dtype and np.array_equal(found, image.transpose(2, 0, 1)) and tags == (None, None, None)
 
 
 @pytest.mark.parametrize('data', [

@@ -11,6 +11,7 @@ from mmengine.registry import HOOKS
 from torch import Tensor
 
 from decur.modalities import non_finite, split
+from decur.models.preprocessing import sample_names
 
 
 @HOOKS.register_module()
@@ -136,7 +137,7 @@ class NonFiniteLossHook(Hook):
         batch = self._batch if isinstance(self._batch, Mapping) else {}
         inputs, samples = batch.get('inputs'), batch.get('data_samples') or []
         modalities = getattr(getattr(model, 'data_preprocessor', None), 'modalities', None) or {}
-        ids = [str(getattr(sample, 'sample_id', None) or getattr(sample, 'img_path', index)) for index, sample in enumerate(samples)]
+        ids = sample_names(samples)
         texts = []
         if isinstance(inputs, Mapping):
             for name, value in inputs.items():  # of two views the first that is bad
