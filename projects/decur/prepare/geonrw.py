@@ -77,18 +77,12 @@ class GeoNRWRelease(Release):
         """The blocks, then the size."""
         if _FILE not in files:
             raise DataError(f'{key}: the file is gone')
-<<<<<<< HEAD
-        image = read_raster(files[_FILE], key, _BANDS[key.rsplit('/', 1)[1]]).transpose(1, 2, 0)
-        image = image.astype(NARROWED.get(image.dtype.name, image.dtype), copy=False)
-        records = [(block, encode(dict(image=image[i * BLOCK:(i + 1) * BLOCK, j * BLOCK:(j + 1) * BLOCK])))
-=======
         planes, tags = read_raster(files[_FILE], key, _BANDS[key.rsplit('/', 1)[1]])
         image = convert(planes.transpose(1, 2, 0), key)
         if None in tags and any(tag is not None for tag in tags):
             raise DataError(f'{key}: only some of its bands have a nodata tag')
         tagged = {} if None in tags else dict(nodata=np.array(tags, np.float64))
         records = [(block, encode(dict(image=image[i * BLOCK:(i + 1) * BLOCK, j * BLOCK:(j + 1) * BLOCK], **tagged)))
->>>>>>> main
                    for i, row in enumerate(block_keys(key, image.shape)) for j, block in enumerate(row)]
         return [*records, (key, encode(dict(size=np.array(image.shape))))]
 
