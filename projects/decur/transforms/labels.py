@@ -17,7 +17,8 @@ from .loading import BoundTransform
 class LoadLabelMap(BoundTransform):
     """Read the label map of a sample.
 
-    Needs ``seg_source``; adds ``gt_seg_map`` ``(H, W)`` and lists it in ``seg_fields``. Its values are indices into the data set's
+    Needs ``seg_source`` (and ``counted_before``, rows at the top and columns at the left to ignore, if there is such); adds
+    ``gt_seg_map`` ``(H, W)`` and lists it in ``seg_fields``. Its values are indices into the data set's
     ``metainfo['classes']``, or the ignore index; its type is uint8 or, with more than 255 classes or another ignore index, uint16 or int16.
     What a value in the file means is the data set's ``label_table``. Palette PNGs are read as indices, floats if all are whole numbers.
     Pixels that the file itself marks as missing (a nodata tag, a mask band, NaN) become the ignore index, other than those whose value
@@ -64,7 +65,9 @@ class LoadLabelMap(BoundTransform):
             values = np.where(missing, 0, values)
         elif values.dtype.kind not in 'iub':
             raise DataError(f'{source}: a label must be whole numbers, got {values.dtype}.')
-        results['gt_seg_map'] = self._map(values.astype(np.int64), missing, source)
+        label = results['gt_seg_map'] = self._map(values.astype(np.int64), missing, source)
+        top, left = results.get('counted_before', (0, 0))
+        label[:top], label[:, :left] = self.table.ignore_index, self.table.ignore_index
         results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map']
         return results
 
