@@ -1,5 +1,6 @@
 """Collect the records of tools/test.py into the paper's tables, the published values beside them."""
 import argparse
+import sys
 from pathlib import Path
 
 from decur.errors import exit_on_bad_input
@@ -18,7 +19,10 @@ def main():
     if unknown:
         parser.error(f'cannot write {unknown}: the file must end in .md or .csv')
     with exit_on_bad_input():
-        tables = collect(read_runs(args.folders))
+        runs, left_out = read_runs(args.folders)
+        tables = collect(runs)
+    for line in left_out:
+        print(line, file=sys.stderr)
     print(to_markdown(*tables), end='')
     for name in args.out:
         Path(name).parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,6 @@ modalities = dict(
     radar=dict(channels=2, mean=[0.5], std=[0.25], augmentation=views, encoder=encoder))
 world = dict(
     type='RenderedFactorsDataset',
-    modalities=modalities,
     image_size=24,
     factors=dict(
         shape=[('optical', 'radar')],
@@ -33,7 +32,7 @@ score_dataset = dict(
     pipeline=[dict(type='LoadModalities'), dict(type='PackModalities', meta_keys=('sample_id', 'factors'))], **world)
 model = dict(
     type='MultimodalPretraining',
-    backbone=dict(type='MultimodalBackbone', modalities=modalities, out_indices=(0, 1, 2)),
+    backbone=dict(type='MultimodalBackbone', out_indices=(0, 1, 2)),
     # 75 % common dimensions, as the paper's models of GeoNRW and SUN-RGBD (6144 of 8192).
     neck=dict(type='MultimodalProjector', hid_channels=256, out_channels=256),
     head=dict(type='DeCURHead', common_dim=192, lambd=0.0051, statistics=False))

@@ -1,12 +1,11 @@
 # Three modalities: shape is shared by all, texture by a pair (and private to the third), colour and orientation are private.
 _base_ = './decur_shapes.py'
-height = dict(channels=1, mean=[0.5], std=[0.25], augmentation={{_base_.views}}, encoder={{_base_.encoder}})
+modalities = dict(height=dict(channels=1, mean=[0.5], std=[0.25], augmentation={{_base_.views}}, encoder={{_base_.encoder}}))
 factors = dict(
     shape=[('optical', 'radar', 'height')],
     texture=[('optical', 'height'), ('radar', )],
     colour=[('optical', ), ('radar', ), ('height', )],
     orientation=[('optical', ), ('radar', ), ('height', )])
-data = dict(modalities=dict(height=height), factors=factors, styles=dict(height='relief'))
+data = dict(factors=factors, styles=dict(height='relief'))
 train_dataloader = dict(dataset=data)
 score_dataset = data
-model = dict(backbone=dict(modalities=dict(height=height)))

@@ -13,8 +13,8 @@ score_dataset = dict(num_images=60, image_size=16)
 iterations = 2
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=2, by_epoch=False)]
 train_cfg = dict(max_iters=2)
-model = dict(neck=dict(hid_channels=16, out_channels=16),
-             backbone=dict(modalities=dict(optical=dict(encoder=tiny_encoder), radar=dict(encoder=tiny_encoder))))
+modalities = dict(optical=dict(encoder=tiny_encoder), radar=dict(encoder=tiny_encoder))
+model = dict(neck=dict(hid_channels=16, out_channels=16))
 {extra}
 ''')
     return path

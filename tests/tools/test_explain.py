@@ -9,8 +9,9 @@ import pytest
 import torch
 from explain_config import tiny
 from helpers import run_tool
-from mmengine.registry import MODELS
 
+import decur
+from decur.binding import bind
 from decur.engine import load_config
 from decur.errors import ConfigError, DataError, WeightsError
 from decur.explain.folder import Options
@@ -25,7 +26,7 @@ def setup(tmp_path_factory):
     """A config, a checkpoint of it, and one without projector."""
     root = tmp_path_factory.mktemp('explain')
     config = tiny(root / 'config.py', extra=COMMON)
-    model = MODELS.build(load_config(str(config)).model)
+    model = decur.build_model(config)
     state = model.state_dict()
     torch.save(dict(state_dict=state), root / 'whole.pth')
     torch.save(dict(state_dict={k: v for k, v in state.items() if k.startswith('backbone.')}), root / 'encoders.pth')
@@ -65,7 +66,7 @@ def test_the_command_writes_numbers_pictures_and_a_page(setup):
 
 def dataset(config):
     from mmengine.registry import DATASETS
-    cfg = load_config(str(config)).train_dataloader.dataset
+    cfg = bind(load_config(str(config))).train_dataloader.dataset
     cfg.pipeline = [dict(type='LoadModalities'), dict(type='CenterView'), dict(type='PackModalities')]
     return DATASETS.build(cfg)
 

@@ -3,13 +3,15 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..binding import bind
 from ..errors import WeightsError
 from ..version import __version__
 from .description import check_description
 
-#: Of a modality's entry, what a reader of the weights needs.
-_KEPT = ('channels', 'bands', 'mean', 'std', 'channel_order', 'radiometry', 'interpolation', 'encoder', 'attention', 'feature_channels',
-         'meta')
+#: Which part of a run decides each key of a modality's entry: the model, its data preprocessor, or the data set that it was trained on.
+_OF_MODEL = ('channels', 'encoder', 'attention', 'feature_channels')
+_OF_PREPROCESSOR = ('mean', 'std', 'channel_order')
+_OF_DATASET = ('bands', 'radiometry', 'interpolation', 'meta')
 
 
 def plain(value):
@@ -23,11 +25,15 @@ def plain(value):
     raise WeightsError(f'{value!r} in the model config is no plain value and cannot be stored with the weights; name types by strings.')
 
 
-def describe(model_cfg: Mapping) -> dict:
+def describe(model_cfg: Mapping, trained_on: Mapping | None = None) -> dict:
     """The metadata of a model whose backbone is a :class:`~decur.models.MultimodalBackbone`.
 
+    Every value is taken from the part of the run that uses it: encoders from the backbone; mean, standard deviation and channel order from
+    the data preprocessor; radiometry, bands and the origin of the data from the data set.
+
     Args:
-        model_cfg (dict): A config's ``model``.
+        model_cfg (dict): A bound config's ``model`` (:func:`~decur.binding.bind`).
+        trained_on (dict[str, dict], optional): The modality entries of the training data set. Defaults to the backbone's.
 
     Returns:
         dict: ``version`` of this project, ``modalities`` (entries with ``channels``, ``bands``, ``mean``, ``std``, ``encoder``,
@@ -37,17 +43,45 @@ def describe(model_cfg: Mapping) -> dict:
     backbone = model_cfg.get('backbone') or {}
     if not backbone.get('modalities'):
         return {}
+    normalized = (model_cfg.get('data_preprocessor') or {}).get('modalities') or {}
     modalities = {}
     for name, entry in backbone['modalities'].items():
-        if entry is not None:
-            modalities[name] = plain({key: entry[key] for key in _KEPT if entry.get(key) is not None})
-            # Where the weights started from: of no use to who loads them, and a download.
-            if (modalities[name].get('encoder', {}).get('init_cfg') or {}).get('type') == 'Pretrained':
-                modalities[name]['encoder'].pop('init_cfg')
+        if entry is None:
+            continue
+        parts = ((entry, _OF_MODEL), (normalized.get(name) or entry, _OF_PREPROCESSOR),
+                 ((trained_on or {}).get(name) or entry, _OF_DATASET))
+        modalities[name] = plain({key: part[key] for part, keys in parts for key in keys if part.get(key) is not None})
+        # Where the weights started from: of no use to who loads them, and a download.
+        if (modalities[name].get('encoder', {}).get('init_cfg') or {}).get('type') == 'Pretrained':
+            modalities[name]['encoder'].pop('init_cfg')
     described = dict(version=__version__, modalities=modalities, interactions=plain(backbone.get('interactions') or {}))
     if model_cfg.get('neck') and model_cfg.get('head'):
         described['objective'] = model_cfg['head'].get('type')
     return described
+
+
+def describe_config(cfg: Mapping) -> dict:
+    """The metadata of a whole config, bound or not: what a checkpoint of a run of it would say.
+
+    Returns:
+        dict: As from :func:`describe`.
+
+    Raises:
+        ConfigError: If its modalities cannot be bound.
+    """
+    bound = bind(cfg)
+    dataset = unwrapped((bound.get('train_dataloader') or {}).get('dataset'))
+    return describe(bound.get('model') or {}, None if dataset is None else dataset['modalities'])
+
+
+def unwrapped(dataset):
+    """The data set (or its config) that has ``modalities``, out of its wrappers (repeated or joined data sets: the first one), or None."""
+    while dataset is not None:
+        get = dataset.get if isinstance(dataset, Mapping) else lambda key, of=dataset: getattr(of, key, None)
+        if get('modalities') is not None:
+            break
+        dataset = next(iter(get('datasets') or ()), None) or get('dataset')
+    return dataset
 
 
 def read_metadata(checkpoint: Mapping, path) -> dict:
@@ -63,17 +97,47 @@ def read_metadata(checkpoint: Mapping, path) -> dict:
     Raises:
         WeightsError: If it is there but damaged, or names anything outside the closed list of :mod:`~decur.weights.description`.
     """
+    found = _stored(checkpoint, path)
+    if found and not isinstance(dict.get(found, 'modalities'), dict):
+        raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
+    return check_description(found, path) if found else {}
+
+
+def read_notes(checkpoint: Mapping, path) -> dict:
+    """What a checkpoint says of itself beside its encoders; what those are is not read, so they may be any that a config names.
+
+    Args:
+        checkpoint (dict), path (str or Path): As for :func:`read_metadata`.
+
+    Returns:
+        dict: ``objective`` (str or None) and ``initialised`` (list[str]), the parts that a conversion did not find in its source.
+
+    Raises:
+        WeightsError: If they are there but of another kind.
+    """
+    found = _stored(checkpoint, path)
+    objective, initialised = dict.get(found, 'objective'), dict.get(found, 'initialised')
+    initialised = [] if initialised is None else initialised
+    names = isinstance(initialised, list | tuple) and all(isinstance(name, str) for name in initialised)
+    if not names or not isinstance(objective, str | None):
+        raise WeightsError(f'{path}: the metadata under "decur" is damaged: objective must be a name, initialised a list of names.')
+    return dict(objective=objective, initialised=list(initialised))
+
+
+def _stored(checkpoint: Mapping, path) -> dict:
+    """What lies under "decur", unchecked; a dict out of a file may be of a subclass with methods of its own, so only dict's are called."""
     if Path(path).suffix == '.safetensors':
         from safetensors import safe_open
         with safe_open(path, 'pt') as file:
             text = (file.metadata() or {}).get('decur')
         try:
             found = json.loads(text) if text else {}
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise WeightsError(f'{path}: the metadata under "decur" is no JSON ({error}).') from error
     else:
-        meta = checkpoint.get('meta')
-        found = meta.get('decur', {}) if isinstance(meta, Mapping) else {}
-    if found and (not isinstance(found, Mapping) or not isinstance(found.get('modalities'), Mapping)):
+        meta = dict.get(checkpoint, 'meta')
+        found = dict.get(meta, 'decur') if isinstance(meta, dict) else None
+        found = {} if found is None else found
+    if not isinstance(found, dict):
         raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
-    return check_description(found, path) if found else {}
+    return found
