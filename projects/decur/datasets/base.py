@@ -16,6 +16,8 @@ from .layouts import Layout
 
 #: Samples whose georeference is compared when a data set is made.
 LOOKED_AT = 100
+#: A list of fewer samples is not serialised for the workers: it is small, and the garbage collection before takes longer.
+SHORT = 20000
 
 
 class MultimodalDataset(BaseDataset):
@@ -138,6 +140,8 @@ class MultimodalDataset(BaseDataset):
         if not data:
             raise DataError(f'{type(self).__name__} found no samples under {self.data_root!r}. Check data_root, the folders and '
                             'suffixes of the modalities, and the split.')
+        if len(data) < SHORT:
+            self.serialize_data = False
         for index in np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int)).tolist():
             self.check_georeference(data[index]['sample_id'], self.georeferenced(data[index]))
         count = self.num_samples

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 
 from decur.errors import ConfigError, DataError
-from decur.readers.files import IMAGE_SUFFIXES, open_raster
+from decur.readers import IMAGE_SUFFIXES, open_raster
 
 #: Pixels (of the coarser raster) from which a difference is an error, and from which it is said.
 ERROR, WARNING = 0.5, 0.05
@@ -39,7 +39,7 @@ def read_grid(path: str) -> Grid | None:
             if raster.transform.is_identity:
                 return None
             return Grid(path, raster.crs, raster.transform, raster.height, raster.width)
-    except (DataError, OSError):  # RasterioIOError is an OSError
+    except DataError:
         return None
 
 
