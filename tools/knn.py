@@ -10,6 +10,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
+from decur.binding import bind
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.missing import format_table
@@ -46,6 +47,7 @@ def main():
         if args.checkpoint:
             cfg.model.backbone.pretrained = args.checkpoint
         print(f'encoders: {args.checkpoint or f"random, seed {args.seed}"}', flush=True)
+        cfg = bind(cfg)
         model = MODELS.build(cfg.model)
         model.init_weights()
         model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()

@@ -1,7 +1,8 @@
 """The errors that bad input raises. Each message names the thing and says what to do."""
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from difflib import get_close_matches
 
 
 class ConfigError(ValueError):
@@ -12,8 +13,18 @@ class DataError(ValueError):
     """A file or a sample is not what the config says (missing, truncated, wrong band count)."""
 
 
+class DataWarning(UserWarning):
+    """A file is read, but what it says of itself or holds is odd. ``warnings.simplefilter('error', DataWarning)`` makes it an error."""
+
+
 class WeightsError(ValueError):
     """A checkpoint does not fit, is damaged, or holds something that is not weights."""
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: `` (did you mean 'optical'?).``, or a full stop where nothing is close."""
+    found = get_close_matches(str(name), [str(k) for k in known if str(k) != str(name)], n=1)
+    return f' (did you mean {found[0]!r}?).' if found else '.'
 
 
 def first_line(error: BaseException) -> str:

@@ -4,9 +4,10 @@ from .amp import CpuBf16OptimWrapper
 from .distributed import GlooDistributedDataParallel
 from .lars import ForeachLARS, NdimOptimWrapperConstructor
 from .launch import check_batches, load_config, prepare
+from .runner import MultimodalRunner
 from .samplers import EpochInfiniteSampler, EpochSampler
 
 __all__ = [
-    'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
+    'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel', 'MultimodalRunner',
     'NdimOptimWrapperConstructor', 'check_batches', 'load_config', 'prepare'
 ]
