@@ -239,7 +239,7 @@ def test_the_record_is_readable(setup):
 
 def test_three_modalities_give_three_pairs(setup):
     root, _ = setup
-    config = tiny(root / 'three.py', 'decur_shapes3.py', extra=COMMON)
+    config = tiny(root / 'three.py', 'shapes_optical-radar-height_small-resnet_decur.py', extra=COMMON)
     model = load_explained(load_config(str(config)), None)
     options = Options(num_samples=16, batch_size=8, perplexity=4, analyses=('alignment', 'tsne', 'spatial'))
     Explanation(model, dataset(config), root / 'three', options, progress=False).run()

@@ -60,7 +60,7 @@ class Run:
         """
         cfg = load_config(self.config, copy.deepcopy(self.options), str(self.folder))
         if 'score_dataset' not in cfg:
-            raise ConfigError(f'{self.config} has no score_dataset: see configs/decoupling/decur_shapes.py.')
+            raise ConfigError(f'{self.config} has no score_dataset: see configs/decoupling/shapes_optical-radar_small-resnet_decur.py.')
         return cfg
 
     def fingerprint(self, cfg: Config) -> str:
