@@ -1,12 +1,14 @@
 """What drives training: launching, samplers, optimisers, hooks."""
 from . import hooks  # noqa: F401
 from .amp import CpuBf16OptimWrapper
+from .checked_runner import CheckedRunner
 from .distributed import GlooDistributedDataParallel
 from .lars import ForeachLARS, NdimOptimWrapperConstructor
 from .launch import check_batches, load_config, prepare
+from .loops import ResumableEpochLoop
 from .samplers import EpochInfiniteSampler, EpochSampler
 
 __all__ = [
-    'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
-    'NdimOptimWrapperConstructor', 'check_batches', 'load_config', 'prepare'
+    'CheckedRunner', 'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
+    'NdimOptimWrapperConstructor', 'ResumableEpochLoop', 'check_batches', 'load_config', 'prepare'
 ]

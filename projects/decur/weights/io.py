@@ -61,13 +61,15 @@ def _allowed() -> list:
     return allowed
 
 
-def load_file(path, map_location='cpu', suffix: str | None = None) -> dict:
+def load_file(path, map_location='cpu', suffix: str | None = None, mmap: bool = False) -> dict:
     """Read a checkpoint file as it is, running no code from it.
 
     Args:
         path (str or Path): A ``.pth``/``.pt`` file of ``torch.save`` (new or old format) or a ``.safetensors`` file.
         map_location: Where the tensors go, as in :func:`torch.load`; a device or its name for safetensors.
         suffix (str, optional): The suffix that tells the format. Defaults to the path's.
+        mmap (bool): Read the tensors' values of a new ``.pth`` file only when they are used, so that what stands beside them (``meta``) is
+            read fast; damaged values are not noticed then. Defaults to False.
 
     Returns:
         dict: What the file holds. A safetensors file gives ``{name: tensor}``.
@@ -95,7 +97,8 @@ def load_file(path, map_location='cpu', suffix: str | None = None) -> dict:
                            f'{hint}')
     try:
         with torch.serialization.safe_globals(_allowed()):
-            content = torch.load(path, map_location=map_location, weights_only=True)
+            # Files of torch < 1.6 are no archives and cannot be mapped.
+            content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and head[:2] == b'PK')
     except Exception as error:  # damaged files raise anything: EOFError, KeyError, RuntimeError, UnicodeDecodeError, ...
         raise _explain(path, error) from error
     if not isinstance(content, Mapping):
