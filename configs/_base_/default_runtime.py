@@ -1,5 +1,7 @@
 # What every run shares: the package, logging, checkpoints, seeds.
 custom_imports = dict(imports=['decur'], allow_failed_imports=False)
+# Gives the top-level modalities of a config to its model, data sets and hooks.
+runner_type = 'MultimodalRunner'
 default_hooks = dict(
     runtime_info=dict(type='RuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),

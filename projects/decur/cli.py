@@ -23,7 +23,8 @@ _ARGUMENTS = {
         nargs='+', metavar='COMPONENT', default=[],
         help='components of the model that the checkpoint may lack, for example decode_head; they keep their initial values')),
     'device': (('--device', ), dict(default='cpu', help='where to compute: cpu (default), cuda or cuda:N')),
-    'launcher': (('--launcher', ), dict(choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='how the processes were started')),
+    'launcher': (('--launcher', ), dict(
+        choices=['none', 'pytorch', 'slurm', 'mpi'], default='none', help='how the processes were started')),
 }
 
 

@@ -80,8 +80,8 @@ def _text(error: BaseException) -> str | None:
     if isinstance(error, RuntimeError):
         killed = re.search(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\).*', text)
         if killed:
-            return (f'a process that loads data (pid {killed[1].strip()}) was killed, most often because memory ran out: lower the num_workers '
-                    'or the batch_size of the data loader. A training goes on with --resume.')
+            return (f'a process that loads data (pid {killed[1].strip()}) was killed, most often because memory ran out: lower the '
+                    'num_workers or the batch_size of the data loader. A training goes on with --resume.')
         if type(error).__name__ == 'OutOfMemoryError':
             return f'{text.splitlines()[0]} Lower the batch_size of the data loader, or use --amp.'
     return None

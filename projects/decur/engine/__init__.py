@@ -4,11 +4,12 @@ from .amp import CpuBf16OptimWrapper
 from .checked_runner import CheckedRunner
 from .distributed import GlooDistributedDataParallel
 from .lars import ForeachLARS, NdimOptimWrapperConstructor
-from .launch import check_batches, load_config, prepare
+from .launch import check_batches, load_config, prepare, prepare_test
 from .loops import ResumableEpochLoop
+from .runner import MultimodalRunner
 from .samplers import EpochInfiniteSampler, EpochSampler
 
 __all__ = [
     'CheckedRunner', 'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
-    'NdimOptimWrapperConstructor', 'ResumableEpochLoop', 'check_batches', 'load_config', 'prepare'
+    'MultimodalRunner', 'NdimOptimWrapperConstructor', 'ResumableEpochLoop', 'check_batches', 'load_config', 'prepare', 'prepare_test'
 ]

@@ -4,7 +4,7 @@
 """
 import os
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -76,6 +76,7 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
         Config: The same, changed in place.
     """
     cfg.launcher = launcher
+    cfg.setdefault('runner_type', 'MultimodalRunner')
     if launcher == 'pytorch':
         end_with_parent()
     on_cpu = not torch.cuda.is_available()
@@ -99,6 +100,37 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
     return cfg
 
 
+def prepare_test(cfg: Config, checkpoint: str, tta: bool = False, allow_missing: Sequence[str] = ()) -> Config:
+    """Fit a config to the test of a checkpoint.
+
+    Args:
+        cfg (Config): As from :func:`prepare`.
+        checkpoint (str): The file under test; the encoders come from it too, not from ``model.backbone.pretrained``.
+        tta (bool): Test at several scales and flipped, as the config's ``tta_pipeline`` says.
+        allow_missing (Sequence[str]): Components of the model that the file may lack.
+
+    Returns:
+        Config: The same, changed in place.
+
+    Raises:
+        ConfigError: If the config has no test data, or no ``tta_pipeline`` where that is asked for.
+    """
+    if not cfg.get('test_dataloader'):
+        raise ConfigError(f'{cfg.filename} has no test_dataloader: it is a pretraining config. Test a transfer config that loads its '
+                          'encoders (model.backbone.pretrained=CHECKPOINT).')
+    cfg.load_from, cfg.resume = checkpoint, False
+    if allow_missing:
+        cfg.allow_missing = list(allow_missing)
+    if cfg.model.get('backbone', {}).get('pretrained'):
+        cfg.model.backbone.pretrained = None
+    if tta:
+        if 'tta_pipeline' not in cfg:
+            raise ConfigError(f'{cfg.filename} has no tta_pipeline, which --tta needs.')
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.model = dict(cfg.get('tta_model') or dict(type='SegTTAModel'), module=cfg.model)
+    return cfg
+
+
 def check_batches(runner) -> None:
     """Refuse a training set that gives no batch, or batches of one sample where the model normalises over the batch.
 
@@ -118,11 +150,11 @@ def check_batches(runner) -> None:
         cure = f'Set train_dataloader.batch_size to at most {share}, or give more samples.' if share > 1 else 'Give more samples.'
         raise ConfigError(f'the training set has {len(loader.dataset)} samples{processes}, fewer than one batch of {loader.batch_size}, '
                           f'and drop_last leaves incomplete batches out: nothing would be trained. {cure}')
-    # The statistics of one vector are none: PyTorch's BatchNorm1d, of the projector, refuses it.
+    # PyTorch's BatchNorm1d, of the projector, refuses a single vector. Several processes may share their statistics.
     last = share % loader.batch_size if isinstance(share, int) and not loader.drop_last else 0
-    if 1 in (loader.batch_size, last) and any(isinstance(module, nn.BatchNorm1d) for module in runner.model.modules()):
+    if 1 in (loader.batch_size, last) and runner.world_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in runner.model.modules()):
         what = 'train_dataloader.batch_size is 1' if loader.batch_size == 1 else (
-            f'the last batch of an epoch would hold 1 of {len(loader.dataset)} samples{processes}')
+            f'the last batch of an epoch would hold 1 of {len(loader.dataset)} samples')
         raise ConfigError(f'{what}, and the projector\'s batch normalisation needs at least 2: set train_dataloader.batch_size to at least '
                           '2, and train_dataloader.drop_last=True where a single sample is left over.')
 

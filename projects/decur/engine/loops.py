@@ -30,8 +30,9 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
             ConfigError: If the data loader's sampler cannot start in the middle of an epoch.
         """
         if count and not hasattr(self.dataloader.sampler, 'skip'):
-            raise ConfigError(f'the checkpoint was written in the middle of an epoch, and the sampler {type(self.dataloader.sampler).__name__} '
-                              'always starts at its beginning: use EpochSampler, or resume from an epoch_N.pth.')
+            kind = type(self.dataloader.sampler).__name__
+            raise ConfigError(f'the checkpoint was written in the middle of an epoch, and the sampler {kind} always starts at its '
+                              'beginning: use EpochSampler, or resume from an epoch_N.pth.')
         self._skipped = count
 
     def run_epoch(self) -> None:

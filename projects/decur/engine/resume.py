@@ -72,8 +72,8 @@ def check_resumable(checkpoint: Mapping, source, loop) -> None:
     missing = [key for key in _STATE if key not in checkpoint]
     missing += [f'meta.{key}' for key in ('epoch', 'iter') if not isinstance(meta, Mapping) or key not in meta]
     if missing:
-        raise WeightsError(f'{source} holds weights, but no state of a training ({", ".join(missing)} missing): a run cannot go on from it. '
-                           'To start a run from these weights, give load_from=FILE instead of --resume.')
+        raise WeightsError(f'{source} holds weights, but no state of a training ({", ".join(missing)} missing): a run cannot go on from '
+                           'it. To start a run from these weights, give load_from=FILE instead of --resume.')
     done, of = batches_done(meta, loop)
     if done and of != len(loop.dataloader):
         raise WeightsError(f'{source} was written after batch {done} of an epoch of {of}, but an epoch of this run has '

@@ -55,8 +55,8 @@ def _lock(path: Path) -> str | None:
             file.seek(0)
             owner = file.read().strip() or 'another process'
             file.close()
-            return (f'another run trains in {path} ({owner}): two would overwrite each other\'s checkpoints. Wait for it, end it, or choose '
-                    'another folder with --work-dir.')
+            return (f'another run trains in {path} ({owner}): two would overwrite each other\'s checkpoints. Wait for it, end it, or '
+                    'choose another folder with --work-dir.')
         # A file system without locks: the runs are as safe as MMEngine's.
         file.close()
         return None
