@@ -21,6 +21,8 @@ INSTALL_REQUIRES = [
     'rasterio>=1.3.10',
     'safetensors>=0.4',
     'scikit-learn>=1.4',
+    'scipy>=1.11',
+    'rich',
 ]
 
 EXTRAS = {
@@ -29,8 +31,8 @@ EXTRAS = {
     # The compact LMDB store, zarr (SSL4EO-S12 v1.1), .mat and parquet files.
     'data': ['lmdb>=1.4', 'zarr>=3,<3.2', 'h5py>=3.10', 'scipy>=1.11',
              'pandas>=2', 'pyarrow>=14'],
-    # Section D of the supplement.
-    'explain': ['captum>=0.7', 'matplotlib>=3.8'],
+    # Section D of the supplement; the decoupling study.
+    'explain': ['captum>=0.7', 'matplotlib>=3.8', 'jinja2>=3', 'pandas>=2', 'joblib>=1.4'],
     # ONNX export and its check; weights from the Hugging Face hub.
     'deploy': ['onnx>=1.16', 'onnxscript>=0.1', 'onnxruntime>=1.18',
                'huggingface_hub>=0.23'],

@@ -4,7 +4,6 @@ The data set is the config's score_dataset (configs/decoupling); another one wit
 """
 import argparse
 import json
-import sys
 import warnings
 from pathlib import Path
 
@@ -13,8 +12,10 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.engine import load_config
-from decur.errors import ConfigError, DataError, WeightsError
-from decur.evaluation.study import block_shares, factor_shares, probe_scores, score_model
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.evaluation.collect import score_model
+from decur.evaluation.measures import block_shares, factor_shares, probe_scores
+from decur.evaluation.tables import plain
 from decur.explain.loading import load_explained
 from decur.explain.representation import LEVELS
 from decur.writing import write_bytes
@@ -38,16 +39,15 @@ def parse_args():
 
 def show(title: str, values: dict) -> None:
     """Print a small table."""
-    print(f'\n{title}')
-    for key, value in values.items():
-        print(f'  {" ".join(key) if isinstance(key, tuple) else key:<34}{value:8.3f}')
+    rows = [['  ' + (' '.join(key) if isinstance(key, tuple) else key), f'{value:.3f}'] for key, value in values.items()]
+    print(f'\n{title}\n{plain(["", ""], rows, show_head=False)}')
 
 
 def main():
     """Load, score, print."""
     args = parse_args()
     warnings.simplefilter('ignore')
-    try:
+    with exit_on_bad_input():
         cfg = load_config(args.config, args.cfg_options)
         MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
@@ -62,14 +62,12 @@ def main():
         model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
         common = getattr(getattr(model, 'head', None), 'common_dim', None)
         scores = score_model(model, dataset, common, args.seed, embeddings=args.level == 'embedding')
-    except (ConfigError, DataError, WeightsError) as error:
-        sys.exit(f'error: {error}')
     show('share of variance explained (corrected for chance), by block and role', block_shares(scores))
     show('by block and attribute', factor_shares(scores))
     for name in dict.fromkeys(row['representation'] for row in scores['probes']):
         show(f'linear probe of the {name} (accuracy or R2)', probe_scores(scores, name))
     show('mean diagonal of C', {(r['modality_a'], r['modality_b'], r['block']): r['score'] for r in scores['alignment']})
-    show('effective rank', {(r['modality'], r['representation'], f'of {r["dims"]}'): r['score'] for r in scores['rank']})
+    show('effective rank', {(r['modality'], r['representation'], f'of {r["dims"]}'): r['score'] for r in scores['effective_rank']})
     show('CKA', {(r['modality_a'], r['block_a'], '-', r['modality_b'], r['block_b']): r['score'] for r in scores['cka']})
     if args.out:
         write_bytes(Path(args.out), (json.dumps(scores, indent=1) + '\n').encode())

@@ -1,8 +1,10 @@
 import numpy as np
+import pytest
 import torch
 from mmengine.registry import DATASETS, MODELS
 
-from decur.evaluation.collect import collect_representations
+from decur.errors import DataError
+from decur.evaluation.collect import collect_representations, score_model
 
 
 def test_rows_belong_to_their_factors():
@@ -25,3 +27,11 @@ def test_rows_belong_to_their_factors():
         x = (sample['inputs']['a'][None] - 0.5) / 0.2
         np.testing.assert_allclose(model.eval().extract_embeddings(dict(a=x))['a'][0], z['a'][7], atol=1e-5)
     assert collect_representations(model, dataset, embeddings=False)[1] == {}
+
+
+def test_a_data_set_without_factors():
+    class Plain:
+        metainfo = {}
+
+    with pytest.raises(DataError, match='no known factors'):
+        score_model(None, Plain(), 4)

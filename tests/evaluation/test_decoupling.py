@@ -168,7 +168,7 @@ def test_scores_of_a_perfect_and_of_a_reversed_model(rng):
     assert cka['a', 'common', 'b', 'common'] > 0.95 and abs(cka['a', 'common', 'a', 'unique']) < 0.05
     assert not any(r['factor'] == 'colour_b' and r['modality'] == 'a' for r in tables['probes'])
     assert {r['representation'] for r in tables['probes']} == {'encoder', 'embedding', 'common', 'unique'}
-    ranks = {r['representation']: r['score'] for r in tables['rank'] if r['modality'] == 'a'}
+    ranks = {r['representation']: r['score'] for r in tables['effective_rank'] if r['modality'] == 'a'}
     assert ranks['common'] < ranks['embedding'] < 16
 
     swapped = {m: z[:, ::-1] for m, z in embeddings.items()}

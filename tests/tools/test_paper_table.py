@@ -2,7 +2,8 @@
 import csv
 import json
 
-from helpers import run_tool
+import pytest
+import table
 
 DECUR = dict(file='pre/epoch_100.pth', objective='DeCURHead')
 
@@ -14,15 +15,29 @@ def record(folder, config, value, seed=0, time='2026-01-01T00:00:00Z', key='mult
         metrics={key: value})))
 
 
-def test_tables_in_markdown_and_csv(tmp_path):
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the tool here; what it printed, and what it ended with (None if it ended well)."""
+    def run(*args):
+        monkeypatch.setattr('sys.argv', ['table.py', *map(str, args)])
+        try:
+            end = table.main()
+        except SystemExit as error:
+            end = error.code
+        out, err = capsys.readouterr()
+        return out, err if end == 2 else end
+    return run
+
+
+def test_tables_in_markdown_and_csv(tmp_path, command):
     name = 'bigearthnet_s1_r50-rda_linear_1pct'
     record(tmp_path / 'a' / '1', name, 10., time='2025-01-01T00:00:00Z')  # tested again later
     for seed, value in ((0, 72.), (1, 74.)):
         record(tmp_path / 'a' / f'2{seed}', name, value, seed, **{'test_dataloader.dataset.data_root': f'here/{seed}'})
     record(tmp_path / 'b', 'my_config', 50.5, key='mIoU', encoders=None)
-    done = run_tool('tools/table.py', tmp_path / 'a', tmp_path / 'b', '--out', tmp_path / 'out' / 't.md', tmp_path / 'out' / 't.csv')
+    out, end = command(tmp_path / 'a', tmp_path / 'b', '--out', tmp_path / 'out' / 't.md', tmp_path / 'out' / 't.csv')
     text = (tmp_path / 'out' / 't.md').read_text()
-    assert done.stdout == text
+    assert out == text and end is None
     lines = text.splitlines()
     assert f'| SAR | 1 % | frozen | ResNet50-RDA | DeCUR | 74.4 | 73.0 ± 1.4 | 0, 1 | {name} |' in lines
     assert '| SAR | 1 % | frozen | ResNet50 | SimCLR | 68.1† |  |  | bigearthnet_s1_r50_linear_1pct |' in lines  # nobody ran it
@@ -35,11 +50,11 @@ def test_tables_in_markdown_and_csv(tmp_path):
     assert {row['dataset'] for row in rows} == {'BigEarthNet-MM', 'GeoNRW', 'SUN-RGBD', 'NYU-Depth v2', ''}
 
 
-def test_what_is_wrong_is_said(tmp_path):
+def test_what_is_wrong_is_said(tmp_path, command):
     def error(*args):
-        done = run_tool('tools/table.py', *args, check=False)
-        assert done.returncode
-        return done.stderr.strip().splitlines()[-1]
+        out, end = command(*args)
+        assert out == '' and '\n' not in end.split('table.py: ')[-1].strip()
+        return end
 
     assert 'no_such is not a folder' in error(tmp_path / 'no_such')
     (tmp_path / 'empty').mkdir()

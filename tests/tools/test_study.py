@@ -1,11 +1,14 @@
 import json
 
 import pytest
+from decoupling_study import document
+from decoupling_study.runs import plan
 from explain_config import tiny
 from helpers import ROOT, run_tool
+from mmengine.config import Config
 
-from decur.errors import ConfigError, DataError
-from decur.evaluation import study
+from decur.errors import ConfigError
+from decur.evaluation.intervals import t_interval
 
 DOC = '# Results\n' + ''.join(f'<!-- {group}: {table} -->\nold\n<!-- /{group}: {table} -->\n' for group in ('objectives', 'share')
                               for table in ('blocks', 'factors', 'probes', 'geometry')) + '<!-- runs -->\n<!-- /runs -->\nWords.\n'
@@ -15,14 +18,13 @@ DOC = '# Results\n' + ''.join(f'<!-- {group}: {table} -->\nold\n<!-- /{group}: {
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp('study')
     tiny(root / 'decur.py', extra='model.update(head=dict(common_dim=8))')
-    tiny(root / 'decur0.py', extra='model.update(head=dict(common_dim=0))')
-    tiny(root / 'clip.py', 'clip_shapes.py')
     (root / 'study.py').write_text('''
 seeds = (0, 1)
 runs = [dict(config='decur.py', label='DeCUR', groups=('objectives', 'share'), labels=dict(share='50 %')),
-        dict(config='clip.py', label='CLIP', groups=('objectives', )),
+        dict(config='decur.py', options={'model.head': dict(_delete_=True, type='MultimodalCLIPHead')}, name='clip', label='CLIP',
+             groups=('objectives', )),
         dict(config='decur.py', label='random', groups=('objectives', ), train=False),
-        dict(config='decur0.py', label='0 %', groups=('share', ))]
+        dict(config='decur.py', options={'model.head.common_dim': 0}, name='decur0', label='0 %', groups=('share', ))]
 ''')
     (root / 'doc.md').write_text(DOC)
     return root
@@ -48,7 +50,7 @@ def test_the_command_fills_the_document_and_resumes(folder):
     assert len(before) == 8
     scores.unlink()
     run_tool(*command(folder, '--report-only'))
-    assert 'Missing: seed1 of clip.' in (folder / 'doc.md').read_text()
+    assert 'Missing: seed 1 of clip.' in (folder / 'doc.md').read_text()
     again = run_tool(*command(folder, '--jobs', '1'))
     assert '[8/8]' in again.stdout
     after = {path: path.stat().st_mtime_ns for path in before}
@@ -69,57 +71,38 @@ def test_errors_of_the_commands(folder):
     assert done.returncode == 1 and 'has no score_dataset' in done.stderr
 
 
-def scores():
-    """Two modalities, shape shared, a colour each, texture of a only; scores by hand."""
-    factors = dict(shape=dict(kind='categorical', modalities=['a', 'b'], role='shared'),
-                   colour_a=dict(kind='categorical', modalities=['a'], role='private'),
-                   colour_b=dict(kind='categorical', modalities=['b'], role='private'),
-                   texture_a=dict(kind='categorical', modalities=['a'], role='private'))
-    table = {('a', 'common'): (0.8, 0.1, 0.0, 0.06), ('b', 'common'): (0.6, -0.01, 0.2, 0.01),
-             ('a', 'unique'): (0.02, 0.3, 0.0, 0.3), ('b', 'unique'): (0.04, 0.0, 0.4, 0.0)}
-    explained = [dict(modality=m, block=b, factor=f, score=s) for (m, b), values in table.items() for f, s in zip(factors, values)]
-    probes = [dict(modality='a', representation='encoder', factor='shape', score=0.9),
-              dict(modality='b', representation='encoder', factor='shape', score=0.7),
-              dict(modality='a', representation='encoder', factor='colour_a', score=0.5)]
-    return dict(factors=factors, explained=explained, probes=probes, alignment=[], cka=[], rank=[])
-
-
-def test_shares_add_up_over_factors_and_average_over_modalities():
-    shares = study.block_shares(scores())
-    assert shares['common', 'shared'] == pytest.approx((0.8 + 0.6) / 2)
-    assert shares['common', 'private'] == pytest.approx((0.16 + 0.2) / 2)
-    assert shares['unique', 'private'] == pytest.approx((0.6 + 0.4) / 2)
-    assert abs(shares['common', 'foreign']) < 0.01
-    assert study.factor_shares(scores())['unique', 'colour', 'private'] == pytest.approx(0.35)
-    assert study.probe_scores(scores())['shape'] == pytest.approx(0.8)
-    numbers = study.measures(scores())
-    assert numbers['common: shared / private'] == pytest.approx(0.7 / 0.18)
-    assert numbers['unique: private / shared'] == pytest.approx(0.5 / 0.03)
-    assert study.ratio(0.5, -0.001) == pytest.approx(0.5 / 0.005)  # chance does not make a ratio infinite
-
-
-def test_interactions_with_a_private_factor_are_private():
-    run = scores()
-    run['interactions'] = [dict(modality='a', block='unique', factors=['shape', 'colour_a'], score=0.2),
-                           dict(modality='a', block='unique', factors=['colour_a', 'texture_a'], score=0.1),
-                           dict(modality='b', block='unique', factors=['shape', 'colour_b'], score=0.1)]
-    shares = study.block_shares(run)
-    assert shares['unique', 'private, joint'] == pytest.approx(0.2)
-    assert ('unique', 'shared, joint') not in shares
-    assert study.measures(run)['unique: private / shared, joint'] == pytest.approx((0.5 + 0.2) / 0.03)
-
-
 def test_tables():
-    rows = {'one': {'common: shared': study.t_interval([0.7, 0.72, 0.74])}, 'two': {'unique: shared': study.t_interval([0.1])}}
-    table = study.markdown_table(rows, {'common: shared': 'C', 'unique: shared': 'U', 'all: shared': 'A'}, 'run')
+    rows = {'one': {'common: shared': t_interval([0.7, 0.72, 0.74])}, 'two': {'unique: shared': t_interval([0.1])}}
+    table = document.measure_table(rows, {'common: shared': 'C', 'unique: shared': 'U', 'all: shared': 'A'}, 'run')
     assert table.splitlines() == ['| run | C | U |', '|---|---:|---:|', '| one | 0.72 ± 0.05 |  |', '| two |  | 0.10 |']
     with pytest.raises(ConfigError, match='no place'):
-        study.replace_between('text', 'a', 'b')
+        document.replace_between('text', 'a', 'b')
 
 
-def test_a_data_set_without_factors():
-    class Plain:
-        metainfo = {}
+def test_arms_differ_by_their_options_and_have_folders_of_their_own(folder):
+    study = Config.fromfile(folder / 'study.py')
+    runs = plan(study, folder, folder / 'work', options={'model.head.statistics': False})
+    assert [(run.seed, run.folder.relative_to(folder).as_posix()) for run in runs[:4]] == [
+        (0, f'work/{name}/seed0') for name in ('decur', 'clip', 'decur_random', 'decur0')]
+    assert [run.seed for run in runs] == [0] * 4 + [1] * 4
+    heads = [run.load().model.head for run in runs]
+    assert heads[1] == dict(type='MultimodalCLIPHead', statistics=False) == heads[5]  # loading one changes no other
+    assert [heads[i].common_dim for i in (0, 2, 3)] == [8, 8, 0]
+    assert len({run.fingerprint(run.load()) for run in runs}) == 8
+    study.runs.append(dict(config='decur.py', label='again'))
+    with pytest.raises(ConfigError, match="several arms of the study have the name 'decur'"):
+        plan(study, folder, folder / 'work')
 
-    with pytest.raises(DataError, match='no known factors'):
-        study.score_model(None, Plain(), 4)
+
+def test_every_arm_of_the_study_is_there():
+    path = ROOT / 'configs' / 'decoupling' / 'study.py'
+    study = Config.fromfile(path)
+    configs = {run.folder.parent.name: run.load() for run in plan(study, path.parent, path.parent, seeds=[0])}
+    assert len(configs) == len(study.runs)
+    text = (ROOT / 'docs' / 'decoupling.md').read_text()
+    for arm in study.runs:
+        for group in arm.groups:
+            label = arm.get('labels', {}).get(group, arm.label)
+            for table in ('blocks', 'probes', 'factors', 'geometry'):
+                part = text.split(f'<!-- {group}: {table} -->')[1].split('<!-- /')[0]
+                assert f'\n| {label} |' in part, (group, table, label)

@@ -1,4 +1,6 @@
 """Files on disk to sources by modality."""
+from pathlib import Path
+
 from decur.errors import DataError
 from decur.hha import depth_to_hha
 from decur.readers import (
@@ -17,12 +19,26 @@ from .base import MultimodalDataset
 from .bigearthnet import BigEarthNetDataset
 from .collate import multimodal_collate
 from .geonrw import GeoNRWDataset
+from .layouts import Layout, Part
 from .paired import PairedRasterDataset, tile_windows
 from .rgbd import NYUv2Dataset, RGBDDataset, SUNRGBDDataset
 from .ssl4eo import SSL4EODataset
 
+#: The data sets that are looked for in a folder, the most particular first.
+RECOGNISED = (SSL4EODataset, BigEarthNetDataset, GeoNRWDataset, RGBDDataset, PairedRasterDataset)
+
+
+def recognise(root: str | Path) -> Layout | None:
+    """The layout of a folder or store, as the first of :data:`RECOGNISED` knows it; None if none does.
+
+    Raises:
+        DataError: If it is a store that is not finished, damaged, or pickled.
+    """
+    return next(filter(None, (dataset.recognise(Path(root)) for dataset in RECOGNISED)), None)
+
+
 __all__ = [
-    'ArrayReader', 'AutoReader', 'BandReader', 'BigEarthNetDataset', 'DataError', 'DepthReader', 'GeoNRWDataset', 'MultimodalDataset',
-    'NYUv2Dataset', 'NpyReader', 'PairedRasterDataset', 'PillowReader', 'RGBDDataset', 'RasterioReader', 'SSL4EODataset', 'SUNRGBDDataset',
-    'build_reader', 'depth_to_hha', 'multimodal_collate', 'read_intrinsics', 'tile_windows'
+    'ArrayReader', 'AutoReader', 'BandReader', 'BigEarthNetDataset', 'DataError', 'DepthReader', 'GeoNRWDataset', 'Layout',
+    'MultimodalDataset', 'NYUv2Dataset', 'NpyReader', 'PairedRasterDataset', 'Part', 'PillowReader', 'RGBDDataset', 'RasterioReader',
+    'SSL4EODataset', 'SUNRGBDDataset', 'build_reader', 'depth_to_hha', 'multimodal_collate', 'read_intrinsics', 'recognise', 'tile_windows'
 ]

@@ -1,6 +1,7 @@
 """What every multimodal dataset shares: named modalities, a reproducible draw per sample, errors that name the sample."""
 import random
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -8,6 +9,8 @@ from mmengine.dataset import BaseDataset
 from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities
 from decur.readers.table import LazySamples
+
+from .layouts import Layout
 
 
 class MultimodalDataset(BaseDataset):
@@ -65,6 +68,23 @@ class MultimodalDataset(BaseDataset):
             metainfo['palette'] = [self.METAINFO['palette'][own.index(c)] for c in metainfo['classes']]
         super().__init__(metainfo=metainfo, data_root=data_root, pipeline=list(pipeline), **kwargs)
         self.bind_transforms(self.pipeline.transforms)
+
+    @classmethod
+    def recognise(cls, root: Path) -> Layout | None:
+        """The layout in which this data set lies in a folder (or store), or None if it is not there. Only names are looked at."""
+        return None
+
+    def existing_root(self) -> Path:
+        """``data_root``.
+
+        Raises:
+            DataError: If it is no folder.
+        """
+        root = Path(self.data_root)
+        if not root.is_dir():
+            raise DataError(f'data_root {str(root)!r} is not a folder. Set it in the config, or with --cfg-options '
+                            'train_dataloader.dataset.data_root=...')
+        return root
 
     def bind_transforms(self, transforms: Sequence) -> None:
         """Tell the transforms that ask for it (``bind(modalities, dataset)``) about this dataset; wrappers are searched too."""

@@ -1,8 +1,8 @@
 """BigEarthNet-MM v1 (Sumbul et al., arXiv 2105.07921) and v2 (reBEN, Clasen et al., arXiv 2407.03653): multi-label scenes, S1 with S2."""
 import csv
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,10 +10,14 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
-from decur.readers.store import is_store, read_index, read_manifest
+from decur.readers.bands import BandReader
+from decur.readers.store import is_store, read_index, read_manifest, read_record
 from decur.readers.table import LazySamples, Table
+from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, S2A_BANDS
 
 from .base import MultimodalDataset
+from .finding import folder_names
+from .layouts import Layout, Part, train_command
 
 #: The 19 classes, in the order of their authors.
 CLASSES_19 = (
@@ -132,11 +136,7 @@ def list_v1(root: str | Path) -> list:
     root = Path(root)
     patches: dict = {}
     for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
-        if not (root / folder).is_dir():
-            continue
-        with os.scandir(root / folder) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
-        for name in names:
+        for name in folder_names(root / folder):
             path = root / folder / name / f'{name}{METADATA}'
             try:
                 text = path.read_bytes()
@@ -206,6 +206,48 @@ def class_matrix(bits: np.ndarray, names: Sequence, classes: Sequence) -> np.nda
     return matrix
 
 
+# What inspection looks at.
+def _parts(rows: Iterable, read: Callable) -> dict:
+    """Both sensors, from rows with ``id``, ``s1`` and ``s2`` and a function from sensor and patch to its bands in their order."""
+    rows, parts = list(rows), {}
+    for sensor, bands in (('s1', S1_BANDS), ('s2', S2A_BANDS)):  # B01 is B1 in the statistics
+        patches = {row['id']: row[sensor] for row in rows if row.get(sensor)}
+
+        def planes(name, sensor=sensor, patches=patches, bands=bands):
+            return dict(zip(bands, read(sensor, patches[name])))
+
+        if patches:
+            parts[sensor] = Part(bands, list(patches), planes, dict(sensor=sensor))
+    return parts
+
+
+def _read_patch(root: Path, version: str, sensor: str, patch: str) -> list:
+    source = dict(folder=patch_folder(root, sensor, patch, version), pattern=f'{patch}_{{band}}.tif')
+    return list(BandReader(BIGEARTHNET_BANDS[sensor], 1).native(source).values())
+
+
+def _folder_parts(root: Path, version: str) -> dict:
+    if version == 'v1':
+        rows = list_v1(root)
+    elif (root / 'metadata.parquet').is_file():
+        rows = read_parquet(root)
+    else:
+        # Without the table patches cannot be paired or labelled, but their files can be looked at.
+        rows = [{'id': patch, sensor: patch} for sensor, folder in zip(('s2', 's1'), ROOTS['v2'])
+                for tile in folder_names(root / folder) for patch in folder_names(root / folder / tile)]
+    return _parts(rows, partial(_read_patch, root, version))
+
+
+def _store_parts(root: Path) -> dict:
+    def read(sensor, patch):
+        record = read_record(str(root), f'{sensor}/{patch}')  # which keeps its bands by name, in no order
+        return [record[band] for band in BIGEARTHNET_BANDS[sensor]]
+
+    index = read_index(root)
+    columns = {name: [value.decode() for value in index[name].tolist()] for name in ('id', 's1', 's2')}
+    return _parts((dict(zip(columns, row)) for row in zip(*columns.values())), read)
+
+
 @DATASETS.register_module()
 class BigEarthNetDataset(MultimodalDataset):
     """A sample is a patch of 1.2 km with its labels; v1 and v2 are told by their folders.
@@ -250,6 +292,20 @@ class BigEarthNetDataset(MultimodalDataset):
         #: Patches left out, with the reason.
         self.skipped: dict = {}
         super().__init__(modalities=modalities, data_root=data_root, **kwargs)
+
+    @classmethod
+    def recognise(cls, root: Path) -> Layout | None:
+        """Of both versions the folders, or a store of either."""
+        config = 'configs/bigearthnet/bigearthnet_s1-s2_r50_linear.py'
+        use = dict(v1=train_command(config, split='train.csv'), v2=train_command(config, split='train'))
+        if is_store(root):
+            dataset = str(read_manifest(root).get('dataset'))
+            version = dataset.removeprefix('bigearthnet-')
+            parts = partial(_store_parts, root)
+            return Layout(dataset, f'compact store of {dataset}', use[version], parts, True) if version in use else None
+        version = version_of(root)
+        title = dict(v1='BigEarthNet-MM v1, as released', v2='BigEarthNet v2 (reBEN), as released')
+        return version and Layout(f'bigearthnet-{version}', title[version], use[version], partial(_folder_parts, root, version))
 
     @property
     def metainfo(self) -> dict:

@@ -1,14 +1,18 @@
 """GeoNRW (Baier et al., 2020): aerial RGB, elevation and land cover at 1 m, as released or as DeCUR's tiles of 250 pixels."""
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
-from decur.readers.files import read_size
+from decur.readers.files import AutoReader, read_size
 from decur.readers.store import is_store, read_manifest
 
 from .base import MultimodalDataset
+from .finding import file_names, folder_names
+from .layouts import Layout, Part, train_command
 
 CLASSES = ('forest', 'water', 'agricultural', 'residential,commercial,industrial', 'grassland,swamp,shrubbery', 'railway,trainstation',
            'highway,squares', 'airport,shipyard', 'roads', 'buildings')
@@ -20,11 +24,42 @@ TEST_CITIES = ('duesseldorf', 'herne', 'neuss')
 SIDE, TILE = 1000, 250
 ENDINGS = dict(rgb=('_rgb.jp2', '_rgb.png'), dem=('_dem.tif', ), seg=('_seg.tif', ))
 FOLDERS = dict(rgb='img_dir', dem='dem_dir', seg='ann_dir')
+BANDS = dict(rgb=('R', 'G', 'B'), dem=('DEM', ), seg=('class', ))
+
+_RELEASED = re.compile(r'\d+_\d+_(rgb\.jp2|dem\.tif|seg\.tif)')
 
 
 def split_name(name: str) -> tuple | None:
     """Image and raster (``'rgb'``, ``'dem'`` or ``'seg'``) that a file's name tells, or None if it is no file of GeoNRW."""
     return next(((name[:-len(ending)], raster) for raster, endings in ENDINGS.items() for ending in endings if name.endswith(ending)), None)
+
+
+def _parts(sources: Mapping) -> dict:
+    """What inspection looks at, from ``{raster: {image: source}}``."""
+    def read(name, raster):
+        return dict(zip(BANDS[raster], AutoReader()(sources[raster][name]).transpose(2, 0, 1)))
+
+    return {raster: Part(BANDS[raster], list(found), partial(read, raster=raster), dict(raster=raster))
+            for raster, found in sources.items() if found}
+
+
+def _file_parts(folders: Sequence) -> dict:
+    """Of files in folders, ``[(folder, what stands before the names in it)]``."""
+    sources: dict = {raster: {} for raster in ENDINGS}
+    for folder, prefix in folders:
+        for file in file_names(folder):
+            name = split_name(file)
+            if name:
+                sources[name[1]][f'{prefix}{name[0]}'] = folder / file
+    return _parts(sources)
+
+
+def _store_parts(root: Path) -> dict:
+    sources: dict = {raster: {} for raster in ENDINGS}
+    for key, size in read_manifest(root)['rasters'].items():
+        image, raster = key.rsplit('/', 1)
+        sources[raster][image] = dict(store=str(root), key=key, size=size)
+    return _parts(sources)
 
 
 @DATASETS.register_module()
@@ -65,6 +100,21 @@ class GeoNRWDataset(MultimodalDataset):
         self.background = background
         super().__init__(modalities=modalities, data_root=data_root, reduce_zero_label=not background, **kwargs)
 
+    @classmethod
+    def recognise(cls, root: Path) -> Layout | None:
+        """The released images, tiles, or a store."""
+        use = train_command('configs/decur/decur_geonrw.py')
+        if is_store(root):
+            stored = read_manifest(root).get('dataset') == 'geonrw'
+            return Layout('geonrw', 'compact store of geonrw', use, partial(_store_parts, root), True) if stored else None
+        if any((root / folder).is_dir() for folder in FOLDERS.values()):
+            folders = [(root / folder / split, '') for folder in FOLDERS.values() for split in folder_names(root / folder)]
+            return Layout('geonrw-tiles', "GeoNRW, DeCUR's tiles", use, partial(_file_parts, folders))
+        cities = [(root / city, f'{city}/') for city in folder_names(root)]
+        if any(_RELEASED.fullmatch(file) for folder, _ in cities for file in file_names(folder)):
+            return Layout('geonrw', 'GeoNRW, as released', use, partial(_file_parts, cities))
+        return None
+
     @property
     def metainfo(self) -> dict:
         """The ten classes, or eleven with the background first."""
@@ -73,9 +123,7 @@ class GeoNRWDataset(MultimodalDataset):
 
     def load_data_list(self) -> list:
         """List the tiles of the split."""
-        root = Path(self.data_root)
-        if not root.is_dir():
-            raise DataError(f'data_root {str(root)!r} is not a folder.')
+        root = self.existing_root()
         rasters = {}
         for name, entry in self.modalities.items():
             rasters[name] = (entry.get('files') or {}).get('raster')
@@ -125,10 +173,10 @@ class GeoNRWDataset(MultimodalDataset):
 
     @staticmethod
     def _collect(folder: Path, found: dict, prefix: str = '') -> None:
-        for path in sorted(folder.iterdir()):
-            name = split_name(path.name)
+        for file in file_names(folder):
+            name = split_name(file)
             if name:
-                found.setdefault(f'{prefix}{name[0]}', {})[name[1]] = str(path)
+                found.setdefault(f'{prefix}{name[0]}', {})[name[1]] = str(folder / file)
 
     def _tiled(self, root: Path) -> dict:
         found: dict = {}
@@ -150,7 +198,7 @@ class GeoNRWDataset(MultimodalDataset):
 
     def _released(self, root: Path) -> dict:
         found: dict = {}
-        for city in sorted(folder for folder in root.iterdir() if folder.is_dir()):
-            if (city.name in TEST_CITIES) == (self.split == 'test'):
-                self._collect(city, found, f'{city.name}/')
+        for city in folder_names(root):
+            if (city in TEST_CITIES) == (self.split == 'test'):
+                self._collect(root / city, found, f'{city}/')
         return found

@@ -1,14 +1,19 @@
 """Bring your own data: co-registered rasters, one folder and suffix per modality."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
-from decur.readers.files import read_size
+from decur.readers.files import AutoReader, read_size
+from decur.sensors import S2A_BANDS, S2C_BANDS
 
 from .base import MultimodalDataset
+from .finding import RASTER_SUFFIXES, FilePlace, folder_names, read_list, walk
+from .layouts import Layout, Part
 
 
 @DATASETS.register_module()
@@ -55,81 +60,79 @@ class PairedRasterDataset(MultimodalDataset):
         self.skipped: dict = {}
         super().__init__(modalities=modalities, data_root=data_root, **kwargs)
 
+    @classmethod
+    def recognise(cls, root: Path) -> Layout | None:
+        """Two or more folders (or one) of rasters."""
+        folders = [name for name in folder_names(root) if any(Path(path).suffix.lower() in RASTER_SUFFIXES for path in walk(root / name))]
+        use = "dataset=dict(type='PairedRasterDataset', data_root='{root}', modalities=dict({entries}))"
+        parts = partial(folder_parts, root, folders)
+        return Layout('paired', 'co-located files, a folder per modality', use, parts) if folders else None
+
     def load_data_list(self) -> list:
         """Find the files of every id."""
-        root = Path(self.data_root)
-        if not root.is_dir():
-            raise DataError(f'data_root {str(root)!r} is not a folder. Set it in the config or with '
-                            '--cfg-options train_dataloader.dataset.data_root=...')
-        for name, entry in self.modalities.items():
-            if not entry.get('files'):
-                raise ConfigError(f'modality {name!r} says not where its files are: add files=dict(folder=..., suffix=...).')
-        ids = self._ids(root)
+        root = self.existing_root()
+        places = {name: self._place(root, entry.get('files'), f'modality {name!r}') for name, entry in self._entries_on_disk().items()}
+        label = self._place(root, self.label, 'the labels') if self.label else None
+        for place in (*places.values(), *([label] if label else [])):
+            if self.missing != 'keep' or place is label:
+                place.check_folder()
+        ids = self._ids(root, next(iter(places.values()), None))
         samples = []
         for sample_id in ids:
-            sources, absent = {}, {}
-            for name, entry in self.modalities.items():
-                sources[name], tried = self._find(root, entry['files'], sample_id)
-                if sources[name] is None:
-                    absent[name] = tried
+            sources = {name: place.find(sample_id) for name, place in places.items()}
+            absent = [name for name, source in sources.items() if source is None]
             if absent and self.missing == 'error':
-                name, tried = next(iter(absent.items()))
+                name, tried = absent[0], places[absent[0]].describe(sample_id)
                 raise DataError(f'sample {sample_id!r}: modality {name!r} has no file {tried}. Add it, take the id out of the split, '
                                 "or set missing='skip'.")
             if absent and (self.missing == 'skip' or len(absent) == len(sources)):
-                self.skipped[sample_id] = next(iter(absent.values()))
+                self.skipped[sample_id] = places[absent[0]].describe(sample_id)
                 continue
             sample = dict(sample_id=sample_id, sources=sources)
-            if self.label:
-                sample['seg_source'], tried = self._find(root, self.label, sample_id)
+            if label:
+                sample['seg_source'] = label.find(sample_id)
                 if sample['seg_source'] is None:
                     if self.missing == 'error':
-                        raise DataError(f"sample {sample_id!r} has no label file {tried}. Add it, or set missing='skip'.")
-                    self.skipped[sample_id] = tried
+                        raise DataError(f"sample {sample_id!r} has no label file {label.describe(sample_id)}. Add it, or set "
+                                        "missing='skip'.")
+                    self.skipped[sample_id] = label.describe(sample_id)
                     continue
             samples.append(sample)
         if self.skipped:
             listed = ', '.join(list(self.skipped)[:10])
             print_log(f'{type(self).__name__}: skipped {len(self.skipped)} of {len(ids)} samples for want of a file: {listed}'
                       f'{", ..." if len(self.skipped) > 10 else ""}', logger='current')
+            if not samples:
+                sample_id, path = next(iter(self.skipped.items()))
+                raise DataError(f'found no samples under {root}: each of the {len(ids)} ids lacks a file; the first, {sample_id!r}, has no '
+                                f'{path}.')
         return self._tiles(samples) if self.tile else samples
 
-    def _folder(self, root: Path, files: Mapping) -> Path:
-        return root / f'{self.folder_prefix}{files.get("folder", "")}'
+    def _entries_on_disk(self) -> dict:
+        """The modalities that have files of their own."""
+        return self.modalities
 
-    def _find(self, root: Path, files: Mapping, sample_id: str) -> tuple:
-        """The file of an id, or None and what was looked for."""
-        suffixes = files.get('suffix', '')
-        suffixes = [suffixes] if isinstance(suffixes, str) else list(suffixes)
-        folder = self._folder(root, files)
-        candidates = [folder / f'{sample_id}{suffix}' for suffix in suffixes]
-        for path in candidates:
-            if path.exists():
-                check_inside(path, (folder, root), f'sample {sample_id!r}')
-                return str(path), ''
-        return None, ' or '.join(str(path) for path in candidates)
+    def _place(self, root: Path, files: Mapping | None, owner: str) -> FilePlace:
+        if not files:
+            raise ConfigError(f'{owner} says not where its files are: add files=dict(folder=..., suffix=...).')
+        return FilePlace(root, files, owner, self.folder_prefix)
 
-    def _ids(self, root: Path) -> list:
-        if self.split:
-            path = root / self.split
-            if not path.is_file():
-                raise DataError(f'split file {path} does not exist.')
-            lines = [line.strip() for line in path.read_text(encoding='utf-8').splitlines()]
-            ids = [line for line in lines if line and not line.startswith('#')]
-            duplicates = len(ids) - len(set(ids))
-            if duplicates:
-                raise DataError(f'split file {path} names {duplicates} id(s) twice.')
-            return ids
-        files = next(iter(self.modalities.values()))['files']
-        folder = self._folder(root, files)
-        if not folder.is_dir():
-            raise DataError(f'{folder} is not a folder; it should hold the files of modality {next(iter(self.modalities))!r}.')
-        suffixes = files.get('suffix', '')
-        suffixes = [suffixes] if isinstance(suffixes, str) else list(suffixes)
-        ids = set()
-        for suffix in suffixes:
-            ids |= {path.relative_to(folder).as_posix()[:-len(suffix) or None] for path in folder.rglob(f'*{suffix}') if path.is_file()}
-        return sorted(ids)
+    def _list_file(self) -> str | None:
+        """The list of ids, relative to ``data_root``, or None for all files."""
+        return self.split
+
+    def _ids(self, root: Path, first: FilePlace | None) -> list:
+        """The ids of the list, or of the files of the first modality."""
+        if not self._list_file():
+            return first.ids()
+        ids = self._listed(root)
+        duplicates = len(ids) - len(set(ids))
+        if duplicates:
+            raise DataError(f'split file {root / self._list_file()} names {duplicates} id(s) twice.')
+        return ids
+
+    def _listed(self, root: Path) -> list:
+        return read_list(root / self._list_file())
 
     def _tiles(self, samples: Sequence) -> list:
         """One sample per window of every raster."""
@@ -151,20 +154,39 @@ class PairedRasterDataset(MultimodalDataset):
         return tiles
 
 
-def check_inside(path: Path, folders: Sequence, what: str) -> None:
-    """Refuse a file that a name leads out of the data set, by ``..``, as an absolute path or over a link.
-
-    Args:
-        path (Path): The file.
-        folders (Sequence[Path]): It must lie in one of them. They may be links themselves: who set up the data set made those.
-        what (str): Named in the error.
-
-    Raises:
-        DataError: If it does not.
+def folder_parts(root: Path, folders: Sequence) -> dict:
+    """What inspection looks at: a part for each folder with rasters. Bands are numbered, other than those of Sentinel-2, which are told by
+    their count, 12 or 13.
     """
-    resolved = path.resolve()
-    if not any(resolved.is_relative_to(folder.resolve()) for folder in folders):
-        raise DataError(f'{what} leads to {resolved}, outside {folders[0]}. Take it out of the split, or copy the file into the folder.')
+    parts = {}
+    for folder in folders:
+        paths = [Path(path) for path in walk(root / folder) if Path(path).suffix.lower() in RASTER_SUFFIXES]
+        files = {path.with_suffix('').as_posix(): root / folder / path for path in paths}
+        if not files:
+            continue
+        suffixes = sorted({path.suffix.lower() for path in paths})
+        bands = _band_names(files.values())
+
+        def read(name, files=files, bands=bands):
+            image = AutoReader()(files[name])
+            if bands and image.shape[2] != len(bands):
+                raise DataError(f'{files[name]} has {image.shape[2]} bands, other files of its folder have {len(bands)}.')
+            return dict(zip(bands, image.transpose(2, 0, 1)))
+
+        parts[folder] = Part(bands, sorted(files), read, dict(folder=folder, suffix=suffixes[0] if len(suffixes) == 1 else tuple(suffixes)))
+    return parts
+
+
+def _band_names(files: Iterable) -> tuple:
+    """By the most frequent count of bands in the first five files that can be read."""
+    counts: list = []
+    for path in files:
+        with suppress(DataError):  # named when it is read
+            counts.append(AutoReader()(path).shape[2])
+        if len(counts) == 5:
+            break
+    count = max(counts, key=counts.count, default=0)
+    return {12: S2A_BANDS, 13: S2C_BANDS}.get(count) or tuple(str(i + 1) for i in range(count))
 
 
 def tile_windows(size: Sequence,

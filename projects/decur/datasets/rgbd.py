@@ -1,6 +1,7 @@
 """SUN-RGBD and NYU-Depth v2, as prepared by our tool or as people have them already."""
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from mmengine.registry import DATASETS
@@ -9,7 +10,9 @@ from decur.errors import ConfigError, DataError
 from decur.hha import check_intrinsics
 from decur.readers.depth import NYU_INTRINSICS, read_intrinsics
 
-from .paired import PairedRasterDataset
+from .finding import FilePlace, folder_names, same_suffixes, walk
+from .layouts import Layout, train_command
+from .paired import PairedRasterDataset, folder_parts
 
 _SHARED = (
     'wall', 'floor', 'cabinet', 'bed', 'chair', 'sofa', 'table', 'door', 'window', 'bookshelf', 'picture', 'counter', 'blinds',
@@ -90,6 +93,16 @@ class RGBDDataset(PairedRasterDataset):
         DataError: A missing file, named, with what to do; intrinsics that are needed and absent.
     """
 
+    @classmethod
+    def recognise(cls, root: Path) -> Layout | None:
+        """The layout ``prepared``, which is the same for all RGB-D data sets."""
+        names = set(folder_names(root))
+        if not {'rgb', 'depth'} <= names or not (root / 'intrinsics.json').is_file():
+            return None
+        roles = [place['folder'] for place in LAYOUTS['prepared'].values()]
+        return Layout('rgbd', 'prepared RGB-D (colour, depth, HHA)', train_command('configs/decur/decur_resnet50_sunrgbd.py'),
+                      partial(folder_parts, root, [name for name in roles if name in names]))
+
     #: fx, fy, cx, cy of every image, where one camera took them all; else None.
     INTRINSICS = None
 
@@ -112,11 +125,10 @@ class RGBDDataset(PairedRasterDataset):
         unknown = sorted(set(files or {}) - {'rgb', 'depth', 'raw', 'hha', 'label'})
         if unknown:
             raise ConfigError(f'files has unknown role(s) {unknown}; roles are rgb, depth, raw, hha and label.')
-        self.layout, self.part, self._given_intrinsics = layout, split, intrinsics
+        self.layout, self.split_file, self._given_intrinsics = layout, split_file, intrinsics
         self.roles = {role: dict(place) for role, place in {**LAYOUTS[layout], **(files or {})}.items()}
         for place in self.roles.values():
             place['folder'] = place['folder'].format(split=split)
-        self._by_number: dict = {}
         entries, self.on_the_fly = {}, []
         for name, entry in modalities.items():
             entry = entry if entry is None else dict(entry)
@@ -135,7 +147,7 @@ class RGBDDataset(PairedRasterDataset):
         super().__init__(
             modalities=entries,
             data_root=data_root,
-            split=split_file or (None if layout in ('esanet', 'numbered') else f'{split}.txt'),
+            split=split,
             label=self.roles['label'] if with_label else None,
             reduce_zero_label=reduce_zero_label,
             pipeline=pipeline,
@@ -143,17 +155,13 @@ class RGBDDataset(PairedRasterDataset):
 
     def load_data_list(self) -> list:
         """Find the files of every image, and its camera where HHA is made while loading."""
-        from_disk = {name: entry for name, entry in self.modalities.items() if name not in self.on_the_fly}
-        everything, self.modalities = self.modalities, from_disk
         try:
             samples = super().load_data_list()
         except DataError as error:
-            if "modality 'hha' has no file" not in str(error):
+            if "modality 'hha' has no file" not in str(error) and "files of modality 'hha'" not in str(error):
                 raise
             raise DataError(f"{error} HHA is made of depth by tools/make_hha.py, or while loading by files=None in the entry and "
                             "dict(type='DepthToHHA') in the pipeline.") from error
-        finally:
-            self.modalities = everything
         if not self.on_the_fly:
             return samples
         if self.layout == 'dformer' and self.roles['depth'] == LAYOUTS['dformer']['depth']:
@@ -161,13 +169,15 @@ class RGBDDataset(PairedRasterDataset):
                             "depth: files=dict(depth=dict(folder=..., suffix='.png')).")
         root = Path(self.data_root)
         cameras = self._intrinsics(root)
+        depth = self._place(root, self.roles['depth'], 'depth')
+        raw = self._place(root, self.roles['raw'], 'raw depth') if 'raw' in self.roles else None
         for sample in samples:
             stem = sample['sample_id']
             sample['sources'] = {name: sample['sources'].get(name) for name in self.modalities}
-            sample['depth_source'], tried = self._find(root, self.roles['depth'], stem)
+            sample['depth_source'] = depth.find(stem)
             if sample['depth_source'] is None:
-                raise DataError(f'sample {stem!r} has no depth file {tried}, of which HHA is to be made.')
-            sample['raw_depth_source'] = self._find(root, self.roles['raw'], stem)[0] if 'raw' in self.roles else None
+                raise DataError(f'sample {stem!r} has no depth file {depth.describe(stem)}, of which HHA is to be made.')
+            sample['raw_depth_source'] = raw and raw.find(stem)
             if isinstance(cameras, Mapping):
                 if stem not in cameras:
                     raise DataError(f'sample {stem!r} has no entry in the intrinsics file. Add "{stem}": [fx, fy, cx, cy].')
@@ -188,45 +198,67 @@ class RGBDDataset(PairedRasterDataset):
                                 'intrinsics=[fx, fy, cx, cy] or a JSON file {stem: [fx, fy, cx, cy]}.')
         return read_intrinsics(root / given) if isinstance(given, str) else check_intrinsics(given)
 
-    def _ids(self, root: Path) -> list:
+    def _entries_on_disk(self) -> dict:
+        return {name: entry for name, entry in self.modalities.items() if name not in self.on_the_fly}
+
+    def _list_file(self) -> str | None:
+        return self.split_file or (None if self.layout in ('esanet', 'numbered') else f'{self.split}.txt')
+
+    def _place(self, root: Path, files: Mapping | None, owner: str) -> FilePlace:
+        return NumberedPlace(root, files, owner) if self.layout == 'numbered' else super()._place(root, files, owner)
+
+    def _ids(self, root: Path, first: FilePlace | None) -> list:
+        images = self._place(root, self.roles['rgb'], 'the images')
         if self.layout == 'numbered':
-            numbers = self._numbers(root, self.roles['rgb'])
-            if self.split:
-                wanted = {int(number) for number in super()._ids(root)}
-            else:
-                wanted = NUMBERED_TEST if self.part == 'test' else NUMBERED_TRAIN
-            return [str(number) for number in sorted(numbers) if number in wanted]
-        if self.layout == 'esanet' and not self.split:
-            folder = self._folder(root, self.roles['rgb'])
-            if not folder.is_dir():
-                raise DataError(f'{folder} is not a folder; layout {self.layout!r} keeps its images there.')
-            return sorted(path.stem for path in folder.iterdir() if path.suffix.lower() in _JPG_PNG)
-        ids = super()._ids(root)
-        # Lists name stems, or files with their folder, or image and label on a line.
-        return [re.sub(r'\.(jpe?g|png)$', '', line.split()[0].removeprefix(f'{self.roles["rgb"]["folder"]}/')) for line in ids]
+            wanted = NUMBERED_TEST if self.split == 'test' else NUMBERED_TRAIN
+            if self._list_file():
+                wanted = {int(number) for number in super()._ids(root, first)}
+            return [number for number in images.ids() if int(number) in wanted]
+        return super()._ids(root, images)
 
-    def _find(self, root: Path, files: Mapping, sample_id: str) -> tuple:
-        if self.layout != 'numbered':
-            return super()._find(root, files, sample_id)
-        path = self._numbers(root, files).get(int(sample_id))
-        return (str(path), '') if path else (None, f'{self._folder(root, files)}/**/*{sample_id}{files["suffix"]}')
+    def _listed(self, root: Path) -> list:
+        """Stems; lists name them, or files with their folder, or image and label on a line."""
+        folder = self.roles['rgb']['folder']
+        ids = []
+        for line in super()._listed(root):
+            name = re.sub(r'(\.(?:jpe?g|png))\s+\S.*$', r'\1', line, flags=re.IGNORECASE)
+            ids.append(re.sub(r'\.(jpe?g|png)$', '', name.removeprefix(f'{folder}/'), flags=re.IGNORECASE))
+        return ids
 
-    def _numbers(self, root, files):
-        """The files of a role by the last number in their names, through sub-folders."""
-        folder = self._folder(root, files)
-        if folder not in self._by_number:
-            if not folder.is_dir():
-                raise DataError(f'{folder} is not a folder; say where the files are with files=dict(<role>=dict(folder=...)).')
-            suffixes = (files['suffix'], ) if isinstance(files['suffix'], str) else tuple(files['suffix'])
-            found = {}
-            for path in sorted(folder.rglob('*')):
+
+class NumberedPlace(FilePlace):
+    """Files that are told by the last number in their names, in any sub-folder; ids are the numbers.
+
+    Raises:
+        DataError: If two files have one number.
+    """
+
+    def _numbers(self) -> dict:
+        if not self._listed:
+            self.check_folder()
+            suffixes = {spelling for pattern in self.patterns for spelling in same_suffixes(Path(pattern).suffix)}
+            for name in walk(self.folder):
+                path = Path(name)
                 number = re.search(r'(\d+)$', path.stem)
                 if number and path.suffix.lower() in suffixes:
-                    other = found.setdefault(int(number[1]), path)
-                    if other != path:
-                        raise DataError(f'{path} and {other} have the same number; a numbered layout needs one file each.')
-            self._by_number[folder] = found
-        return self._by_number[folder]
+                    other = self._listed.setdefault(int(number[1]), name)
+                    if other != name:
+                        raise DataError(f'{self.folder / name} and {self.folder / other} have the same number; a numbered layout needs one '
+                                        'file each.')
+        return self._listed
+
+    def find(self, sample_id: str) -> str | None:
+        """The file with this number, or None."""
+        name = self._numbers().get(int(sample_id))
+        return None if name is None else str(self.folder / name)
+
+    def describe(self, sample_id: str = '<id>') -> str:
+        """The paths that are looked for, for errors."""
+        return ' or '.join(f'{self.folder}/**/*{sample_id}{Path(pattern).suffix}' for pattern in self.patterns)
+
+    def ids(self) -> list:
+        """All numbers, in their order."""
+        return [str(number) for number in sorted(self._numbers())]
 
 
 @DATASETS.register_module()

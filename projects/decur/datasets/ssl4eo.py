@@ -1,6 +1,5 @@
 """SSL4EO-S12: v1.0 (Wang et al., arXiv 2211.07044), from the released folders, and v1.1 (Blumenstiel et al., arXiv 2503.00168), from its
 zarr archives; or either from the compact store."""
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
@@ -12,12 +11,15 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
-from decur.readers.store import is_store, read_index, read_manifest
+from decur.readers.bands import BandReader
+from decur.readers.store import is_store, read_index, read_manifest, read_record
 from decur.readers.table import LazySamples, Table
-from decur.readers.zarr_archives import read_entries
+from decur.readers.zarr_archives import open_archive, read_bands, read_entries
 from decur.sensors import SSL4EO_BANDS
 
 from .base import MultimodalDataset
+from .finding import file_names, folder_names
+from .layouts import Layout, Part, train_command
 
 #: Where v1.1 keeps the products; only it has ``rgb``.
 V11_FOLDERS = dict(s1='S1GRD', s2a='S2L2A', s2c='S2L1C', rgb='S2RGB')
@@ -54,10 +56,8 @@ def list_scenes(root: str | Path, product: str, location: str) -> list:
         DataError: If one is no scene.
     """
     folder = f'{root}/{product}/{location}'
-    with os.scandir(folder) as entries:  # which knows folders without asking for each
-        names = [entry.name for entry in entries if entry.is_dir()]
     try:
-        return sorted(names, key=scene_time)
+        return sorted(folder_names(folder), key=scene_time)
     except DataError as error:
         raise DataError(f'{folder}: {error}') from error
 
@@ -91,7 +91,7 @@ def list_archives(folder: Path) -> list:
     """
     if not folder.is_dir():
         raise DataError(f'{folder} is not a folder: download {folder.name} of SSL4EO-S12 v1.1.')
-    names = sorted(path.name for path in folder.iterdir() if path.name.endswith('.zarr.zip'))
+    names = [name for name in file_names(folder) if name.endswith('.zarr.zip')]
     if not names:
         raise DataError(f'{folder} has no zarr archives (ssl4eos12_{{train,val}}_seasonal_data_NNNNNN.zarr.zip).')
     return names
@@ -146,6 +146,46 @@ def _archive_sources(folder: Path, index: Table, row: int) -> list:
     return [dict(zarr=path, sample=int(index['sample'][row]), time=int(time)) for time in index['times'][row]]
 
 
+# What inspection looks at.
+def _folder_parts(root: Path) -> dict:
+    def read(location, product, bands):
+        scenes = list_scenes(root, product, location)
+        if not scenes:
+            raise DataError(f'{root / product / location} holds no scene')
+        return BandReader(bands, PATCH).native(_folder_source(root / product, location, scenes[0]))
+
+    return {product: Part(bands, folder_names(root / product), partial(read, product=product, bands=bands),
+                          dict(product=product))
+            for product, bands in SSL4EO_BANDS.items() if (root / product).is_dir()}
+
+
+def _archive_parts(root: Path) -> dict:
+    """The first season of an archive's first sample stands for the archive."""
+    archives: dict = {}
+    for path in sorted(root.rglob('*.zarr.zip')):
+        archives.setdefault(path.parent.name, {})[str(path.relative_to(root))] = path
+    products = {folder: product for product, folder in V11_FOLDERS.items()}
+    return {folder: Part(tuple(open_archive(next(iter(paths.values())))[1]), list(paths),
+                         lambda name, paths=paths: read_bands(paths[name], 0, 0), dict(product=products.get(folder, folder)))
+            for folder, paths in archives.items()}
+
+
+def _store_parts(root: Path) -> dict:
+    """The first scene stands for its location."""
+    index, parts = read_index(root), {}
+    for product in sorted(set(index.columns) - {'id'}):
+        scenes = {name.decode(): row[0].decode() for name, row in zip(index['id'].tolist(), index[product].tolist()) if row[0]}
+        keys = {name: f'{name}/{product}/{scene}' for name, scene in scenes.items()}
+        bands = SSL4EO_BANDS.get(product) or tuple(read_record(str(root), next(iter(keys.values()))))
+
+        def read(name, keys=keys, bands=bands):
+            record = read_record(str(root), keys[name])  # which keeps its bands by name, in no order
+            return {band: record[band] for band in bands}
+
+        parts[product] = Part(bands, list(keys), read, dict(product=product))
+    return parts
+
+
 @DATASETS.register_module()
 class SSL4EODataset(MultimodalDataset):
     """A sample is a location with up to four seasons of each product; :class:`~decur.transforms.DrawSeasons` chooses among them.
@@ -182,6 +222,24 @@ class SSL4EODataset(MultimodalDataset):
         self.skipped: dict = {}
         super().__init__(modalities=modalities, data_root=data_root, **kwargs)
 
+    @classmethod
+    def recognise(cls, root: Path) -> Layout | None:
+        """Of v1.0 the folders, of v1.1 the archives, or a store of either."""
+        use = {'v1.0': train_command('configs/decur/decur_ssl4eo.py'), 'v1.1': train_command('configs/decur/decur_ssl4eo-v11.py')}
+        if is_store(root):
+            dataset = str(read_manifest(root).get('dataset'))
+            version = next((version for version in use if dataset.startswith(f'ssl4eo-s12-{version}')), None)
+            return version and Layout(f'ssl4eo-{version}', f'compact store of {dataset}', use[version], partial(_store_parts, root), True,
+                                      has_offset=version == 'v1.1')
+        if any(_STAMP.search(scene) for product in SSL4EO_BANDS for location in folder_names(root / product)[:3]
+               for scene in folder_names(root / product / location)):
+            return Layout('ssl4eo-v1.0', 'SSL4EO-S12 v1.0, as released', use['v1.0'], partial(_folder_parts, root))
+        products = [folder / name for folder in (root, *(root / split for split in V11_SPLITS)) for name in V11_FOLDERS.values()]
+        if any(next(product.glob('*.zarr.zip'), None) for product in products):
+            return Layout('ssl4eo-v1.1', 'SSL4EO-S12 v1.1 (zarr)', use['v1.1'], partial(_archive_parts, root), has_offset=True,
+                          same_ids=False)
+        return None
+
     def _products(self) -> dict:
         products = {}
         for name, entry in self.modalities.items():
@@ -193,9 +251,7 @@ class SSL4EODataset(MultimodalDataset):
 
     def load_data_list(self) -> list:
         """List the locations and their seasons."""
-        root, products = Path(self.data_root), self._products()
-        if not root.is_dir():
-            raise DataError(f'data_root {str(root)!r} is not a folder. Give the folder that holds s1 and s2c, or a store.')
+        root, products = self.existing_root(), self._products()
         if is_store(root):
             found = self._from_store(root, products)
         else:
@@ -261,8 +317,7 @@ class SSL4EODataset(MultimodalDataset):
         if product not in SSL4EO_BANDS or not (root / product).is_dir():
             raise DataError(f'{root / product} is not a folder: {root} is not laid out as SSL4EO-S12 v1.0 '
                             '({s1,s2a,s2c}/id/scene/band.tif).')
-        with os.scandir(root / product) as entries:
-            names = sorted(entry.name for entry in entries if entry.is_dir())
+        names = folder_names(root / product)
         table = Table(dict(location=names, scenes=[list_scenes(root, product, name) for name in names]))
         return _named_seasons(table['location'], table['scenes'], partial(_folder_source, root / product))
 

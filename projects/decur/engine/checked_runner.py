@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
-from mmengine.registry import Registry, root
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint
 from torch import nn
@@ -18,7 +17,7 @@ from ..weights.strict import check_fit
 from ..writing import replacing
 from .launch import check_batches
 from .loops import ResumableEpochLoop
-from .options import signature
+from .options import REGISTRIES, signature
 from .resume import batches_done, check_resumable, newest_checkpoint
 from .work_dir import lock_work_dir
 
@@ -185,7 +184,7 @@ class CheckedRunner(Runner):
 
     @staticmethod
     def _read(filename, map_location='cpu') -> dict:
-        return _load_checkpoint(str(filename), map_location=map_location)
+        return _load_checkpoint(str(filename), map_location=map_location, logger='current')
 
     @staticmethod
     def _state(checkpoint: Mapping, filename) -> dict:
@@ -306,6 +305,11 @@ class _Withheld(logging.Filter):
         self.records, self.handlers = [], []
 
 
+def _registries() -> list:
+    """The registries of all scopes."""
+    return [scoped for registry in REGISTRIES for scoped in (registry, *registry.children.values())]
+
+
 @contextmanager
 def _explained():
     """Turn the registry's errors about unknown types and arguments into a :class:`ConfigError` that names the closest one."""
@@ -316,11 +320,10 @@ def _explained():
         argument = re.match(r"class `(\w+)` in \S+: .*unexpected keyword argument '(\w+)'", text)
         unknown = re.match(r'(\S+) is not in the (\S+) registry', text)
         if argument:
-            kinds = [registry.get(argument[1]) for registry in vars(root).values() if isinstance(registry, Registry)]
+            kinds = [registry.get(argument[1]) for registry in _registries()]
             names = [name for kind in kinds if kind is not None for name in signature(kind)[0]]
             raise ConfigError(f'{argument[1]} has no argument {argument[2]!r}{closest(argument[2], names)}') from error
         if unknown:
-            names = {name for registry in vars(root).values() if isinstance(registry, Registry)
-                     for part in (registry, *registry.children.values()) for name in part.module_dict}
+            names = {name for registry in _registries() for name in registry.module_dict}
             raise ConfigError(f'type={unknown[1]!r} is not known{closest(unknown[1], names)}') from error
         raise

@@ -12,7 +12,25 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from mmengine.config import Config
-from mmengine.registry import Registry, root
+from mmengine.registry import (
+    DATA_SAMPLERS,
+    DATASETS,
+    EVALUATOR,
+    HOOKS,
+    LOG_PROCESSORS,
+    LOOPS,
+    METRICS,
+    MODELS,
+    OPTIM_WRAPPER_CONSTRUCTORS,
+    OPTIM_WRAPPERS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    TASK_UTILS,
+    TRANSFORMS,
+    VISBACKENDS,
+    VISUALIZERS,
+    WEIGHT_INITIALIZERS,
+)
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
@@ -28,6 +46,9 @@ TOP_LEVEL = frozenset({
 #: Keys that may stand in any part: MMEngine reads them before the part is built.
 _ANYWHERE = ('type', '_delete_', '_scope_', 'priority', 'init_cfg')
 _MISSING = object()
+#: Where the types of a config are registered.
+REGISTRIES = (MODELS, DATASETS, TRANSFORMS, HOOKS, DATA_SAMPLERS, OPTIM_WRAPPERS, OPTIMIZERS, OPTIM_WRAPPER_CONSTRUCTORS,
+              PARAM_SCHEDULERS, LOOPS, METRICS, EVALUATOR, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, WEIGHT_INITIALIZERS, TASK_UTILS, READERS)
 
 
 class OptionText(str):
@@ -130,7 +151,7 @@ def _class(kind, scope: str):
     """What a ``type`` names in any of the registries, or None."""
     if not isinstance(kind, str):
         return kind if inspect.isclass(kind) or inspect.isfunction(kind) else None
-    for registry in [*(value for value in vars(root).values() if isinstance(value, Registry)), READERS]:
+    for registry in REGISTRIES:
         with registry.switch_scope_and_registry(scope) as scoped:
             try:
                 found = scoped.get(kind)

@@ -1,11 +1,14 @@
-"""Features and embeddings of a data set with known factors, for the decoupling scores."""
+"""A model on a data set with known factors: its features and embeddings, and their decoupling scores."""
 import numpy as np
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
 from decur.datasets import multimodal_collate
+from decur.errors import DataError
 from decur.synthetic.factors_dataset import FactorsDataset
+
+from .decoupling import decoupling_scores
 
 
 @torch.no_grad()
@@ -38,3 +41,28 @@ def collect_representations(model: nn.Module, dataset: FactorsDataset, batch_siz
                 factors.setdefault(name, []).append(value)
     join = lambda group: {name: np.concatenate(parts) for name, parts in group.items()}  # noqa: E731
     return join(features), join(z), {name: np.array(values) for name, values in factors.items()}
+
+
+def score_model(model: nn.Module, dataset: FactorsDataset, common_dim: int | None, seed: int = 0, embeddings: bool = True) -> dict:
+    """All decoupling scores of a model on a data set with known factors.
+
+    Args:
+        model: a :class:`~decur.models.MultimodalPretraining`.
+        dataset: see :func:`collect_representations`.
+        common_dim: number of common dimensions; None for objectives without.
+        seed: of the probes' split.
+        embeddings: False scores the encoder alone.
+
+    Returns:
+        dict: the tables of :func:`~decur.evaluation.decoupling.decoupling_scores`, and ``factors``: {factor: kind, modalities, role}.
+
+    Raises:
+        DataError: If the data set has no factors.
+    """
+    described = dataset.metainfo.get('factors')
+    if not described:
+        raise DataError(f'{type(dataset).__name__} has no known factors: use RenderedFactorsDataset or LinearGaussianDataset.')
+    features, z, values = collect_representations(model, dataset, embeddings=embeddings)
+    kinds, seen = ({name: f[key] for name, f in described.items()} for key in ('kind', 'modalities'))
+    tables = decoupling_scores(z or features, values, kinds, common_dim if embeddings else None, features=features, seen=seen, seed=seed)
+    return dict(factors={name: dict(f, modalities=list(f['modalities'])) for name, f in described.items()}, **tables)

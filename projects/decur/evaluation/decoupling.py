@@ -293,7 +293,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         - ``alignment``: the two modalities, block, ``score``: mean diagonal of C, ``diagonal`` and ``off_diagonal``: root mean
           squares (:func:`correlation_rms`);
         - ``cka``: the two modalities and blocks, ``score``;
-        - ``rank``: modality, representation, dimensions, ``score``: effective rank.
+        - ``effective_rank``: modality, representation, dimensions, ``score`` (:func:`effective_rank`).
     """
     features = features or {}
     lengths = {len(v) for group in (embeddings, factors, features) for v in group.values()}
@@ -303,7 +303,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     if missing:
         raise DataError(f'no kind given for factor(s) {missing}: kinds must map each to one of {KINDS}')
     parts = {m: {name: z[:, part] for name, part in blocks(z.shape[1], common_dim).items()} for m, z in embeddings.items()}
-    tables = dict(explained=[], interactions=[], probes=[], alignment=[], cka=[], rank=[])
+    tables = dict(explained=[], interactions=[], probes=[], alignment=[], cka=[], effective_rank=[])
 
     for modality, z in embeddings.items():
         encoder = dict(encoder=features[modality]) if modality in features else {}
@@ -311,7 +311,8 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         if common_dim is not None:
             representations.update(parts[modality])
         for name, x in representations.items():
-            tables['rank'].append(dict(modality=modality, representation=name, dims=x.shape[1], score=effective_rank(x)))
+            row = dict(modality=modality, representation=name, dims=x.shape[1], score=effective_rank(x))
+            tables['effective_rank'].append(row)
         shown = [name for name in factors if seen is None or modality in seen[name]]
         for one, two in combinations(shown, 2):
             for block, x in parts[modality].items():

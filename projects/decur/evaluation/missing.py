@@ -6,6 +6,8 @@ from mmengine.logging import print_log
 from decur.errors import ConfigError
 from decur.modalities import check_modalities
 
+from .tables import plain
+
 #: Columns of the table, where a test has them.
 _FIGURES = ('mIoU', 'aAcc', 'mAcc', 'multi-label/mAP_micro', 'multi-label/mAP_macro', 'multi-label/F1_micro', 'multi-label/F1_macro')
 
@@ -69,15 +71,11 @@ def format_table(results: Mapping, per_class: bool = True) -> str:
         results (dict[str, dict]): Metrics by subset; ``IoU.<class>`` entries give the lines of the classes.
         per_class (bool): Whether to list the classes.
     """
-    width = max(len('modalities'), *(len(name) for name in results)) + 2
-    keys = {key: key.split('/')[-1] for key in _FIGURES if all(key in metrics for metrics in results.values())}
-    lines = [f'{"modalities":{width}}' + ''.join(f'{title:>11}' for title in keys.values())]
-    lines += [f'{name:{width}}' + ''.join(f'{float(metrics[key]):11.2f}' for key in keys) for name, metrics in results.items()]
-    classes = [key[4:] for key in next(iter(results.values())) if key.startswith('IoU.')]
+    figures = [key for key in _FIGURES if all(key in metrics for metrics in results.values())]
+    text = plain(['modalities', *(key.split('/')[-1] for key in figures)], [
+        [name, *(f'{float(metrics[key]):.2f}' for key in figures)] for name, metrics in results.items()])
+    classes = [key for key in next(iter(results.values())) if key.startswith('IoU.')]
     if per_class and classes:
-        first = max(len('IoU by class'), *(len(name) for name in classes)) + 2
-        columns = {name: max(len(name), 6) + 2 for name in results}
-        lines += ['', f'{"IoU by class":{first}}' + ''.join(f'{name:>{columns[name]}}' for name in results)]
-        lines += [f'{c:{first}}' + ''.join(f'{float(metrics[f"IoU.{c}"]):{columns[name]}.2f}' for name, metrics in results.items())
-                  for c in classes]
-    return '\n'.join(lines)
+        text += '\n\n' + plain(['IoU by class', *results], [
+            [key.removeprefix('IoU.'), *(f'{float(metrics[key]):.2f}' for metrics in results.values())] for key in classes])
+    return text

@@ -12,6 +12,7 @@ import numpy as np
 from decur.errors import DataError
 
 from .published import FIGURES, PAPER, PUBLISHED, SETTINGS
+from .tables import markdown
 
 #: Objectives as the tables call them.
 _OBJECTIVES = {'DeCURHead': 'DeCUR', 'MultimodalSimCLRHead': 'SimCLR', 'MultimodalCLIPHead': 'CLIP',
@@ -146,22 +147,18 @@ def _seeds(seeds: Sequence) -> str:
     return ', '.join('?' if seed is None else str(seed) for seed in seeds)
 
 
-def _markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list:
-    return ['| ' + ' | '.join(head) + ' |', '|' + '---|' * len(head), *('| ' + ' | '.join(row) + ' |' for row in rows)]
-
-
 def to_markdown(rows: Sequence[Mapping], others: Sequence[Mapping]) -> str:
     """The rows of :func:`collect` as Markdown: a table per data set, then the configs that are in none."""
     lines = [_NOTE]
     head = ('modalities', 'labels', 'protocol', 'encoder', 'pretraining', 'published', 'this project', 'seeds', 'config')
     for dataset in dict.fromkeys(row['dataset'] for row in rows):
         own = [row for row in rows if row['dataset'] == dataset]
-        lines += ['', f'## {dataset}, {own[0]["figure"]}', '', *_markdown(head, [(
+        lines += ['', f'## {dataset}, {own[0]["figure"]}', '', markdown(head, [(
             row['modalities'], f'{row["labels"]} %', row['protocol'], row['encoder'], row['pretraining'],
             '' if row['published'] is None else f'{row["published"]:.1f}' + ('†' if row['source'] == PAPER else ''),
             format_values(row['values']), _seeds(row['seeds']), f'{row["config"]} {row["options"]}'.strip()) for row in own])]
     if others:
-        lines += ['', '## Not in the paper', '', *_markdown(('config', 'options', 'figure', 'pretraining', 'this project', 'seeds'), [(
+        lines += ['', '## Not in the paper', '', markdown(('config', 'options', 'figure', 'pretraining', 'this project', 'seeds'), [(
             row['config'], row['options'], row['figure'], row['pretraining'], format_values(row['values']), _seeds(row['seeds']))
             for row in others])]
     return '\n'.join(lines) + '\n'

@@ -1,13 +1,12 @@
-"""The figures of the decoupling study. Kept apart from the numbers, since matplotlib is needed for these only."""
+"""The figures of a study: every bar and point is a number of its tables."""
 import textwrap
 from collections.abc import Mapping
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from decur.evaluation.intervals import Interval
 from decur.explain.plots import figure
-
-from .intervals import Interval
 
 ROLE_COLOURS = dict(shared='#0072b2', partial='#009e73', private='#d55e00')
 #: What legends call a role that the scores call otherwise, as the tables of the study do.
@@ -40,7 +39,7 @@ def plot_blocks(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
     """Share of variance by role: a panel per block, a group of bars per run.
 
     Args:
-        rows: {label: {measure: interval}} of :func:`~decur.evaluation.study.over_seeds`.
+        rows: {label: {measure: interval}} of :func:`~decur.evaluation.measures.over_seeds`.
     """
     blocks = [b for b in ('common', 'unique', 'all') if any(f'{b}: private' in row for row in rows.values())]
     having = {block: [label for label in rows if f'{block}: private' in rows[label]] for block in blocks}
@@ -66,7 +65,7 @@ def plot_encoders(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
     """What the encoders keep of the factors: linear probes and shares of variance, a group of bars per run.
 
     Args:
-        rows: {label: {measure: interval}} of :func:`~decur.evaluation.study.over_seeds`.
+        rows: {label: {measure: interval}} of :func:`~decur.evaluation.measures.over_seeds`.
     """
     panels = {'encoder probe': ('linear probe', 'accuracy or R²'), 'encoder': ('share of variance', 'share of variance explained')}
     fig, axes = figure(1, len(panels), width=1.2 + 0.5 * len(rows), height=3.4)

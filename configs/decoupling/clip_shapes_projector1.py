@@ -1,3 +1,0 @@
-# The same encoder, projector, data and budget with another objective.
-_base_ = './decur_shapes_projector1.py'
-model = dict(head=dict(_delete_=True, type='MultimodalCLIPHead', statistics=False))

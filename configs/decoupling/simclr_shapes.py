@@ -1,3 +1,0 @@
-# The same encoder, projector, data and budget with another objective.
-_base_ = './decur_shapes.py'
-model = dict(head=dict(_delete_=True, type='MultimodalSimCLRHead', temperature=0.1, statistics=False))

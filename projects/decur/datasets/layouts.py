@@ -1,0 +1,47 @@
+"""What a folder may be: how data sets lie on disk, for whoever looks at a folder without knowing."""
+from collections.abc import Callable
+from typing import NamedTuple
+
+
+class Part(NamedTuple):
+    """One modality of what lies in a folder.
+
+    Attributes:
+        bands (tuple[str]): Names of its bands, in their order.
+        ids (list[str]): All samples.
+        read (Callable): From an id to ``{band: (h, w) array}``, every band at its own size.
+        files (dict): What ``files`` of a modality's entry says to read it with the data set.
+    """
+
+    bands: tuple
+    ids: list
+    read: Callable
+    files: dict
+
+
+class Layout(NamedTuple):
+    """A way in which a data set lies in a folder, recognised by :meth:`~decur.datasets.MultimodalDataset.recognise`.
+
+    Attributes:
+        name (str): Such as ``'ssl4eo-v1.0'``; what a store was made of has the name of that.
+        title (str): For people.
+        command (str): How to use it; ``{root}`` stands for the folder and ``{entries}`` for the modalities' entries.
+        parts (Callable): Without arguments, to ``{name: Part}``; lists the samples.
+        stored (bool): Whether it is a compact store.
+        has_offset (bool): Whether the release adds 1000 to its optical values.
+        same_ids (bool): Whether an id of one part is the same sample in the others, so that gaps can be told.
+    """
+
+    name: str
+    title: str
+    command: str
+    parts: Callable
+    stored: bool = False
+    has_offset: bool = False
+    same_ids: bool = True
+
+
+def train_command(config: str, **options) -> str:
+    """The command that trains with a config on the folder ``{root}``."""
+    given = dict(data_root='{root}', **options)
+    return f'python tools/train.py {config} --cfg-options ' + ' '.join(f'train_dataloader.dataset.{k}={v}' for k, v in given.items())

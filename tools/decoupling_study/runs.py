@@ -1,0 +1,164 @@
+"""The runs of a study: an arm is a config with options, and is trained and scored once per seed."""
+import copy
+import hashlib
+import json
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+from joblib import Parallel, delayed, parallel_config
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import Runner, set_random_seed
+
+from decur.engine import load_config, prepare
+from decur.errors import ConfigError, DataError
+from decur.evaluation.collect import score_model
+from decur.writing import write_bytes
+
+
+@dataclass(frozen=True)
+class Run:
+    """One arm of a study with one seed.
+
+    Attributes:
+        arm: index of the arm in the study.
+        config: path of its config, which has a ``score_dataset``.
+        options: overrides of the config by dotted key.
+        train: False scores the random initialisation.
+        seed: of initialisation, data order and noise.
+        folder: where ``scores.json``, the training log and the checkpoint go.
+    """
+
+    arm: int
+    config: str
+    options: Mapping
+    train: bool
+    seed: int
+    folder: Path
+
+    @property
+    def name(self) -> str:
+        """As logs and the document call it."""
+        return f'seed {self.seed} of {self.folder.parent.name}'
+
+    def load(self) -> Config:
+        """The config with its options.
+
+        Raises:
+            ConfigError: If it says no data set to score.
+        """
+        cfg = load_config(self.config, copy.deepcopy(self.options), str(self.folder))
+        if 'score_dataset' not in cfg:
+            raise ConfigError(f'{self.config} has no score_dataset: see configs/decoupling/decur_shapes.py.')
+        return cfg
+
+    def fingerprint(self, cfg: Config) -> str:
+        """What the scores depend on, so that a changed config is run again. Where results go does not count."""
+        content = {key: value for key, value in cfg.to_dict().items() if key not in ('work_dir', 'log_level', 'launcher', 'default_hooks')}
+        return hashlib.sha256(json.dumps([content, self.seed, self.train], sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+    def stored(self, cfg: Config | None = None) -> dict | None:
+        """The scores in the folder, if they are of the config as it is now.
+
+        Raises:
+            DataError: If ``scores.json`` is damaged.
+        """
+        path = self.folder / 'scores.json'
+        if not path.is_file():
+            return None
+        try:
+            scores = json.loads(path.read_text(encoding='utf-8'))
+            there = isinstance(scores, dict) and 'fingerprint' in scores
+        except ValueError:
+            there = False
+        if not there:
+            raise DataError(f'{path} is damaged: delete it, and the run is repeated.')
+        return scores if scores['fingerprint'] == self.fingerprint(cfg or self.load()) else None
+
+    def execute(self) -> dict:
+        """Train and score, unless that was done before.
+
+        Returns:
+            dict: the content of ``scores.json``: the tables of :func:`~decur.evaluation.collect.score_model`, ``fingerprint``, ``seed``,
+            ``loss`` (mean of the last 20 steps) and ``seconds`` of processor time.
+        """
+        cfg = self.load()
+        earlier = self.stored(cfg)
+        if earlier:
+            return earlier
+        key, start = self.fingerprint(cfg), time.process_time()
+        cfg = prepare(cfg)
+        cfg.merge_from_dict({'randomness.seed': self.seed, 'log_level': 'WARNING',
+                             'experiment_name': f'{self.folder.parent.name}_{self.folder.name}_{key}'})
+        if self.train:
+            runner = Runner.from_cfg(cfg)
+            model = runner.train()
+            loss = float(runner.message_hub.get_scalar('train/loss').mean(window_size=20))
+        else:
+            init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+            set_random_seed(self.seed)
+            model, loss = MODELS.build(cfg.model), None
+            model.init_weights()
+        common = cfg.model.head.get('common_dim') if self.train else None
+        scores = score_model(model, DATASETS.build(cfg.score_dataset), common, self.seed)
+        scores = dict(fingerprint=key, seed=self.seed, loss=loss, seconds=round(time.process_time() - start, 1), **scores)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_bytes(self.folder / 'scores.json', json.dumps(scores).encode())
+        return scores
+
+
+def plan(study: Config, folder: Path, work_dir: Path, seeds: Sequence[int] | None = None, options: Mapping | None = None) -> list[Run]:
+    """The runs of a study, all arms with the first seed before the second.
+
+    Args:
+        study: ``seeds`` and ``runs``, a list of ``dict(config, options={}, name=None, train=True, ...)``.
+        folder: the configs are relative to it.
+        work_dir: a run goes to ``work_dir/NAME/seedN``. The name of an arm defaults to that of its config.
+        seeds: instead of the study's own.
+        options: further overrides, of every arm.
+
+    Raises:
+        ConfigError: If two arms have one name, since they would write to one folder.
+    """
+    study = study.to_dict()
+    names = [arm.get('name') or Path(arm['config']).stem + ('' if arm.get('train', True) else '_random') for arm in study['runs']]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(f'several arms of the study have the name {twice[0]!r}: give each its own with name=...')
+    return [Run(i, str(folder / arm['config']), {**arm.get('options', {}), **(options or {})}, arm.get('train', True), seed,
+                work_dir / name / f'seed{seed}')
+            for seed in seeds or study['seeds'] for i, (arm, name) in enumerate(zip(study['runs'], names))]
+
+
+def execute(runs: Sequence[Run], jobs: int) -> Iterator[tuple[Run, dict]]:
+    """Execute runs in processes of one thread each.
+
+    Yields:
+        tuple: a run and its scores, in the order in which they finish.
+
+    Raises:
+        DataError: If a process was killed, as by a machine that is out of memory.
+    """
+    try:
+        with parallel_config('loky', n_jobs=jobs, inner_max_num_threads=1):
+            yield from Parallel(return_as='generator_unordered')(delayed(_execute)(run) for run in runs)
+    except BrokenProcessPool as error:
+        raise DataError('a process of the study was killed, perhaps for lack of memory. Start again with fewer --jobs: finished runs are '
+                        'kept.') from error
+
+
+def _execute(run: Run) -> tuple[Run, dict]:
+    warnings.simplefilter('ignore')
+    logging.disable(logging.INFO)
+    return run, run.execute()
+
+
+def read(runs: Sequence[Run]) -> list[tuple[Run, dict]]:
+    """The runs whose scores are there, of the configs as they are now."""
+    found = ((run, run.stored()) for run in runs)
+    return [(run, scores) for run, scores in found if scores]
