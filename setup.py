@@ -23,6 +23,7 @@ INSTALL_REQUIRES = [
     'scikit-learn>=1.4',
     'scipy>=1.11',
     'rich',
+    'tqdm>=4.60',
 ]
 
 EXTRAS = {

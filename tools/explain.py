@@ -3,7 +3,6 @@
 Goes on where it was stopped; open OUT/index.html at the end.
 """
 import argparse
-import sys
 import warnings
 from pathlib import Path
 
@@ -12,10 +11,11 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.engine import load_config
-from decur.errors import ConfigError, DataError, WeightsError
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.explain.folder import ANALYSES, Options
 from decur.explain.loading import load_explained
 from decur.explain.representation import LEVELS
-from decur.explain.run import ANALYSES, Explanation, Options
+from decur.explain.run import Explanation
 
 warnings.filterwarnings('ignore', message='Setting forward, backward hooks')  # captum's, on every call
 
@@ -63,7 +63,7 @@ def build_dataset(cfg: Config, loader: str = ''):
 def main():
     """Build the model and the data set, and explain."""
     args = parse_args()
-    try:
+    with exit_on_bad_input():
         cfg = load_config(args.config, args.cfg_options)
         MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
@@ -76,8 +76,6 @@ def main():
         if checkpoint.is_file():
             facts['checkpoint size'], facts['checkpoint written'] = checkpoint.stat().st_size, int(checkpoint.stat().st_mtime)
         page = Explanation(model, dataset, args.out, options, facts, args.num_workers).run()
-    except (ConfigError, DataError, WeightsError) as error:
-        sys.exit(f'error: {error}')
     print(f'open {page}')
 
 

@@ -3,7 +3,7 @@ import argparse
 import sys
 
 from decur.errors import ConfigError, DataError
-from decur.prepare.rgbd import make_hha
+from decur.prepare.hha_folder import make_hha
 
 
 def main():

@@ -2,18 +2,22 @@
 import argparse
 
 from decur.errors import exit_on_bad_input
-from decur.prepare import bigearthnet, geonrw, nyudv2, ssl4eo, sunrgbd
+from decur.prepare.bigearthnet import BigEarthNetRelease
+from decur.prepare.commands import add_command
+from decur.prepare.geonrw import GeoNRWRelease
+from decur.prepare.nyudv2 import NYUv2Release
+from decur.prepare.ssl4eo import SSL4EORelease
+from decur.prepare.sunrgbd import SUNRGBDRelease
 
-#: Every data set adds its own command.
-DATASETS = (sunrgbd, nyudv2, ssl4eo, bigearthnet, geonrw)
+RELEASES = (SUNRGBDRelease, NYUv2Release, SSL4EORelease, BigEarthNetRelease, GeoNRWRelease)
 
 
 def main():
     """Parse the command line and run the data set's command."""
     parser = argparse.ArgumentParser(description=__doc__)
     subparsers = parser.add_subparsers(dest='dataset', required=True)
-    for dataset in DATASETS:
-        dataset.add_parser(subparsers)
+    for release in RELEASES:
+        add_command(subparsers, release)
     args = parser.parse_args()
     with exit_on_bad_input():
         args.run(args)

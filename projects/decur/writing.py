@@ -1,17 +1,42 @@
-"""Writing files that appear whole or not at all; for data sets also parallel jobs with progress and a record of what was asked for."""
+"""Atomic writes: a file appears whole or not at all."""
 import contextlib
 import json
-import multiprocessing
 import os
+import re
+import socket
+import time
 from pathlib import Path
 
 import cv2
 
-from decur.errors import ConfigError, DataError
-from decur.progress import Progress
+from decur.errors import DataError
 
-#: The record of what a folder holds.
-RECORD = 'dataset.json'
+#: ``.NAME.PID@HOST.tmp``, or ``.NAME.PID.tmp`` as earlier versions called them.
+_TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<pid>\d+)(@(?P<host>.*))?\.tmp')
+_HOST = re.sub(r'[^A-Za-z0-9-]', '-', socket.gethostname())[:60]
+#: Seconds after which a temporary file of another machine is taken for one that nobody writes any more.
+_ABANDONED = 24 * 3600
+
+
+class WriteError(DataError, OSError):
+    """A file that cannot be written: a full disk, a limit, no permission. What was there before is whole."""
+
+
+@contextlib.contextmanager
+def naming(path):
+    """Errors of the operating system while ``path`` is written become a :class:`WriteError` that names it.
+
+    Raises:
+        WriteError: With the system's own words (``No space left on device``, ``Permission denied``, ...) and its ``errno``.
+    """
+    try:
+        yield
+    except WriteError:
+        raise
+    except OSError as error:
+        raised = WriteError(f'{path} cannot be written ({error.strerror or error}). What was there before is whole.')
+        raised.errno = error.errno
+        raise raised from error
 
 
 @contextlib.contextmanager
@@ -25,15 +50,20 @@ def replacing(path):
 
     Yields:
         Path: In the same folder, so that the rename is atomic; nothing is there yet.
+
+    Raises:
+        WriteError: If it cannot be written.
     """
     path = Path(path)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    except BaseException:  # a full disk, Ctrl-C
-        temporary.unlink(missing_ok=True)
-        raise
+    temporary = path.with_name(f'.{path.name[:150]}.{os.getpid()}@{_HOST}.tmp')
+    with naming(path):
+        try:
+            yield temporary
+            os.replace(temporary, path)
+        except BaseException:  # a full disk, Ctrl-C
+            with contextlib.suppress(OSError):  # a folder that is gone or may not be written
+                temporary.unlink(missing_ok=True)
+            raise
 
 
 def write_bytes(path, data):
@@ -42,13 +72,16 @@ def write_bytes(path, data):
         temporary.write_bytes(data)
 
 
+def encode_png(image, name='', compression=3):
+    """``image`` ((H, W) or (H, W, 3) in RGB order, uint8 or uint16) as the bytes of a PNG file; ``name`` is for the error."""
+    if image.size == 0 or image.dtype not in ('uint8', 'uint16') or image.ndim not in (2, 3):  # OpenCV would round other types to 8 bits
+        raise DataError(f'{name}: cannot encode an image of shape {image.shape} and type {image.dtype} as PNG')
+    return cv2.imencode('.png', image[..., ::-1] if image.ndim == 3 else image, [cv2.IMWRITE_PNG_COMPRESSION, compression])[1].tobytes()
+
+
 def write_png(path, image, compression=3):
-    """Write ``image`` ((H, W) or (H, W, 3) in RGB order, uint8 or uint16) as PNG, at once."""
-    image = image[..., ::-1] if image.ndim == 3 else image
-    ok, data = cv2.imencode('.png', image, [cv2.IMWRITE_PNG_COMPRESSION, compression])
-    if not ok:
-        raise DataError(f'{path}: cannot encode an image of shape {image.shape} and type {image.dtype} as PNG')
-    write_bytes(path, data.tobytes())
+    """Write ``image`` as PNG (:func:`encode_png`), at once."""
+    write_bytes(path, encode_png(image, path, compression))
 
 
 def write_json(path, value):
@@ -56,63 +89,63 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
-def start_record(out, record):
-    """Note in ``out`` (made if need be) what is written there, and refuse to mix two data sets in a folder.
-
-    Args:
-        out (Path): The folder.
-        record (dict): What every file depends on: what it is, the version of what makes it, seed, size, ... (JSON values).
+def check_writable(folder):
+    """Whether files can be written to ``folder``, or it can be made: to be asked before long work begins. Nothing is written.
 
     Raises:
-        ConfigError: ``out`` is a file, or holds a data set that was made with another ``record``, or other files.
+        WriteError: If not.
     """
-    path = out / RECORD
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f'{out} is a file; give a folder to write to')
-    if path.exists():
-        found = json.loads(path.read_text())
-        if found != record:
-            different = {key: (found.get(key), record.get(key)) for key in {*found, *record} if found.get(key) != record.get(key)}
-            raise ConfigError(f'{out} holds a data set that was made with other settings (there, asked for now): {different}; '
-                              'choose another folder or delete this one')
-        # What a killed run was in the middle of.
-        for leftover in out.rglob('.*.tmp'):
-            leftover.unlink()
-    else:
-        if out.is_dir() and any(out.iterdir()):
-            raise ConfigError(f'{out} is not empty and holds no {RECORD}; choose an empty or a new folder')
-        out.mkdir(parents=True, exist_ok=True)
-        write_json(path, record)
+    folder = Path(folder).absolute()
+    there = next(place for place in (folder, *folder.parents) if place.exists())
+    if not there.is_dir():
+        raise WriteError(f'{there} is a file; give a folder to write to.')
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WriteError(f'{folder} cannot be written (Permission denied). Choose another folder, or change the permissions of {there}.')
 
 
-def _one_thread():
-    cv2.setNumThreads(1)
+def output_folder(folder):
+    """``folder``, made if need be, ready to be written to: what a killed run left half-written is taken away.
 
+    Returns:
+        Path: The folder.
 
-def run_jobs(function, jobs, workers=1, title=''):
-    """``[function(job) for job in jobs]`` in ``workers`` processes, with a display of progress and of the time left.
-
-    ``function`` must be importable (module level, or a :func:`functools.partial` of such). With one worker it runs here.
+    Raises:
+        WriteError: If it cannot be made or written, or is a file.
     """
-    jobs = list(jobs)
-    if title:
-        print(f'{title}: {len(jobs)} to do', flush=True)
-    if not jobs:
-        return []
-    results: list = []
+    folder = Path(folder)
+    check_writable(folder)
+    with naming(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    return folder
 
-    def collect(stream):
-        with Progress(len(jobs)) as progress:
-            for result in stream:
-                results.append(result)
-                progress.update()
 
-    if workers <= 1:
-        collect(map(function, jobs))
-    else:
-        # Forked, since nothing here has started a thread yet and importing everything again takes longer than a small data set.
-        with multiprocessing.get_context('fork').Pool(workers, initializer=_one_thread) as pool:
-            collect(pool.imap(function, jobs, chunksize=max(1, min(8, len(jobs) // (4 * workers)))))
-            pool.close()
-            pool.join()
-    return results
+def remove_leftovers(folder):
+    """Remove the temporary files of :func:`replacing` in a folder whose writers were killed; those of running processes stay.
+
+    A file of a process on another machine (the folder may be shared) stays for a day.
+    """
+    with os.scandir(folder) as entries:
+        found = [(entry.path, match) for entry in entries if (match := _TEMPORARY.fullmatch(entry.name))]
+    for path, match in found:
+        with contextlib.suppress(OSError):  # another run may be doing the same, or the folder may be read-only
+            written = os.stat(path).st_mtime
+            elsewhere = match['host'] is not None and match['host'] != _HOST
+            if time.time() - written > _ABANDONED if elsewhere else not _writes(int(match['pid']), written):
+                os.unlink(path)
+
+
+def _writes(pid, written):
+    """Whether the process ``pid`` runs, and may have written a file at that time: numbers of processes are given again."""
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # of another user
+        pass
+    try:
+        ticks = int(Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[19])
+        booted = next(int(line.split()[1]) for line in Path('/proc/stat').read_text().splitlines() if line.startswith('btime'))
+    except (OSError, ValueError, IndexError, StopIteration):  # not Linux
+        return True
+    return booted + ticks / os.sysconf('SC_CLK_TCK') <= written + 2  # the boot time is in whole seconds

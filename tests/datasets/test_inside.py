@@ -5,7 +5,8 @@ from helpers import entries, write_pairs, write_tif
 
 from decur.datasets import PairedRasterDataset, RasterioReader
 from decur.errors import DataError
-from decur.prepare import rgbd
+from decur.prepare.engine import prepare
+from decur.prepare.rgbd import RGBDRelease
 
 
 @pytest.fixture
@@ -71,7 +72,15 @@ def test_a_raster_does_not_lead_to_another(tmp_path):
 
 @pytest.mark.parametrize('stem', ['/tmp/outside', '../outside', 'a/../../outside'])
 def test_preparing_writes_below_its_folder_only(tmp_path, stem):
-    sample = dict(stem=stem, split='train', intrinsics=[1, 1, 1, 1], has_raw=False, rgb_suffix='.png')
+    class Release(RGBDRelease):
+        dataset, num_classes = 'made up', 3
+
+        def samples(self):
+            return [dict(stem=stem, split='train', intrinsics=[1, 1, 1, 1], has_raw=False, rgb_suffix='.png')]
+
+        def read(self, sample):
+            raise AssertionError('nothing is read')
+
     with pytest.raises(DataError, match='outside'):
-        rgbd.prepare('made up', [sample], lambda sample: {}, tmp_path / 'out', 3)
+        prepare(Release(tmp_path), tmp_path / 'out')
     assert not (tmp_path / 'out').exists()

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from decur.errors import DataError
-from decur.explain import Moments, alignment_histogram, alignment_losses, standardise
+from decur.explain import Moments, alignment_histogram, alignment_losses, standardize
 
 
 @pytest.fixture
@@ -14,7 +14,7 @@ def rng():
 def test_standardise_is_batch_norm(rng):
     z = rng.normal(3, 2, (20, 5))
     norm = torch.nn.BatchNorm1d(5, affine=False).double()
-    np.testing.assert_allclose(standardise(z), norm(torch.from_numpy(z)).numpy(), atol=1e-12)
+    np.testing.assert_allclose(standardize(z), norm(torch.from_numpy(z)).numpy(), atol=1e-12)
 
 
 def test_known_correlations_give_known_losses_and_histogram(rng):

@@ -3,9 +3,8 @@ import pytest
 import torch
 from constructions import linear_projector, model
 
-from decur.errors import ConfigError, DataError
-from decur.explain import BlockMeans, agreement_of_others, blocks_of, grad_cam, normalise_maps, saliency_agreement, saliency_correlation
-from decur.explain.gradcam import scale_maps
+from decur.errors import ConfigError
+from decur.explain import BlockMeans, blocks_of, grad_cam, normalize_maps
 from decur.explain.representation import token_grid
 
 
@@ -38,7 +37,7 @@ def test_a_planted_square_is_found_by_the_block_that_sees_it():
     assert list(maps) == ['common', 'unique'] and maps['common'].shape == (3, 16, 16)
     truth = dict(common=x[:, 0] > 0.5, unique=x[:, 1] > 0.5)
     for block, where in truth.items():
-        found = normalise_maps(maps[block])
+        found = normalize_maps(maps[block])
         assert found[where].min() > 0.9 and found[~where].max() < 0.1
 
 
@@ -119,52 +118,6 @@ def test_token_grid():
     assert token_grid(198, (224, 224)) == (14, 14, 2)
     with pytest.raises(ConfigError, match='no grid'):
         token_grid(23, (224, 224))
-
-
-def test_normalised_maps_and_agreement():
-    rng = np.random.default_rng(0)
-    maps = rng.normal(size=(4, 5, 6))
-    out = normalise_maps(maps)
-    assert (out.min(axis=(1, 2)) == 0).all() and (out.max(axis=(1, 2)) == 1).all()
-    np.testing.assert_allclose(normalise_maps(maps * 7 + 3), out, atol=1e-5)
-    assert not normalise_maps(np.full((1, 2, 2), 3.)).any()
-    left, right = np.zeros((1, 4, 4)), np.zeros((1, 4, 4))
-    left[:, :, :2], right[:, :, 2:] = 1, 1
-    assert saliency_agreement(left, left)[0] == pytest.approx(0.5)
-    assert saliency_agreement(left, right)[0] == 0
-    with pytest.raises(DataError, match='one shape'):
-        saliency_agreement(left, right[:, :2])
-
-
-def test_brightness_alone_is_agreement_and_no_correlation():
-    rng = np.random.default_rng(0)
-    # Unrelated maps, one kind mostly bright, one mostly dark: the bright ones "agree" more, as much as those of different samples do.
-    bright, dark = (rng.uniform(size=(2, 400, 6, 6)) ** power for power in (0.2, 3.0))
-    for a, b in (bright, dark):
-        assert saliency_agreement(a, b).mean() == pytest.approx(agreement_of_others(a, b).mean(), abs=0.005)
-        assert abs(saliency_correlation(a, b).mean()) < 0.02
-    assert saliency_agreement(*bright).mean() > 0.4 > 0.1 > saliency_agreement(*dark).mean()
-    # Maps of the same sample that share a place, bright or dark.
-    for a in (bright[0], dark[0]):
-        assert saliency_agreement(a, a).mean() > agreement_of_others(a, a).mean() + 0.03
-        np.testing.assert_allclose(saliency_correlation(a, 7 * a + 3), 1, atol=1e-5)
-    np.testing.assert_allclose(saliency_correlation(dark[0], -dark[0]), -1, atol=1e-5)
-
-
-def test_agreement_of_others_is_the_mean_over_the_other_samples():
-    a, b = np.random.default_rng(0).normal(size=(2, 4, 5, 6))
-    expected = [np.mean([saliency_agreement(a[i:i + 1], b[j:j + 1])[0] for j in range(4) if j != i]) for i in range(4)]
-    np.testing.assert_allclose(agreement_of_others(a, b), expected, rtol=1e-5)
-    assert saliency_correlation(np.ones((1, 2, 2)), a[:1, :2, :2])[0] == 0
-    with pytest.raises(DataError, match='at least 2'):
-        agreement_of_others(a[:1], b[:1])
-    for measure in (agreement_of_others, saliency_correlation):
-        with pytest.raises(DataError, match='one shape'):
-            measure(a, b[:, :2])
-
-
-def test_scaled_maps_keep_zero_and_sign():
-    np.testing.assert_allclose(scale_maps(np.array([[[-4., 2, 0]], [[0, 0, 0]]])), [[[-1, 0.5, 0]], [[0, 0, 0]]])
 
 
 def test_encoder_level_and_objectives_without_a_split():

@@ -14,6 +14,8 @@ import scipy.io
 from decur.datasets import NYUv2Dataset, SUNRGBDDataset
 from decur.errors import ConfigError, DataError
 from decur.prepare import nyudv2, rgbd, sunrgbd
+from decur.prepare.hha_folder import make_hha
+from decur.prepare.nyudv2 import NYUv2Release
 from decur.synthetic.rgbd_layouts import write_layout
 from decur.synthetic.rooms import TEST_OFFSET, generate_room
 from decur.transforms import depth_to_hha
@@ -87,14 +89,14 @@ def test_command_killed_and_gone_on(releases, prepared, tmp_path):
     command = [str(TOOLS / 'prepare_dataset.py'), name, str(releases / name), str(out), '--workers', '1']
     script = f'''
 import os, signal, sys
-import decur.prepare.rgbd as module
-real, count = module.write_png, [0]
-def write(path, image):
+import decur.prepare.folder_writer as module
+real, count = module.write_bytes, [0]
+def write(path, data):
     count[0] += 1
     if count[0] == 7:
         os.kill(os.getpid(), signal.SIGKILL)
-    real(path, image)
-module.write_png = write
+    real(path, data)
+module.write_bytes = write
 sys.argv = {command!r}
 exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))
 '''
@@ -109,18 +111,20 @@ exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))
 
 
 @pytest.mark.parametrize('name', MODULES)
-def test_dry_run_writes_nothing(releases, tmp_path, name, capsys):
-    counts = MODULES[name].prepare(releases / name, tmp_path / 'out', dry_run=True)
-    assert counts == dict(train=5, test=3) and not (tmp_path / 'out').exists()
-    assert 'dry run' in capsys.readouterr().out
+def test_dry_run_writes_nothing(releases, tmp_path, name):
+    figures = MODULES[name].prepare(releases / name, tmp_path / 'out', dry_run=True)
+    assert (figures['samples'], figures['train'], figures['test']) == (8, 5, 3) and not (tmp_path / 'out').exists()
+    assert figures['bytes'] > 8 * SIZE[0] * SIZE[1]
 
 
-def test_limit_and_no_hha(releases, tmp_path):
-    assert sunrgbd.prepare(releases / 'sunrgbd', tmp_path / 'out', limit=2, hha=False) == dict(train=2, test=2)
+def test_limit_and_no_hha(releases, prepared, tmp_path):
+    figures = sunrgbd.prepare(releases / 'sunrgbd', tmp_path / 'out', limit=2, hha=False)
+    assert (figures['train'], figures['test'], figures['done']) == (2, 2, 4)
+    assert (tmp_path / 'out' / 'train.txt').read_text().split() == (releases / 'sunrgbd_prepared' / 'train.txt').read_text().split()[:2]
     assert not (tmp_path / 'out' / 'hha').exists() and len(list((tmp_path / 'out' / 'rgb').iterdir())) == 4
 
 
-def test_verify_finds_what_is_wrong(prepared, tmp_path, monkeypatch):
+def test_verify_and_repair_find_what_is_wrong(releases, prepared, tmp_path, monkeypatch, capsys):
     assert rgbd.verify(prepared['nyudv2'], 40) == []
     out = shutil.copytree(prepared['nyudv2'], tmp_path / 'out')
     (out / 'hha' / '0001.png').unlink()
@@ -134,7 +138,10 @@ def test_verify_finds_what_is_wrong(prepared, tmp_path, monkeypatch):
     for part, sentence in zip(('hha/0001.png is missing', '0002.png cannot be read', 'label id 41', '0.02 m', 'sizes differ'), wrong):
         assert part in sentence
     message = fails(monkeypatch, 'prepare_dataset.py', 'nyudv2', 'unused', str(out), '--verify')
-    assert '795' in message and 'label id 41' in message and 'Delete' in message
+    assert 'lists 5 images, the whole data set has 795 (7 problems)' in message and '--repair' in message and '\n' not in message
+    assert 'label id 41' in capsys.readouterr().out
+    nyudv2.prepare(releases / 'nyudv2', out, repair=True)
+    assert files(out) == files(prepared['nyudv2'])
 
 
 @pytest.mark.parametrize('name, remove, says', [
@@ -181,7 +188,7 @@ def test_labels_outside_the_classes(releases, tmp_path):
         nyudv2.prepare(src, tmp_path / 'out')
     scipy.io.savemat(src / 'classMapping40.mat', dict(mapClass=np.full((1, 894), 41.)))
     with pytest.raises(DataError, match='mapClass'):
-        nyudv2.samples(src)
+        NYUv2Release(src).samples()
 
 
 def test_make_hha_tool(prepared, tmp_path, monkeypatch):
@@ -203,4 +210,4 @@ def test_make_hha_errors(prepared, tmp_path):
                           (dict(raw='nothing'), 'lacks 8 of 8'), (dict(depth='label'), '8 bits'),
                           (dict(intrinsics=np.eye(4)), r'\(4, 4\)')):
         with pytest.raises(DataError, match=says):
-            rgbd.make_hha(root, out='new', **options)
+            make_hha(root, out='new', **options)

@@ -55,7 +55,7 @@ def test_ssl4eo(tmp_path):
     victim = next((tmp_path / 'b' / 's2c').rglob('B8A.tif'))
     whole = victim.read_bytes()
     victim.unlink()
-    (victim.parent / '.B8A.tif.1.tmp').write_bytes(whole[:100])
+    (victim.parent / '.B8A.tif.4194305.tmp').write_bytes(whole[:100])
     write_landcover('ssl4eo', tmp_path / 'b', 2, size=48, seed=1)
     assert files(tmp_path / 'a') == files(tmp_path / 'b')
 

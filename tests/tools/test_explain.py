@@ -13,8 +13,9 @@ from mmengine.registry import MODELS
 
 from decur.engine import load_config
 from decur.errors import ConfigError, DataError, WeightsError
+from decur.explain.folder import Options
 from decur.explain.loading import load_explained
-from decur.explain.run import Explanation, Options
+from decur.explain.run import Explanation
 
 COMMON = 'model.update(head=dict(common_dim=8))'
 

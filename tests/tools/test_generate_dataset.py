@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, DataError
 from decur.hha import depth_to_hha
 from decur.synthetic import rooms_dataset
 from decur.synthetic.rooms_dataset import write_rooms
@@ -95,7 +95,7 @@ def test_refuses_to_mix(reference, tmp_path):
     (tmp_path / 'mine.txt').write_text('precious')
     with pytest.raises(ConfigError, match='not empty'):
         write_rooms(tmp_path, 1, 1, SIZE)
-    with pytest.raises(ConfigError, match='is a file'):
+    with pytest.raises(DataError, match='is a file'):
         write_rooms(tmp_path / 'mine.txt', 1, 1, SIZE)
     with pytest.raises(ConfigError, match='nothing to generate'):
         write_rooms(tmp_path / 'new', 0, 0, SIZE)

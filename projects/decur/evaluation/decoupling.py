@@ -129,7 +129,7 @@ def probe(features: np.ndarray, values: np.ndarray, kind: str, test_share: float
 
     scikit-learn's logistic regression (accuracy) for categorical factors, ridge regression with the strength chosen by
     leave-one-out (R^2, averaged over outputs) for continuous ones, and for the cosine and sine of periodic ones.
-    Features are standardised with the statistics of the training part.
+    Features are standardized with the statistics of the training part.
 
     Args:
         features: (N, F).
@@ -175,7 +175,7 @@ def mean_diagonal(za: np.ndarray, zb: np.ndarray) -> float:
 
     1 for dimensions that agree, 0 for dimensions that have nothing to do with each other. A constant dimension counts as 0.
     """
-    za, zb = _standardised(za), _standardised(zb)
+    za, zb = _standardized(za), _standardized(zb)
     if za.shape != zb.shape:
         raise DataError(f'the diagonal of C needs equal shapes, got {za.shape} and {zb.shape}')
     return float((za * zb).mean())
@@ -187,7 +187,7 @@ def correlation_rms(za: np.ndarray, zb: np.ndarray) -> tuple[float, float]:
     Unrelated blocks have about ``1 / sqrt(N)`` in both. Where the diagonal is low and the off-diagonals are not, the two blocks
     hold the same things at different indices, which a mean diagonal of 0 does not show. A single dimension has no off-diagonals: 0.
     """
-    za, zb = _standardised(za), _standardised(zb)
+    za, zb = _standardized(za), _standardized(zb)
     if za.shape != zb.shape:
         raise DataError(f'C of equal dimensions needs equal shapes, got {za.shape} and {zb.shape}')
     squares = (za.T @ zb / len(za)) ** 2
@@ -229,7 +229,7 @@ def _unbiased_hsic(k: np.ndarray, m: np.ndarray) -> float:
 
 
 def effective_rank(x: np.ndarray) -> float:
-    """Exponential of the entropy of the normalised singular values (Roy and Vetterli, EUSIPCO 2007) of centred (N, K).
+    """Exponential of the entropy of the normalized singular values (Roy and Vetterli, EUSIPCO 2007) of centred (N, K).
 
     Between 1 and ``min(N - 1, K)``; 0 for a block without variance.
     """
@@ -249,7 +249,7 @@ def _centred(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centred, centred.std(0) > 1e-12 * np.abs(z).max(0, initial=0.0)
 
 
-def _standardised(z: np.ndarray) -> np.ndarray:
+def _standardized(z: np.ndarray) -> np.ndarray:
     centred, alive = _centred(z)
     return centred / np.where(alive, centred.std(0), np.inf)
 

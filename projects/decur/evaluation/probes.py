@@ -142,7 +142,7 @@ def knn_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 20, 
 
 def linear_scores(features: Tensor, targets: Tensor, queries: Tensor, multilabel: bool = False, l2: float = 1e-4,
                   max_iter: int = 100) -> Tensor:
-    """Logistic regression on standardised features, by L-BFGS on the whole set.
+    """Logistic regression on standardized features, by L-BFGS on the whole set.
 
     Args:
         features (Tensor): ``(N, F)`` of labelled samples.

@@ -6,11 +6,11 @@ import numpy as np
 from decur.errors import DataError
 
 
-def standardise(z: np.ndarray, eps: float = 1e-5) -> np.ndarray:
+def standardize(z: np.ndarray, eps: float = 1e-5) -> np.ndarray:
     """Batch normalisation without affine parameters: zero mean and unit (biased) variance per column of (N, K), as in the loss."""
     z = np.asarray(z, dtype=np.float64)
     if z.ndim != 2 or len(z) < 2:
-        raise DataError(f'a batch must be (N, K) with at least 2 samples to be standardised, got {z.shape}.')
+        raise DataError(f'a batch must be (N, K) with at least 2 samples to be standardized, got {z.shape}.')
     return (z - z.mean(0)) / np.sqrt(z.var(0) + eps)
 
 
@@ -20,7 +20,7 @@ def alignment_losses(za: np.ndarray, zb: np.ndarray) -> np.ndarray:
     0 for a dimension that agrees in both modalities, 1 for an uncorrelated one, up to 4 for one that is reversed.
 
     Args:
-        za: (N, K) embeddings of one modality, not standardised.
+        za: (N, K) embeddings of one modality, not standardized.
         zb: (N, K) of the other.
 
     Returns:
@@ -28,7 +28,7 @@ def alignment_losses(za: np.ndarray, zb: np.ndarray) -> np.ndarray:
     """
     if np.shape(za) != np.shape(zb):
         raise DataError(f'two modalities need embeddings of one shape, got {np.shape(za)} and {np.shape(zb)}.')
-    return ((standardise(za) * standardise(zb)).mean(0) - 1) ** 2
+    return ((standardize(za) * standardize(zb)).mean(0) - 1) ** 2
 
 
 def alignment_histogram(losses: np.ndarray, blocks: Mapping[str, slice], bins: int = 50) -> dict:

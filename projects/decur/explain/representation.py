@@ -18,7 +18,7 @@ def represent(model: nn.Module, inputs: Mapping[str, Tensor], level: str = 'embe
 
     Args:
         model: a :class:`~decur.models.MultimodalPretraining` (or anything with its ``extract_feat`` and ``extract_embeddings``).
-        inputs: {modality: (N, C, H, W)}, normalised.
+        inputs: {modality: (N, C, H, W)}, normalized.
         level: ``embedding`` or ``encoder``.
 
     Returns:
@@ -40,9 +40,9 @@ def blocks_of(model: nn.Module, dims: int, level: str = 'embedding') -> dict:
 
 
 class BlockMeans(nn.Module):
-    """One modality's images to the mean of each block of its standardised representation, (N, C, H, W) to (N, blocks).
+    """One modality's images to the mean of each block of its standardized representation, (N, C, H, W) to (N, blocks).
 
-    Algorithm 2 standardises with a batch norm. Here its statistics are constants, as in a batch norm in eval mode: the output of a
+    Algorithm 2 standardizes with a batch norm. Here its statistics are constants, as in a batch norm in eval mode: the output of a
     sample, and so its attribution, depends on that sample alone, and Integrated Gradients add up to a difference of outputs.
 
     Args:

@@ -11,7 +11,7 @@ def integrated_gradients(means: BlockMeans, images: Tensor, baseline: Tensor | f
 
     Args:
         means: the function that is explained.
-        images: (N, C, H, W), normalised.
+        images: (N, C, H, W), normalized.
         baseline: where the path starts: a number or a tensor like one image. 0 is every band's mean where the
             modality's ``mean`` is that of the data, and black where it is 0 (SSL4EO-S12, brought to 8 bit).
         steps: points of the integral (Gauss-Legendre).

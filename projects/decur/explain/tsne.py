@@ -5,12 +5,12 @@ import numpy as np
 
 from decur.errors import DataError
 
-from .alignment import standardise
+from .alignment import standardize
 
 
 def tsne_of_dimensions(embeddings: Mapping[str, np.ndarray], blocks: Mapping[str, slice], perplexity: float = 30.0, seed: int = 0,
                        max_dims: int | None = None) -> dict:
-    """t-SNE of the dimensions of all modalities: each is a point, described by its N standardised values on a batch (Figure 2).
+    """t-SNE of the dimensions of all modalities: each is a point, described by its N standardized values on a batch (Figure 2).
 
     Args:
         embeddings: {modality: (N, K)}, of the same N samples.
@@ -30,7 +30,7 @@ def tsne_of_dimensions(embeddings: Mapping[str, np.ndarray], blocks: Mapping[str
         raise DataError(f'the modalities have different numbers of samples: { {m: len(z) for m, z in embeddings.items()} }.')
     rows, modality, block, dimension = [], [], [], []
     for name, z in embeddings.items():
-        z = standardise(z)
+        z = standardize(z)
         total = sum(part.stop - part.start for part in blocks.values())
         for block_name, part in blocks.items():
             size = part.stop - part.start

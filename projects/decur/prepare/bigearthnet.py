@@ -6,7 +6,6 @@ the store's index, the same table that the dataset class makes of the extracted 
 """
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -23,16 +22,20 @@ from decur.datasets.bigearthnet import (
     version_of,
 )
 from decur.errors import DataError
-from decur.readers.store import decode
+from decur.readers.store import decode, record_keys
 from decur.sensors import BIGEARTHNET_BANDS
+from decur.writing import write_bytes
 
-from . import common
+from . import engine
+from .archives import find_archives
+from .rasters import read_bands
+from .release import FileGroup, Release, Unit
 from .store_writer import StoreWriter, encode
 
 _LABELS = 'labels'
 
 
-class BigEarthNetPreparation(common.Preparation):
+class BigEarthNetRelease(Release):
     """BigEarthNet-MM v1 or v2, extracted or as archives, to the compact store.
 
     v1: ``BigEarthNet-v1.0`` and ``BigEarthNet-S1-v1.0``, folders or archives of these names. v2: ``BigEarthNet-S2`` and
@@ -55,7 +58,7 @@ class BigEarthNetPreparation(common.Preparation):
         self._known = {row[sensor] for row in self.rows or () for sensor in ('s1', 's2')}
 
     def _version_of_archives(self) -> str:
-        names = [parts[0].name for parts in common.find_archives(self.src, 'BigEarthNet-')]
+        names = [parts[0].name for parts in find_archives(self.src, 'BigEarthNet-')]
         versions = {'v1' if 'v1' in name else 'v2' for name in names}
         if len(versions) != 1:
             raise DataError(f'{self.src} holds neither folders {ROOTS["v1"]} or {ROOTS["v2"]} nor archives of these names of one version; '
@@ -79,7 +82,7 @@ class BigEarthNetPreparation(common.Preparation):
                 patches += [(sensor, name) for name in names]
         for sensor, patch in patches:
             folder = patch_folder(root, sensor, patch, self.version)
-            files = common.FileGroup(f'{folder}/{patch}', self._suffixes[sensor])
+            files = FileGroup(f'{folder}/{patch}', self._suffixes[sensor])
             if self.version == 'v1':
                 if samples and sensor == 's1' and files[_LABELS].is_file():
                     self._note_partner(patch, files[_LABELS].read_bytes())
@@ -87,7 +90,7 @@ class BigEarthNetPreparation(common.Preparation):
                 self.unpaired[patch] = f'no folder {folder}'
                 continue
             known = samples or sensor == 's2' or self.version == 'v2'
-            units.append(common.Unit(f'{sensor}/{patch}', self._sample(sensor, patch) if known else '', files))
+            units.append(Unit(f'{sensor}/{patch}', self._sample(sensor, patch) if known else '', files))
         return units
 
     def listed(self, name):
@@ -107,7 +110,7 @@ class BigEarthNetPreparation(common.Preparation):
 
     def archives(self):
         """Of both sensors; one of them may be missing (it is told by the figures)."""
-        return [parts for parts in common.find_archives(self.src, 'BigEarthNet-')
+        return [parts for parts in find_archives(self.src, 'BigEarthNet-')
                 if ('v1' if 'v1' in parts[0].name else 'v2') == self.version]
 
     def member(self, archive, pieces):
@@ -132,16 +135,11 @@ class BigEarthNetPreparation(common.Preparation):
         """All bands, and for v1 the metadata file."""
         return frozenset(BIGEARTHNET_BANDS[key[:2]]) | ({_LABELS} if self.version == 'v1' else set())
 
-    def size(self, key):
-        """12 bands of 120, 60 and 20 pixels in 16 bit, or two of 120 in 32 bit."""
-        return 2 * 120**2 * 4 if key.startswith('s1') else (4 * 120**2 + 6 * 60**2 + 2 * 20**2) * 2
-
-    @classmethod
-    def encode(cls, key: str, files: Mapping) -> list:
+    def encode(self, key: str, files: Mapping) -> list:
         """The metadata (v1) and the bands."""
         sensor, patch = key.split('/')
         records = []
-        bands = encode(common.read_bands(key, files, BIGEARTHNET_BANDS[sensor]))
+        bands = encode(read_bands(key, files, BIGEARTHNET_BANDS[sensor]))
         if _LABELS in files:
             labels_of(files[_LABELS], f'{key}{METADATA}', sensor, patch)  # an error here leaves the patch out
             records.append((f'{_LABELS}/{patch}', encode(dict(json=np.frombuffer(files[_LABELS], np.uint8)))))
@@ -152,7 +150,7 @@ class BigEarthNetPreparation(common.Preparation):
         kind, patch = key.split('/')
         return key if kind != _LABELS else f'{"s1" if patch.startswith("S1") else "s2"}/{patch}'
 
-    def finish(self, writer: StoreWriter) -> tuple:
+    def finish(self, writer: StoreWriter, units, skipped: Mapping) -> int:
         """The index of the patches that are in the store."""
         present: dict = dict(s1=set(), s2=set(), labels=set())
         for key in writer.keys():
@@ -170,20 +168,17 @@ class BigEarthNetPreparation(common.Preparation):
                     found.setdefault(sample, dict(id=sample, labels=labels))[sensor] = patch
             rows = list(found.values())
         for path in sorted(self.src.glob('*.csv')):
-            shutil.copyfile(path, writer.folder / path.name)
+            write_bytes(writer.folder / path.name, path.read_bytes())
         index = index_of_patches(rows, self.version)
         kinds = (['labels/{}'] if self.version == 'v1' else [])
         counts = {f'without_{sensor}': sum(row.get(sensor) is None for row in rows) for sensor in ('s1', 's2')}
         if any(counts.values()):
             print(json.dumps(dict(patches=len(rows), **counts)))
-        return dict(values='raw', patches=len(rows), key_columns=dict(s1=['s1/{}', *kinds], s2=['s2/{}', *kinds]), **counts), index
+        keys = dict(s1=['s1/{}', *kinds], s2=['s2/{}', *kinds])
+        writer.finish(dict(values='raw', patches=len(rows), key_columns=keys, **counts, skipped=skipped), index)
+        return len(record_keys(writer.folder))
 
 
 def prepare(src: str | Path, out: str | Path, **kwargs) -> dict:
-    """Write the store; see :func:`decur.prepare.common.prepare`."""
-    return common.prepare(BigEarthNetPreparation(src), out, **kwargs)
-
-
-def add_parser(subparsers) -> None:
-    """Add the command ``bigearthnet``."""
-    common.add_parser(subparsers, lambda args: BigEarthNetPreparation(args.src), BigEarthNetPreparation)
+    """Write the store; see :func:`decur.prepare.engine.prepare`."""
+    return engine.prepare(BigEarthNetRelease(src), out, **kwargs)

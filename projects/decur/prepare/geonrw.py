@@ -12,15 +12,18 @@ import numpy as np
 from decur.datasets.geonrw import ENDINGS, FOLDERS, split_name
 from decur.errors import ConfigError, DataError
 from decur.readers.files import NARROWED
-from decur.readers.store import BLOCK, block_keys, decode
+from decur.readers.store import BLOCK, block_keys, decode, record_keys
 
-from . import common
+from . import engine
+from .archives import find_archives
+from .rasters import read_raster
+from .release import Release, Unit
 from .store_writer import StoreWriter, encode
 
 _FILE = 'file'
 
 
-class GeoNRWPreparation(common.Preparation):
+class GeoNRWRelease(Release):
     """GeoNRW as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}`` or its archive (``nrw_dataset.tar.gz``), to the compact store."""
 
     command = 'geonrw'
@@ -46,7 +49,7 @@ class GeoNRWPreparation(common.Preparation):
         for image, rasters in images.items():
             if len(rasters) < len(ENDINGS):
                 self.unpaired[image] = f'no {", ".join(sorted(set(ENDINGS) - set(rasters)))}'
-        return [common.Unit(f'{image}/{raster}', image, {_FILE: path}) for image, rasters in sorted(images.items())
+        return [Unit(f'{image}/{raster}', image, {_FILE: path}) for image, rasters in sorted(images.items())
                 if image not in self.unpaired for raster, path in rasters.items()]
 
     def archives(self):
@@ -55,7 +58,7 @@ class GeoNRWPreparation(common.Preparation):
         Raises:
             DataError: If there is none.
         """
-        found = common.find_archives(self.src, '.*nrw')
+        found = find_archives(self.src, '.*nrw')
         if not found:
             raise DataError(f'{self.src} holds neither the folders of the cities nor an archive (nrw_dataset.tar.gz).')
         return found
@@ -69,16 +72,11 @@ class GeoNRWPreparation(common.Preparation):
         """One file."""
         return frozenset([_FILE])
 
-    def size(self, key):
-        """Of 1000 x 1000 pixels."""
-        return 1000**2 * dict(rgb=3, dem=4, seg=1)[key.rsplit('/', 1)[1]]
-
-    @classmethod
-    def encode(cls, key: str, files: Mapping) -> list:
+    def encode(self, key: str, files: Mapping) -> list:
         """The blocks, then the size."""
         if _FILE not in files:
             raise DataError(f'{key}: the file is gone')
-        image = common.read_raster(files[_FILE], key).transpose(1, 2, 0)
+        image = read_raster(files[_FILE], key).transpose(1, 2, 0)
         image = image.astype(NARROWED.get(image.dtype.name, image.dtype), copy=False)
         records = [(block, encode(dict(image=image[i * BLOCK:(i + 1) * BLOCK, j * BLOCK:(j + 1) * BLOCK])))
                    for i, row in enumerate(block_keys(key, image.shape)) for j, block in enumerate(row)]
@@ -88,19 +86,15 @@ class GeoNRWPreparation(common.Preparation):
         """Blocks belong to their raster."""
         return '/'.join(key.split('/')[:3])
 
-    def finish(self, writer: StoreWriter) -> tuple:
+    def finish(self, writer: StoreWriter, units, skipped: Mapping) -> int:
         """``rasters``: ``{key: [height, width]}`` of the images that are complete."""
         sizes = {key: decode(writer.get(key), key)['size'].tolist() for key in writer.keys() if key.count('/') == 2}
         complete = {key: size[:2] for key, size in sizes.items()
                     if all(f'{key.rsplit("/", 1)[0]}/{raster}' in sizes for raster in ENDINGS)}
-        return dict(values='raw', block=BLOCK, rasters=complete), None
+        writer.finish(dict(values='raw', block=BLOCK, rasters=complete, skipped=skipped))
+        return len(record_keys(writer.folder))
 
 
 def prepare(src: str | Path, out: str | Path, **kwargs) -> dict:
-    """Write the store; see :func:`decur.prepare.common.prepare`."""
-    return common.prepare(GeoNRWPreparation(src), out, **kwargs)
-
-
-def add_parser(subparsers) -> None:
-    """Add the command ``geonrw``."""
-    common.add_parser(subparsers, lambda args: GeoNRWPreparation(args.src), GeoNRWPreparation)
+    """Write the store; see :func:`decur.prepare.engine.prepare`."""
+    return engine.prepare(GeoNRWRelease(src), out, **kwargs)

@@ -18,11 +18,15 @@ from decur.datasets.ssl4eo import (
     scene_time,
 )
 from decur.errors import ConfigError, DataError
+from decur.readers.store import record_keys
 from decur.readers.table import Table
 from decur.readers.zarr_archives import read_bands
 from decur.sensors import SSL4EO_BANDS
 
-from . import common
+from . import engine
+from .archives import find_archives
+from .rasters import read_bands as read_rasters
+from .release import FileGroup, Release, Unit
 from .store_writer import StoreWriter, encode
 
 #: What the archives of a product are called: as in the first release, and as in later copies of it.
@@ -32,7 +36,7 @@ _ARCHIVES = dict(s1='s1(_grd)?', s2a='s2(a|_l2a)', s2c='s2(c|_l1c)')
 _IMAGE = 'image'
 
 
-class SSL4EOPreparation(common.Preparation):
+class SSL4EORelease(Release):
     """SSL4EO-S12 v1.0, ``{s1,s2a,s2c}/{id}/{scene}/{band}.tif`` or its archives, to the compact store.
 
     Args:
@@ -54,6 +58,17 @@ class SSL4EOPreparation(common.Preparation):
             raise ConfigError(f'unknown product {unknown}: choose from {sorted(self.products_of_version)}.')
         self.products = tuple(products)
 
+    @classmethod
+    def add_options(cls, parser) -> None:
+        """Products and, of v1.1, the split."""
+        parser.add_argument('--products', nargs='+', default=['s1', 's2c'], choices=sorted(V11_FOLDERS))
+        parser.add_argument('--split', choices=V11_SPLITS, help='v1.1: which folder of SRC')
+
+    @classmethod
+    def from_options(cls, args) -> 'SSL4EORelease':
+        """Of the version that SRC holds."""
+        return build(args.src, args.products, args.split)
+
     def paired(self, places: Mapping) -> list:
         """Locations that are in all products (``{product: locations}``), sorted; the others are noted as unpaired."""
         for location in sorted(set().union(*places.values())):
@@ -68,8 +83,8 @@ class SSL4EOPreparation(common.Preparation):
             return None
         places = {product: {p.name for p in (self.src / product).iterdir() if p.is_dir()} for product in self.products}
         suffixes = {product: {band: f'/{band}.tif' for band in SSL4EO_BANDS[product]} for product in self.products}
-        return [common.Unit(f'{location}/{product}/{scene}', location,
-                            common.FileGroup(f'{self.src}/{product}/{location}/{scene}', suffixes[product]))
+        return [Unit(f'{location}/{product}/{scene}', location,
+                            FileGroup(f'{self.src}/{product}/{location}/{scene}', suffixes[product]))
                 for location in self.paired(places) for product in self.products for scene in list_scenes(self.src, product, location)]
 
     def archives(self):
@@ -78,7 +93,7 @@ class SSL4EOPreparation(common.Preparation):
         Raises:
             DataError: If one has none.
         """
-        found = {product: common.find_archives(self.src, rf'{_ARCHIVES[product]}(?![a-z0-9])') for product in self.products}
+        found = {product: find_archives(self.src, rf'{_ARCHIVES[product]}(?![a-z0-9])') for product in self.products}
         lacking = [product for product in self.products if not found[product]]
         if lacking:
             raise DataError(f'{self.src} has neither a folder nor an archive (NAME.tar.gz, or NAME.tar.gz.partaa, ...) of {lacking}.')
@@ -99,18 +114,11 @@ class SSL4EOPreparation(common.Preparation):
         """All bands of the product."""
         return frozenset(SSL4EO_BANDS[key.split('/')[1]])
 
-    def size(self, key):
-        """Of the native resolutions."""
-        product = key.split('/')[1]
-        pixels = {'B1': 44, 'B9': 44, 'B10': 44, **{b: 264 for b in ('B2', 'B3', 'B4', 'B8', 'VV', 'VH')}}
-        return sum(pixels.get(band, 132)**2 for band in SSL4EO_BANDS[product]) * (4 if product == 's1' else 2)
-
-    @classmethod
-    def encode(cls, key: str, files: Mapping) -> list:
+    def encode(self, key: str, files: Mapping) -> list:
         """One record."""
-        return [(key, encode(common.read_bands(key, files, SSL4EO_BANDS[key.split('/')[1]])))]
+        return [(key, encode(read_rasters(key, files, SSL4EO_BANDS[key.split('/')[1]])))]
 
-    def finish(self, writer: StoreWriter) -> tuple:
+    def finish(self, writer: StoreWriter, units, skipped: Mapping) -> int:
         """Locations and their scenes, of what is in the store."""
         places: dict = {}
         for key in writer.keys():
@@ -119,10 +127,12 @@ class SSL4EOPreparation(common.Preparation):
         products = sorted({product for scenes in places.values() for product in scenes})
         index = Table(dict(id=list(places), **{product: [by_date(scenes.get(product, ())) for scenes in places.values()]
                                                for product in products}))
-        return dict(values='raw', locations=len(places), key_columns={p: [f'{{id}}/{p}/{{}}'] for p in products}), index
+        keys = {product: [f'{{id}}/{product}/{{}}'] for product in products}
+        writer.finish(dict(values='raw', locations=len(places), key_columns=keys, skipped=skipped), index)
+        return len(record_keys(writer.folder))
 
 
-class SSL4EOV11Preparation(SSL4EOPreparation):
+class SSL4EOV11Release(SSL4EORelease):
     """SSL4EO-S12 v1.1, a split of ``{train,val}/{S1GRD,S2L1C,S2L2A,S2RGB}/*.zarr.zip``, to the compact store.
 
     Args:
@@ -153,7 +163,7 @@ class SSL4EOV11Preparation(SSL4EOPreparation):
         for location in self.paired(found):
             for product in self.products:
                 path, sample, scenes = found[product][location]
-                units += [common.Unit(f'{location}/{product}/{scene}', location, {_IMAGE: (path, sample, int(scene.split('_')[0]))})
+                units += [Unit(f'{location}/{product}/{scene}', location, {_IMAGE: (path, sample, int(scene.split('_')[0]))})
                           for scene in scenes]
         return units
 
@@ -161,39 +171,23 @@ class SSL4EOV11Preparation(SSL4EOPreparation):
         """Archives."""
         return len({unit.files[_IMAGE][0] for unit in units})
 
-    def size(self, key):
-        """Every band of 264 pixels: 16 bit, or 8 bit for ``rgb``."""
-        product = key.split('/')[1]
-        return 264**2 * (2 * len(SSL4EO_BANDS[product]) if product in SSL4EO_BANDS else 3)
-
-    @classmethod
-    def encode(cls, key: str, files: Mapping) -> list:
+    def encode(self, key: str, files: Mapping) -> list:
         """One record."""
         return [(key, encode(read_bands(*files[_IMAGE])))]
 
 
-def build(src: str | Path, products: Sequence = ('s1', 's2c'), split: str | None = None) -> SSL4EOPreparation:
-    """The preparation of the version that ``src`` holds.
+def build(src: str | Path, products: Sequence = ('s1', 's2c'), split: str | None = None) -> SSL4EORelease:
+    """The release of the version that ``src`` holds.
 
     Raises:
         DataError: If it is no folder.
         ConfigError: If there is no such product or split.
     """
     if archive_folder(src, split):
-        return SSL4EOV11Preparation(src, products, split)
-    return SSL4EOPreparation(src, products)
+        return SSL4EOV11Release(src, products, split)
+    return SSL4EORelease(src, products)
 
 
 def prepare(src: str | Path, out: str | Path, products: Sequence = ('s1', 's2c'), split: str | None = None, **kwargs) -> dict:
-    """Write the store; see :func:`decur.prepare.common.prepare`."""
-    return common.prepare(build(src, products, split), out, **kwargs)
-
-
-def _add_options(parser) -> None:
-    parser.add_argument('--products', nargs='+', default=['s1', 's2c'], choices=sorted(V11_FOLDERS))
-    parser.add_argument('--split', choices=V11_SPLITS, help='v1.1: which folder of SRC')
-
-
-def add_parser(subparsers) -> None:
-    """Add the command ``ssl4eo``."""
-    common.add_parser(subparsers, lambda args: build(args.src, args.products, args.split), SSL4EOPreparation, _add_options)
+    """Write the store; see :func:`decur.prepare.engine.prepare`."""
+    return engine.prepare(build(src, products, split), out, **kwargs)

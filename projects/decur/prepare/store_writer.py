@@ -2,7 +2,7 @@
 import json
 import os
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +71,7 @@ class StoreWriter:
             self.environment = import_lmdb().open(str(self.folder), map_size=used + (64 << 20), readahead=False)
         except self._error as error:
             raise DataError(f'{self.folder} cannot be opened for writing ({error}). Is the disk full, or the file damaged?') from error
+        self._longest_key = self.environment.max_key_size()
         self._pending: dict = {}
 
     def _claim(self, repair: bool) -> None:
@@ -111,10 +112,30 @@ class StoreWriter:
             return [key.decode() for key in cursor.iternext(keys=True, values=False)]
 
     def put(self, key: str, data: bytes) -> None:
-        """Add or replace a record."""
+        """Add or replace a record.
+
+        Raises:
+            DataError: If the key is too long, or the records that are pending cannot be written.
+        """
+        if len(key.encode()) > self._longest_key:
+            raise DataError(f'{self.folder}: a record cannot be called {key[:80]!r}..., names have at most {self._longest_key} bytes.')
         self._pending[key] = data
         if len(self._pending) >= self.batch:
             self.commit()
+
+    def delete(self, keys: Iterable) -> None:
+        """Take records back.
+
+        Raises:
+            DataError: If the disk is full or fails.
+        """
+        self.commit()
+        try:
+            with self.environment.begin(write=True) as transaction:
+                for key in keys:
+                    transaction.delete(key.encode())
+        except self._error as error:
+            raise DataError(f'{self.folder} cannot be written ({error}). Free some space and run the same command again.') from error
 
     def commit(self) -> None:
         """Write what is pending.

@@ -4,7 +4,6 @@ Needed under the source folder: ``SUNRGBD/{kv1,kv2,realsense,xtion}/...``, ``SUN
 ``SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat`` (the 37 classes) and ``SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat``.
 """
 import os
-import sys
 from functools import lru_cache
 from pathlib import Path
 
@@ -15,12 +14,10 @@ from decur.hha import check_intrinsics
 from decur.readers.depth import read_intrinsics, unrotate
 from decur.readers.files import PillowReader
 
-from . import rgbd
+from . import engine
 from .mat import field, open_hdf5, read_mat
+from .rgbd import RGBDRelease
 
-NAME, NUM_CLASSES = 'sunrgbd', 37
-#: Images of the whole data set.
-EXPECTED = dict(train=5285, test=5050)
 #: The data set's authors' folder, with which the paths in the toolbox start.
 PREFIX = '/n/fs/sun3d/data/SUNRGBD/'
 
@@ -39,79 +36,72 @@ def _relative(path):
     return path.split('/SUNRGBD/', 1)[1].rstrip('/') if '/SUNRGBD/' in path else path.strip('/')
 
 
-def samples(src):
-    """Every image of the release, in the order of the toolbox.
-
-    Args:
-        src (str | Path): Folder with ``SUNRGBD`` and ``SUNRGBDtoolbox``.
-
-    Returns:
-        list[dict]: As :func:`decur.prepare.rgbd.prepare` takes.
-
-    Raises:
-        DataError: A missing file, with what to do.
-    """
-    meta = read_mat(_locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat'), 'SUNRGBDMeta')
-    split_file = _locate(src, 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat')
-    split = {_relative(path): part for part in ('train', 'test') for path in read_mat(split_file, f'all{part}')}
-    labels = _locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat')
-    with open_hdf5(labels) as file:
-        count = field(file, labels, 'SUNRGBD2Dseg', 'seglabel').size
-    if count != len(meta):
-        raise DataError(f'{labels} has {count} label maps, SUNRGBDMeta.mat {len(meta)} images: they must be of one release.')
-    images = _locate(src, 'SUNRGBD')
-    found, absent = [], []
-    for index, entry in enumerate(meta):
-        folder = _relative(str(entry['rgbpath'])).rsplit('/', 2)[0]
-        if folder not in split:
-            raise DataError(f'{folder} is in neither list of {split_file}.')
-        place = images / folder
-        rgb, depth = place / 'image' / str(entry['rgbname']), place / 'depth_bfx' / str(entry['depthname'])
-        raw = place / 'depth' / str(entry['depthname'])
-        for path in (rgb, depth):
-            if not path.is_file():
-                absent.append(path)
-        if absent:
-            continue
-        if (place / 'intrinsics.txt').is_file():
-            camera = read_intrinsics(place / 'intrinsics.txt')
-        else:
-            camera = check_intrinsics(entry['K'])
-        found.append(dict(
-            stem=folder.replace('/', '_'), split=split[folder], intrinsics=camera, has_raw=raw.is_file(), rgb_suffix=rgb.suffix,
-            rgb_path=str(rgb), depth_path=str(depth), raw_path=str(raw), labels=str(labels), index=index))
-    if absent:
-        raise DataError(f'{len(absent)} files of the release are missing, the first is {absent[0]}. Unpack SUNRGBD.zip again.')
-    return found
-
-
 @lru_cache(maxsize=1)
 def _labels(path, process):
     return open_hdf5(path)
 
 
-def read(sample):
-    """One image of :func:`samples`, decoded; label maps are read one by one."""
-    image = PillowReader()
-    # An HDF5 file must not be shared by processes.
-    file = _labels(sample['labels'], os.getpid())
-    reference = field(file, sample['labels'], 'SUNRGBD2Dseg', 'seglabel')[()].ravel()[sample['index']]
-    depth = {}
-    for name, key in (('depth', 'depth_path'), ('depth_raw', 'raw_path')):
-        if key == 'raw_path' and not sample['has_raw']:
-            continue
-        try:
-            depth[name] = unrotate(image(sample[key])[..., 0])
-        except DataError as error:
-            raise DataError(f'{sample[key]}: {error}') from error
-    return dict(rgb=PillowReader('RGB')(sample['rgb_path']), label=np.asarray(file[reference][()]).T, **depth)
+class SUNRGBDRelease(RGBDRelease):
+    """SUN-RGBD: ``SUNRGBD.zip`` and ``SUNRGBDtoolbox.zip``, unpacked side by side in SRC."""
+
+    command = dataset = 'sunrgbd'
+    title = 'SUN-RGBD to colour, depth, HHA and labels'
+    num_classes = 37
+    expected = dict(train=5285, test=5050)
+
+    def samples(self):
+        """Every image of the release, in the order of the toolbox."""
+        src = self.src
+        meta = read_mat(_locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat'), 'SUNRGBDMeta')
+        split_file = _locate(src, 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat')
+        split = {_relative(path): part for part in ('train', 'test') for path in read_mat(split_file, f'all{part}')}
+        labels = _locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat')
+        with open_hdf5(labels) as file:
+            count = field(file, labels, 'SUNRGBD2Dseg', 'seglabel').size
+        if count != len(meta):
+            raise DataError(f'{labels} has {count} label maps, SUNRGBDMeta.mat {len(meta)} images: they must be of one release.')
+        images = _locate(src, 'SUNRGBD')
+        found, absent = [], []
+        for index, entry in enumerate(meta):
+            folder = _relative(str(entry['rgbpath'])).rsplit('/', 2)[0]
+            if folder not in split:
+                raise DataError(f'{folder} is in neither list of {split_file}.')
+            place = images / folder
+            rgb, depth = place / 'image' / str(entry['rgbname']), place / 'depth_bfx' / str(entry['depthname'])
+            raw = place / 'depth' / str(entry['depthname'])
+            for path in (rgb, depth):
+                if not path.is_file():
+                    absent.append(path)
+            if absent:
+                continue
+            if (place / 'intrinsics.txt').is_file():
+                camera = read_intrinsics(place / 'intrinsics.txt')
+            else:
+                camera = check_intrinsics(entry['K'])
+            found.append(dict(
+                stem=folder.replace('/', '_'), split=split[folder], intrinsics=camera, has_raw=raw.is_file(), rgb_suffix=rgb.suffix,
+                rgb_path=str(rgb), depth_path=str(depth), raw_path=str(raw), labels=str(labels), index=index))
+        if absent:
+            raise DataError(f'{len(absent)} files of the release are missing, the first is {absent[0]}. Unpack SUNRGBD.zip again.')
+        return found
+
+    def read(self, sample):
+        """One image of :meth:`samples`, decoded; label maps are read one by one."""
+        image = PillowReader()
+        # An HDF5 file must not be shared by processes.
+        file = _labels(sample['labels'], os.getpid())
+        reference = field(file, sample['labels'], 'SUNRGBD2Dseg', 'seglabel')[()].ravel()[sample['index']]
+        depth = {}
+        for name, key in (('depth', 'depth_path'), ('depth_raw', 'raw_path')):
+            if key == 'raw_path' and not sample['has_raw']:
+                continue
+            try:
+                depth[name] = unrotate(image(sample[key])[..., 0])
+            except DataError as error:
+                raise DataError(f'{sample[key]}: {error}') from error
+        return dict(rgb=PillowReader('RGB')(sample['rgb_path']), label=np.asarray(file[reference][()]).T, **depth)
 
 
-def prepare(src, out, **kwargs):
-    """Write SUN-RGBD to ``out``; arguments as :func:`decur.prepare.rgbd.prepare`."""
-    return rgbd.prepare(NAME, samples(src), read, out, NUM_CLASSES, **kwargs)
-
-
-def add_parser(subparsers):
-    """Add this data set's command to the preparing tool's command line."""
-    rgbd.add_parser(subparsers, sys.modules[__name__])
+def prepare(src: str | Path, out: str | Path, hha: bool = True, **kwargs) -> dict:
+    """Write SUN-RGBD to ``out``; see :func:`decur.prepare.engine.prepare`."""
+    return engine.prepare(SUNRGBDRelease(src, hha), out, **kwargs)

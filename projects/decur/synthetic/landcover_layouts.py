@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.dataset_record import start_record
 from decur.datasets.bigearthnet import METADATA, ROOTS, TO_19
 from decur.datasets.geonrw import TEST_CITIES
 from decur.errors import ConfigError
+from decur.parallel import run_jobs
 from decur.sensors import SSL4EO_BANDS
-from decur.writing import run_jobs, start_record, write_bytes
+from decur.writing import write_bytes
 
 from .landcover import COVERS, make_landscape
 from .landcover_aerial import sense_aerial

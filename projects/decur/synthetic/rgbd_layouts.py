@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.dataset_record import start_record
 from decur.errors import ConfigError
 from decur.hha import depth_to_hha
-from decur.writing import start_record, write_bytes, write_json, write_png
+from decur.writing import write_bytes, write_json, write_png
 
 from .rooms import TEST_OFFSET, generate_room
 

@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.dataset_record import start_record
 from decur.errors import ConfigError
 from decur.hha import depth_to_hha
-from decur.writing import run_jobs, start_record, write_bytes, write_json, write_png
+from decur.parallel import run_jobs
+from decur.writing import write_bytes, write_json, write_png
 
 from .rgbd_layouts import LAYOUTS, write_layout
 from .rooms import CLASSES, TEST_OFFSET, generate_room, make_scene

@@ -1,0 +1,100 @@
+"""Jobs in several processes: results in order, few of them in memory at a time, and one line if a process is killed."""
+import multiprocessing
+import os
+import signal
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from multiprocessing.connection import wait
+
+import cv2
+
+from decur.errors import DataError
+from decur.progress import Progress
+
+#: What a worker process calls, set when it starts.
+_function: Callable | None = None
+
+
+def _start_worker(function: Callable) -> None:
+    global _function
+    _function = function
+    cv2.setNumThreads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the main one ends the others
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose main process was killed would wait for its next job for ever."""
+    wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
+
+
+def _call(job):
+    return _function(job)
+
+
+def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterator:
+    """``map`` in ``workers`` processes; with one, it runs here.
+
+    Jobs are taken a few ahead of the results, so a long stream of large jobs is not piled up in memory. If ``jobs`` raises a
+    :class:`DataError`, the results of those before it still come.
+
+    Args:
+        function: Need not be importable: the processes are forked.
+        jobs: What it is called with, one by one; can be pickled.
+        workers: Processes.
+
+    Yields:
+        The results, in the order of the jobs.
+
+    Raises:
+        DataError: If a process is killed.
+    """
+    if workers <= 1:
+        yield from map(function, jobs)
+        return
+    # Forked, since importing everything again takes longer than a small data set.
+    executor = ProcessPoolExecutor(workers, multiprocessing.get_context('fork'), _start_worker, (function, ))
+    waiting: deque = deque()
+    failure = None
+    jobs = iter(jobs)
+    try:
+        while True:
+            try:
+                job = next(jobs)
+            except StopIteration:
+                break
+            except DataError as error:
+                failure = error
+                break
+            waiting.append(executor.submit(_call, job))
+            if len(waiting) >= 4 * workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+        if failure is not None:
+            raise failure
+    except BrokenProcessPool as error:
+        raise DataError('a worker process was killed, probably because the memory ran out. Run the same command again: it goes on; fewer '
+                        '--workers need less memory.') from error
+    finally:
+        executor.shutdown(wait=True, cancel_futures=True)
+
+
+def run_jobs(function: Callable, jobs: Iterable, workers: int = 1, title: str = '') -> list:
+    """``[function(job) for job in jobs]`` in ``workers`` processes, with a display of progress and of the time left.
+
+    Raises:
+        DataError: If a process is killed.
+    """
+    jobs = list(jobs)
+    results: list = []
+    if jobs:
+        with Progress(len(jobs), title) as progress:
+            for result in parallel_map(function, jobs, workers):
+                results.append(result)
+                progress.update()
+    return results

@@ -1,0 +1,99 @@
+"""Jobs in processes: the results of map, in order, and an end in words when a process is killed or the main one is."""
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+import pytest
+
+from decur.errors import DataError
+from decur.parallel import parallel_map, run_jobs
+
+
+@pytest.mark.parametrize('workers', [1, 2, 3])
+def test_the_results_of_map(workers):
+    factor = 3  # a closure: the processes are forked
+    assert list(parallel_map(lambda x: factor * x, range(40), workers)) == [3 * x for x in range(40)]
+    assert run_jobs(lambda x: -x, [], workers) == []
+
+
+def test_jobs_are_not_taken_far_ahead():
+    taken = []
+
+    def jobs():
+        for job in range(100):
+            taken.append(job)
+            yield job
+
+    results = parallel_map(abs, jobs(), 2)
+    next(results)
+    assert len(taken) <= 4 * 2
+    results.close()
+
+
+@pytest.mark.parametrize('workers', [1, 2])
+def test_an_error_of_a_job_is_the_first_one(workers):
+    def fail(x):
+        if x >= 3:
+            raise DataError(f'no {x}')
+        return x
+
+    done = []
+    with pytest.raises(DataError, match='no 3'):
+        for result in parallel_map(fail, range(10), workers):
+            done.append(result)
+    assert done == [0, 1, 2]
+
+
+def test_results_before_a_failing_source_still_come():
+    def jobs():
+        yield from range(5)
+        raise DataError('the archive ends')
+
+    done = []
+    with pytest.raises(DataError, match='the archive ends'):
+        for result in parallel_map(abs, jobs(), 2):
+            done.append(result)
+    assert done == list(range(5))
+
+
+@pytest.mark.parametrize('victim', [0, 7, 19])
+def test_a_killed_worker_ends_with_one_line(victim):
+    def job(x):
+        if x == victim:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return x
+
+    with pytest.raises(DataError, match='a worker process was killed, probably because the memory ran out. Run the same command again'):
+        list(parallel_map(job, range(20), 2))
+
+
+def alive(pid):
+    try:
+        with open(f'/proc/{pid}/stat') as file:
+            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
+
+
+def test_workers_end_with_a_killed_main_process(tmp_path):
+    script = textwrap.dedent(f'''
+        import os, time
+        from decur.parallel import parallel_map
+        def job(x):
+            open(os.path.join({str(tmp_path)!r}, str(os.getpid())), 'w').close()
+            time.sleep(.05)
+        list(parallel_map(job, range(10000), 2))
+    ''')
+    run = subprocess.Popen([sys.executable, '-c', script])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
+        time.sleep(.05)
+    run.kill()
+    run.wait()
+    workers = [int(path.name) for path in tmp_path.iterdir()]
+    while any(map(alive, workers)) and time.monotonic() < deadline:
+        time.sleep(.05)
+    assert len(workers) == 2 and not any(map(alive, workers))
