@@ -47,8 +47,8 @@ TOP_LEVEL = frozenset({
 _ANYWHERE = ('type', '_delete_', '_scope_', 'priority', 'init_cfg')
 _MISSING = object()
 #: Where the types of a config are registered.
-REGISTRIES = (MODELS, DATASETS, TRANSFORMS, HOOKS, DATA_SAMPLERS, OPTIM_WRAPPERS, OPTIMIZERS, OPTIM_WRAPPER_CONSTRUCTORS,
-              PARAM_SCHEDULERS, LOOPS, METRICS, EVALUATOR, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, WEIGHT_INITIALIZERS, TASK_UTILS, READERS)
+REGISTRIES = (MODELS, DATASETS, TRANSFORMS, READERS, HOOKS, DATA_SAMPLERS, OPTIM_WRAPPERS, OPTIMIZERS, OPTIM_WRAPPER_CONSTRUCTORS,
+              PARAM_SCHEDULERS, LOOPS, METRICS, EVALUATOR, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, WEIGHT_INITIALIZERS, TASK_UTILS)
 
 
 class OptionText(str):
@@ -270,8 +270,13 @@ def _list(text: str, old: Sequence, accepted: set, key: str, what: str):
         return _literal(text, what)
     strings = bool(old) and all(isinstance(item, str) for item in old)
     bracketed = text[:1] in ('[', '(')
+    if bracketed and (text[0], text[-1]) not in (('[', ']'), ('(', ')')):
+        raise ConfigError(f'{what}: brackets that do not match.')
     items = _split(text[1:-1] if bracketed else text, what)
     values = [_unquoted(item) if strings else _literal(item, what) for item in items]
+    words = [value for value in values if isinstance(value, str)]
+    if words and old and all(isinstance(item, int | float) for item in old):
+        raise ConfigError(f'{what}: expected numbers, as the config has there ({list(old)}), got {words[0]!r}.')
     if not bracketed and len(values) == 1 and not strings and accepted & {int, float}:
         return values[0]  # one size for height and width
     return tuple(values) if text[:1] == '(' or not bracketed and isinstance(old, tuple) else values
