@@ -2,14 +2,8 @@
 import argparse
 
 from decur.errors import exit_on_bad_input
-from decur.prepare.bigearthnet import BigEarthNetRelease
 from decur.prepare.commands import add_command
-from decur.prepare.geonrw import GeoNRWRelease
-from decur.prepare.nyudv2 import NYUv2Release
-from decur.prepare.ssl4eo import SSL4EORelease
-from decur.prepare.sunrgbd import SUNRGBDRelease
-
-RELEASES = (SUNRGBDRelease, NYUv2Release, SSL4EORelease, BigEarthNetRelease, GeoNRWRelease)
+from decur.prepare.releases import RELEASES
 
 
 def main():

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from helpers import run_tool, write_pairs, write_tif
 
+from decur.datasets import PairedRasterDataset
 from decur.errors import ConfigError, DataError
 from decur.prepare.inspect import detect_layout, fit_statistics, inspect, report
 from decur.sensors import STATISTICS
@@ -38,7 +39,7 @@ def test_store_and_published_lmdb(tmp_path):
     write_landcover('ssl4eo', tmp_path / 'raw', 2, size=24)
     run_tool('tools/prepare_dataset.py', 'ssl4eo', tmp_path / 'raw', tmp_path / 'store', '--products', 's1', 's2c')
     raw, store = inspect(tmp_path / 'raw'), inspect(tmp_path / 'store')
-    assert store['layout'] == 'store' and 'ssl4eo' in store['title'] and set(store['modalities']) == {'s1', 's2c'}
+    assert store['layout'] == raw['layout'] and store['stored'] and 'ssl4eo' in store['title'] and set(store['modalities']) == {'s1', 's2c'}
     assert store['config'] == raw['config'].replace(str(tmp_path / 'raw'), str(tmp_path / 'store'))
     for name, found in store['modalities'].items():
         band = 'VV' if name == 's1' else 'B8'
@@ -47,8 +48,10 @@ def test_store_and_published_lmdb(tmp_path):
     with environment.begin(write=True) as transaction:
         transaction.put(b'0', b'cos\nsystem\n')
     environment.close()
-    found = inspect(tmp_path / 'old')
-    assert found['layout'] == 'pickled-lmdb' and 'prepare_dataset.py' in found['config']
+    (tmp_path / 'file.lmdb').write_bytes(b'')
+    for name in ('old', 'file.lmdb'):
+        with pytest.raises(DataError, match='pickles.*prepare_dataset.py'):
+            inspect(tmp_path / name)
 
 
 @pytest.mark.parametrize('layout', ['bigearthnet', 'bigearthnet-v2', 'geonrw'])
@@ -57,7 +60,7 @@ def test_stores_look_like_the_files(tmp_path, layout):
     write_landcover(layout, tmp_path / 'raw', 2, size=48)
     run_tool('tools/prepare_dataset.py', layout.split('-')[0], tmp_path / 'raw', tmp_path / 'store')
     raw, store = inspect(tmp_path / 'raw'), inspect(tmp_path / 'store')
-    assert store['layout'] == 'store' and not store['gaps'] and set(store['modalities']) == set(raw['modalities'])
+    assert store['layout'] == raw['layout'] and store['stored'] and not store['gaps'] and set(store['modalities']) == set(raw['modalities'])
     for name, found in store['modalities'].items():
         assert {key: found[key] for key in ('bands', 'samples', 'sizes', 'dtypes')} == {
             key: raw['modalities'][name][key] for key in ('bands', 'samples', 'sizes', 'dtypes')}
@@ -84,8 +87,10 @@ def test_other_layouts_by_their_names(tmp_path):
                          ('e/val/S2L1C/ssl4eos12_val_seasonal_data_000001.zarr.zip', 'ssl4eo-v1.1')):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).mkdir() if '.' not in name else (tmp_path / name).write_bytes(b'')
-        assert detect_layout(tmp_path / name.split('/')[0]) == layout
-    with pytest.raises(DataError, match='no layout'):
+        assert detect_layout(tmp_path / name.split('/')[0]).name == layout
+    found = inspect(tmp_path / 'b')
+    assert not found['modalities'] and found['config'] == f'python tools/prepare_dataset.py nyudv2 {tmp_path / "b"} data/nyudv2'
+    with pytest.raises(DataError, match='nothing that is known'):
         (tmp_path / 'f' / 'notes').mkdir(parents=True)
         inspect(tmp_path / 'f')
     with pytest.raises(DataError, match='does not exist'):
@@ -116,6 +121,69 @@ def test_what_is_missing_in_a_sheet_is_not_black():
 
 
 def test_an_unknown_layout_is_told_without_placeholders(tmp_path):
-    with pytest.raises(DataError, match='no layout that is known') as error:
+    with pytest.raises(DataError, match='nothing that is known') as error:
         detect_layout(tmp_path)
     assert '{' not in str(error.value)
+
+
+def rasters(root, shapes):
+    """``{path: (bands, dtype)}`` as files of 8 pixels a side."""
+    rng = np.random.default_rng(0)
+    for name, (bands, dtype) in shapes.items():
+        write_tif(root / name, rng.integers(1, 200, (8, 8, bands)).astype(dtype))
+    return root
+
+
+@pytest.mark.parametrize('odd', [(3, 'uint16'), (1, 'uint16'), (14, 'uint16')])
+@pytest.mark.parametrize('place', ['a', 'c', 'e'])
+def test_a_file_with_other_bands_is_named(tmp_path, odd, place):
+    """More or fewer, at the beginning, in the middle or at the end."""
+    shapes = {f'{folder}/{name}.tif': (bands, 'uint16') for folder, bands in (('s1', 2), ('s2', 13)) for name in 'abcde'}
+    found = inspect(rasters(tmp_path, {**shapes, f's2/{place}.tif': odd}))
+    assert list(found['modalities']['s2']['unreadable']) == [place] and len(found['modalities']['s2']['bands']) == 13
+    assert f'{odd[0]} bands' in found['modalities']['s2']['unreadable'][place]
+    text = report(found)
+    assert 'damage: 1 of the samples' in text and 'every sample has every modality' not in text
+
+
+def test_damaged_files_anywhere_are_listed(tmp_path):
+    root = rasters(tmp_path, {f'{folder}/{name}.tif': (2, 'float32') for folder in ('s1', 's2') for name in 'abc'})
+    (root / 's1' / 'a.tif').write_bytes(b'not a tiff')
+    (root / 's2' / 'c.tif').write_bytes((root / 's2' / 'c.tif').read_bytes()[:300])
+    (root / 's2' / 'b.tif').write_bytes(b'')
+    found = inspect(root)
+    assert list(found['modalities']['s1']['unreadable']) == ['a'] and list(found['modalities']['s2']['unreadable']) == ['b', 'c']
+    assert 'damage: 3 of the samples' in report(found)
+    for path in root.glob('s2/*'):
+        path.write_bytes(b'')
+    text = report(inspect(root))
+    assert 's2: 3 samples, none of which can be read' in text and "s1=dict(channels=2" in text and 's2=dict' not in text
+
+
+def test_what_is_not_a_number_and_what_is_missing_are_counted(tmp_path):
+    values = np.ones((8, 8, 2), np.float32)
+    values[:2, :, 0] = np.nan
+    values[..., 1] = np.inf
+    write_tif(tmp_path / 'dem' / 'a.tif', values)
+    found = inspect(tmp_path)
+    first, second = found['modalities']['dem']['values'].values()
+    assert (first['mean'], first['std'], first['not_finite'], second['not_finite']) == (1, 0, 16, 64) and np.isnan(second['mean'])
+    assert '16 not finite' in report(found) and 'no numbers  64 not finite' in report(found)
+    assert found['pictures'][0]['dem'].shape == (160, 160, 3)
+
+
+def test_the_line_to_use_the_data_says_every_suffix_and_sub_folders(tmp_path):
+    rasters(tmp_path, {'s1/north/a.TIF': (2, 'float32'), 's1/b.tiff': (2, 'float32'), 'dem/b.tif': (1, 'float32')})
+    (tmp_path / 'dem' / 'north').mkdir()
+    (tmp_path / 'dem' / 'north' / 'a.TIFF').write_bytes((tmp_path / 'dem' / 'b.tif').read_bytes())
+    (tmp_path / 's1' / '._b.tiff').write_bytes(b'AppleDouble')
+    found = inspect(tmp_path)
+    assert not found['gaps'] and {m['samples'] for m in found['modalities'].values()} == {2}
+    entries = found['config'].split('modalities=')[1][:-1]
+    dataset = PairedRasterDataset(eval(entries, dict(dict=dict)), str(tmp_path), pipeline=[dict(type='LoadModalities')])
+    assert [sample['sample_id'] for sample in dataset] == ['b', 'north/a']
+
+
+def test_how_many_were_looked_at_is_said(tmp_path):
+    found = inspect(rasters(tmp_path, {f's1/{i}.tif': (2, 'uint8') for i in range(5)}), count=2)
+    assert 's1: 5 samples (2 looked at), 2 bands' in report(found)

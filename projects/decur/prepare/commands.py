@@ -48,6 +48,4 @@ def _prepare(release: type[Release], args) -> None:
         print(f'left out {sample}: {problem}')
     for key, problem in figures.get('skipped', {}).items():
         print(f'left out {key}: {problem}')
-    if args.dry_run:
-        print('dry run: nothing is written')
     print(json.dumps({key: len(value) if key == 'skipped' else value for key, value in figures.items()}))

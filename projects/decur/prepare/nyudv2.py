@@ -36,6 +36,11 @@ class NYUv2Release(RGBDRelease):
     num_classes = 40
     expected = dict(train=795, test=654)
 
+    @classmethod
+    def lies_in(cls, folder):
+        """The file of the images."""
+        return (folder / 'nyu_depth_v2_labeled.mat').is_file()
+
     def samples(self):
         """Every labelled image, in the order of the file; stems are the file's 1-based numbers with four digits."""
         src = self.src / 'nyu_depth_v2_labeled.mat' if self.src.is_dir() else self.src

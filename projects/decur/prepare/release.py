@@ -69,6 +69,11 @@ class Release(ABC):
             raise DataError(f'{src} is not a folder. Give the folder that holds the extracted data set, or its archives.')
 
     @classmethod
+    def lies_in(cls, folder: Path) -> bool:
+        """Whether a folder holds the release in a form that no data set class reads, so that it must be prepared; by its names alone."""
+        return False
+
+    @classmethod
     def add_options(cls, parser) -> None:
         """Add to a command line what only this data set has."""
         return

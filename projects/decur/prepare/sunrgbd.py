@@ -49,6 +49,11 @@ class SUNRGBDRelease(RGBDRelease):
     num_classes = 37
     expected = dict(train=5285, test=5050)
 
+    @classmethod
+    def lies_in(cls, folder):
+        """The two folders of the release."""
+        return any((folder / name).is_dir() for name in ('SUNRGBD', 'SUNRGBDtoolbox'))
+
     def samples(self):
         """Every image of the release, in the order of the toolbox."""
         src = self.src
