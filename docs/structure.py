@@ -24,7 +24,8 @@ FLOORS = (
     dict(engine='optimizer, samplers, hooks, launching'),
     dict(evaluation='metrics, probes, decoupling scores, tables of results'),
     dict(explain='alignment, t-SNE, saliency, and the report'),
-    dict(apis='calls for programs: load, features, inference, export', prepare='releases to a compact store; inspection'),
+    dict(apis='calls for programs: load, features, inference, export', prepare='releases to a compact store; inspection',
+         cli='arguments that command lines share'),
 )
 
 #: The path of a sample: room, what it gives on.

@@ -9,7 +9,7 @@ or a checkpoint of this project. What was taken, initialised and left out is pri
 import json
 from pathlib import Path
 
-from decur.cli import add_argument, check_writable, make_parser
+from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.weights import save_file
@@ -35,7 +35,7 @@ def parse_args():
 def main():
     """Convert, report, write."""
     args = parse_args()
-    check_writable(args.dst, 'DST')
+    output_file(args.dst)
     if args.export and not args.dst.endswith('.safetensors'):
         raise ConfigError(f'--export writes safetensors: call the file {Path(args.dst).stem}.safetensors, not {Path(args.dst).name}.')
     cfg = load_config(args.config, args.cfg_options)

@@ -1,6 +1,6 @@
 """Export a segmentation model (FCN, CMX) to ONNX and check it against PyTorch in ONNX Runtime."""
 from decur.apis import check_onnx, export_onnx, load_model
-from decur.cli import add_argument, check_writable, make_parser
+from decur.cli import add_argument, make_parser, output_file
 from decur.errors import WeightsError, exit_on_bad_input
 
 
@@ -20,7 +20,7 @@ def parse_args():
 def main():
     """Export, check."""
     args = parse_args()
-    check_writable(args.out, 'OUT')
+    output_file(args.out)
     model, _ = load_model(args.config, args.checkpoint, options=args.cfg_options)
     export_onnx(model, args.out, args.size, args.dynamic, args.opset)
     sizes = [args.size] + ([(args.size[0] + 32, args.size[1] + 64)] if args.dynamic else [])

@@ -7,7 +7,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
-from decur.cli import add_argument, check_writable, make_parser
+from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.missing import format_table
@@ -34,7 +34,7 @@ def main():
     """Load, extract, vote, print."""
     args = parse_args()
     if args.out:
-        check_writable(args.out)
+        output_file(args.out)
     MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     cfg = load_config(args.config, args.cfg_options)
     if (cfg.get('test_evaluator') or {}).get('type') != 'MultiLabelScores':

@@ -2,7 +2,7 @@
 import argparse
 from pathlib import Path
 
-from decur.cli import check_writable
+from decur.cli import output_file
 from decur.errors import exit_on_bad_input
 from decur.evaluation.results import collect, read_runs, to_csv, to_markdown
 from decur.writing import write_bytes
@@ -27,7 +27,7 @@ def main():
     """Read, print, write."""
     args = parse_args()
     for name in args.out:
-        check_writable(name)
+        output_file(name)
     tables = collect(read_runs(args.folders))
     print(to_markdown(*tables), end='')
     for name in args.out:

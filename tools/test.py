@@ -4,11 +4,11 @@ The figures also go into <work dir>/<time stamp>/test.json, which tools/table.py
 """
 from mmengine.registry import RUNNERS
 
-from decur.cli import check_folder, check_writable, make_parser
+from decur.cli import make_parser, output_file
 from decur.engine import load_config, prepare, prepare_test
 from decur.engine.options import chosen
 from decur.errors import exit_on_bad_input
-from decur.writing import write_json
+from decur.writing import output_folder, write_json
 
 
 def parse_args():
@@ -27,9 +27,9 @@ def main():
     cfg = prepare_test(prepare(cfg, args.launcher), args.checkpoint, args.tta, args.allow_missing)
     hooks = [dict(type='TestRecordHook', options=options)]
     if args.show_dir:
-        hooks.append(dict(type='PredictionPictureHook', out_dir=str(check_folder(args.show_dir, '--show-dir'))))
+        hooks.append(dict(type='PredictionPictureHook', out_dir=str(output_folder(args.show_dir))))
     if args.out:
-        check_writable(args.out)
+        output_file(args.out)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), *hooks]
     runner = RUNNERS.build(cfg)
     metrics = runner.test()

@@ -1,12 +1,12 @@
 """What the command lines of ``tools/`` share: their arguments."""
 import argparse
-import os
 from pathlib import Path
 
 import torch
 
 from .engine.options import OptionText
 from .errors import ConfigError
+from .writing import output_folder
 
 #: Arguments by name, as OpenMMLab calls them: what argparse needs to add them.
 _ARGUMENTS = {
@@ -91,30 +91,15 @@ def check_device(name: str) -> torch.device:
     return device
 
 
-def check_writable(path: str | Path, what: str = '--out') -> Path:
-    """Say at the start that a file could not be written at the end, and make its folder.
+def output_file(path: str | Path) -> Path:
+    """A file that is to be written at the end: that it can be is found out at the start, and its folder is made.
 
     Raises:
-        ConfigError: If the path is a folder, or its folder cannot be made or written.
+        ConfigError: If the path is a folder.
+        WriteError: If its folder cannot be made or written.
     """
     path = Path(path)
     if path.is_dir():
-        raise ConfigError(f'{what} {path} is a folder; give the name of a file.')
-    check_folder(path.parent, what)
-    return path
-
-
-def check_folder(path: str | Path, what: str = '--out') -> Path:
-    """Make a folder that is to be written to.
-
-    Raises:
-        ConfigError: If it is a file, or cannot be made or written.
-    """
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f'{what}: the folder {path} cannot be made ({error.strerror}); choose another one.') from None
-    if not os.access(path, os.W_OK | os.X_OK):
-        raise ConfigError(f'{what}: the folder {path} may not be written to; choose another one, or change its permissions.')
+        raise ConfigError(f'{path} is a folder; give the name of a file to write.')
+    output_folder(path.parent)
     return path

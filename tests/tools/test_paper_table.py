@@ -25,7 +25,7 @@ def command(monkeypatch, capsys):
         except SystemExit as error:
             end = error.code
         out, err = capsys.readouterr()
-        return out, err if end == 2 else end
+        return out, err or end
     return run
 
 

@@ -9,7 +9,7 @@ import sys
 
 import decur
 from decur.apis.features import build_image_dataset, extract_features
-from decur.cli import add_argument, check_device, check_writable, make_parser
+from decur.cli import add_argument, check_device, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import exit_on_bad_input
 from decur.progress import Progress
@@ -44,10 +44,10 @@ def main():
     args = parse_args()
     check_device(args.device)
     if args.out.endswith('.safetensors'):
-        check_writable(args.out, 'OUT')
+        output_file(args.out)
     dataset = build_image_dataset(load_config(args.config, args.cfg_options), args.split)
     encoder = decur.load(args.checkpoint, config=args.model_config, modalities=args.modalities, sha256=args.sha256, device=args.device)
-    with Progress(len(dataset), 'samples', file=sys.stderr) as progress:
+    with Progress(len(dataset), unit='samples', file=sys.stderr) as progress:
         shapes = extract_features(
             encoder, dataset, args.out, size=tuple(args.size) if all(args.size) else None, batch_size=args.batch_size,
             num_workers=args.num_workers, part_size=args.part_size, progress=lambda done, total: progress.advance(done),

@@ -6,7 +6,7 @@ FLOPs are counted by torch.utils.flop_counter: a multiply-add is 2 FLOPs. Other 
 A pretraining config is run up to its features, without the projector.
 """
 from decur.apis.complexity import FLOPS_TOOL, build_for_analysis, count_flops, count_parameters, example_inputs, measure_latency
-from decur.cli import add_argument, check_device, check_writable, make_parser
+from decur.cli import add_argument, check_device, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import exit_on_bad_input
 from decur.writing import write_json
@@ -30,7 +30,7 @@ def main():
     args = parse_args()
     check_device(args.device)
     if args.json:
-        check_writable(args.json, '--json')
+        output_file(args.json)
     model, modalities = build_for_analysis(load_config(args.config, args.cfg_options))
     inputs = example_inputs(model, modalities, args.size, args.batch)
     parameters = count_parameters(model)

@@ -1,5 +1,4 @@
 """The work directory of a training: one run at a time, and nothing left over from a run that was killed."""
-import contextlib
 import errno
 import fcntl
 import os
@@ -10,6 +9,7 @@ from pathlib import Path
 from mmengine.dist import broadcast_object_list, is_main_process
 
 from ..errors import ConfigError
+from ..writing import remove_leftovers
 
 #: Says who trains here; the operating system's lock on it, not its presence, is what counts.
 LOCK = '.lock'
@@ -65,7 +65,5 @@ def _lock(path: Path) -> str | None:
     file.write(f'pid {os.getpid()} on {socket.gethostname()}, since {time.strftime("%Y-%m-%d %H:%M:%S")}\n')
     file.flush()
     _held[key] = file
-    for leftover in path.glob('.*.tmp'):
-        with contextlib.suppress(OSError):
-            leftover.unlink()
+    remove_leftovers(path)
     return None
