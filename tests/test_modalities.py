@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from decur.errors import ConfigError, DataError
-from decur.modalities import band_names, check_modalities, concat, select, split, statistics
+from decur.modalities import band_names, check_finite, check_modalities, concat, select, split, statistics
 
 ENTRIES = dict(sar=dict(channels=2, bands=('VV', 'VH')), optical=dict(channels=13, mean=[1.0], std=[2.0]), dem=dict(channels=1))
 
@@ -68,3 +68,15 @@ def test_statistics_and_band_names_have_defaults():
     assert mean.item() == 0 and std.item() == 1
     assert band_names('sar', ENTRIES['sar']) == ('VV', 'VH')
     assert band_names('dem', ENTRIES['dem']) == ('dem_1', )
+
+
+def test_values_that_are_not_finite_are_named():
+    modalities = dict(sar=dict(channels=2, bands=('VV', 'VH')), dem=dict(channels=7))
+    inputs = dict(sar=torch.zeros(3, 2, 4, 5), dem=torch.zeros(3, 7, 4, 5, dtype=torch.int16))
+    check_finite(inputs, modalities)
+    inputs['sar'][1, 1, 2, 2], inputs['sar'][2, 1, 0] = float('inf'), float('nan')
+    with pytest.raises(DataError, match=r"'sar'.* 2 of 3 samples \(b, c\), channels \(VH\), 6 values\. Fill") as caught:
+        check_finite(inputs, modalities, ids=['a', 'b', 'c'])
+    assert '\n' not in str(caught.value)
+    with pytest.raises(DataError, match=r"'dem'.* 8 of 9 samples \(1, 2, 3, 4, 5, \.\.\.\), channels \(0, 1, 2, 3, 4, \.\.\.\), 56 values"):
+        check_finite(dict(dem=torch.cat([torch.zeros(1, 7), torch.full((8, 7), float('nan'))])), modalities)

@@ -10,7 +10,17 @@ import pytest
 from PIL import Image
 
 from decur.errors import DataError
-from decur.writing import WriteError, check_writable, output_folder, remove_leftovers, replacing, write_bytes, write_json, write_png
+from decur.writing import (
+    WriteError,
+    check_writable,
+    output_folder,
+    remove_leftovers,
+    replacing,
+    sample_path,
+    write_bytes,
+    write_json,
+    write_png,
+)
 
 NOBODY = 4194305  # above the largest number of a process
 
@@ -119,3 +129,20 @@ def test_a_killed_writer_leaves_what_the_next_run_removes(tmp_path):
     assert len(list(tmp_path.iterdir())) == 2 and (tmp_path / 'x').read_bytes() == b'old'
     output_folder(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ['x']
+
+
+@pytest.mark.parametrize('ids', [('a', 'a.b', 'a.c', 'a.b.c'), ('x/a', 'y/a', 'x_a', 'x/a.b'), ('a b', 'a_b', 'a  b', ' a'),
+                                 ('a@0,64', 'a@0,6', 'ü', 'u')])
+def test_every_sample_has_a_file_of_its_own(tmp_path, ids):
+    paths = [sample_path(tmp_path / 'out', name) for name in ids]
+    assert len(set(paths)) == len(ids)
+    for path, name in zip(paths, ids):
+        path.write_text(name)
+        assert path.is_relative_to(tmp_path / 'out') and path.suffix == '.png'
+    assert [path.read_text() for path in paths] == list(ids)
+
+
+@pytest.mark.parametrize('name', ['../a', 'a/../../b', '/etc/a', '', '.', 'a//b', 'a/', 'a\0b', '..\\a'])
+def test_names_that_lead_out_of_the_folder(tmp_path, name):
+    with pytest.raises(DataError, match='cannot be the name of a file'):
+        sample_path(tmp_path, name)

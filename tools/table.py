@@ -1,5 +1,6 @@
 """Collect the records of tools/test.py into the paper's tables, the published values beside them."""
 import argparse
+import sys
 from pathlib import Path
 
 from decur.cli import output_file
@@ -28,7 +29,10 @@ def main():
     args = parse_args()
     for name in args.out:
         output_file(name)
-    tables = collect(read_runs(args.folders))
+    runs, left_out = read_runs(args.folders)
+    tables = collect(runs)
+    for line in left_out:
+        print(line, file=sys.stderr)
     print(to_markdown(*tables), end='')
     for name in args.out:
         write_bytes(name, FORMATS[Path(name).suffix](*tables).encode())

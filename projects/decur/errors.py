@@ -33,6 +33,12 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f' (did you mean {found[0]!r}?).' if found else '.'
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says, short enough for a message of ours: its type and its first line."""
+    text = str(error).strip()
+    return f'{type(error).__name__}: {text.splitlines()[0][:200]}' if text else type(error).__name__
+
+
 @contextmanager
 def exit_on_bad_input() -> Iterator:
     """What a command line wraps its work in: it ends with one line on standard error, without a traceback.

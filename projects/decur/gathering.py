@@ -1,9 +1,14 @@
-"""Rows of all processes, brought together."""
+"""The rows of all processes on every process (an all-gather of tensors with different numbers of rows), with and without gradient."""
 from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+
+def world_size() -> int:
+    """Number of processes of the default group; 1 without a group."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def gather_rows(x: Tensor, counts: Sequence) -> Tensor:
@@ -16,14 +21,36 @@ def gather_rows(x: Tensor, counts: Sequence) -> Tensor:
     Returns:
         Tensor: ``(sum n_r, ...)`` of the same dtype.
     """
-    # As bytes: every backend sends them, whatever it thinks of bfloat16 or bool. Rows are filled up to the longest process.
-    row = x[:1].numel() * x.element_size() if len(x) else x.new_empty((1, *x.shape[1:])).numel() * x.element_size()
-    sent = torch.zeros((max(counts), row), dtype=torch.uint8, device=x.device)
+    # Sent as bytes, because no backend supports every dtype (bfloat16, bool), and padded to the largest number of rows.
+    sent = torch.zeros((max(counts), x.shape[1:].numel() * x.element_size()), dtype=torch.uint8, device=x.device)
     if len(x):
         sent[:len(x)] = x.detach().contiguous().reshape(len(x), -1).view(torch.uint8)
-    received = torch.empty((len(counts) * max(counts), row), dtype=torch.uint8, device=x.device)
+    received = torch.empty((len(counts) * max(counts), sent.shape[1]), dtype=torch.uint8, device=x.device)
     dist.all_gather_into_tensor(received, sent)
     if min(counts) != max(counts):
         blocks = received.split(max(counts))
         received = torch.cat([block[:count] for block, count in zip(blocks, counts)])
     return received.view(x.dtype).reshape(sum(counts), *x.shape[1:])
+
+
+def gather_rows_with_gradient(x: Tensor, counts: Sequence, scale: float) -> Tensor:
+    """As :func:`gather_rows`; in the backward pass every process takes the gradient of its own rows times ``scale``.
+
+    Nothing is communicated in the backward pass. If every process computes the same loss from all rows and DistributedDataParallel
+    averages the gradients of the parameters, ``scale = W``, the number of processes, gives the parameters the sum of what all rows
+    contribute: exactly the gradient of one process on the concatenated batch.
+    """
+    return _GatherRows.apply(x, counts, scale)
+
+
+class _GatherRows(torch.autograd.Function):
+
+    @staticmethod
+    def forward(ctx, x: Tensor, counts: Sequence, scale: float) -> Tensor:
+        ctx.start = sum(counts[:dist.get_rank()])
+        ctx.rows, ctx.scale = x.shape[0], scale
+        return gather_rows(x, counts)
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        return grad[ctx.start:ctx.start + ctx.rows] * ctx.scale, None, None

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from .errors import ConfigError
+from .errors import ConfigError, DataError
 
 #: The keys an entry may have. A key outside this list is a typing error and stops the build.
 ENTRY_KEYS = frozenset({
@@ -112,7 +112,6 @@ def concat(inputs: Mapping, modalities: Mapping, axis: int = 1):
     Raises:
         DataError: If a modality is missing.
     """
-    from .errors import DataError
     missing = [name for name in modalities if inputs.get(name) is None]
     if missing:
         raise DataError(f'modality {missing} is missing; got {[k for k, v in inputs.items() if v is not None]}.')
@@ -145,3 +144,45 @@ def split(x, modalities: Mapping, axis: int = 1) -> dict:
         bounds = np.cumsum(list(sizes.values()))[:-1]
         return dict(zip(sizes, np.split(x, bounds, axis=axis)))
     return dict(zip(sizes, torch.split(x, list(sizes.values()), dim=axis)))
+
+
+def non_finite(name: str, x: torch.Tensor, bands: Sequence | None = None, ids: Sequence | None = None) -> str | None:
+    """Say where a batch holds values that are not finite.
+
+    Args:
+        name (str): The modality.
+        x (Tensor): ``(N, C, ...)`` of any dtype.
+        bands (Sequence[str], optional): Names of the channels.
+        ids (Sequence[str], optional): Names of the samples; by default their index.
+
+    Returns:
+        str | None: Modality, number of samples and the first of them, channels and number of values; None if all values are finite.
+    """
+    if not x.is_floating_point() or bool(torch.isfinite(x).all()):
+        return None
+    bad = ~torch.isfinite(x).reshape(*x.shape[:2], -1)
+    samples, channels = (bad.any(dim=2).any(dim=dim).nonzero()[:, 0].tolist() for dim in (1, 0))
+
+    def listed(indices: list, names: Sequence | None) -> str:
+        some = [str(names[i]) if names is not None and i < len(names) else str(i) for i in indices[:5]]
+        return ', '.join(some) + (', ...' if len(indices) > 5 else '')
+
+    return (f'modality {name!r} has values that are not finite in {len(samples)} of {len(x)} samples ({listed(samples, ids)}), '
+            f'channels ({listed(channels, bands)}), {int(bad.sum())} values')
+
+
+def check_finite(inputs: Mapping, modalities: Mapping, ids: Sequence | None = None) -> None:
+    """Refuse a batch with NaN or infinite values: one of them makes a whole feature map, prediction or feature NaN.
+
+    Args:
+        inputs (dict[str, Tensor]): ``(N, C, H, W)`` by modality.
+        modalities (dict[str, dict]): The entries; of each, ``bands`` name the channels in the message.
+        ids (Sequence[str], optional): Names of the samples; by default their index.
+
+    Raises:
+        DataError: Names modality, samples, channels and the number of values.
+    """
+    for name, x in inputs.items():
+        text = non_finite(name, x, (modalities.get(name) or {}).get('bands'), ids) if isinstance(x, torch.Tensor) else None
+        if text:
+            raise DataError(f'{text}. Fill them first, for example with the mean of the modality, or leave the samples out.')

@@ -89,6 +89,33 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
+def sample_path(folder, sample_id, suffix='.png'):
+    """Where the file of a sample goes: its whole name and the suffix, in sub-folders where the name has them.
+
+    Two samples never share a file: ``a.b`` and ``a.c``, ``x/a`` and ``y/a`` are different files. The folder is made.
+
+    Args:
+        folder (str | Path): Of all samples.
+        sample_id (str): For example ``'site1/2019.05 north'``.
+        suffix (str): Of the file.
+
+    Returns:
+        Path: ``folder/site1/2019.05 north.png``.
+
+    Raises:
+        DataError: If the name leads out of the folder, or is no name of a file.
+        WriteError: If the folder cannot be made.
+    """
+    sample_id = str(sample_id)
+    parts = sample_id.split('/')
+    if not all(parts) or {'.', '..'} & set(parts) or '\0' in sample_id or '\\' in sample_id:
+        raise DataError(f'sample {sample_id!r} cannot be the name of a file in {folder}.')
+    path = Path(folder, f'{sample_id}{suffix}')
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    return path
+
+
 def check_writable(folder):
     """Whether files can be written to ``folder``, or it can be made: to be asked before long work begins. Nothing is written.
 

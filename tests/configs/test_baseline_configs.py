@@ -1,4 +1,5 @@
 """A baseline is DeCUR's config with another objective and, for two of them, another projector: nothing else may differ."""
+import objective_reference
 import pytest
 import torch
 from helpers import ROOT
@@ -34,20 +35,24 @@ def test_differs_from_decur_in_projector_and_objective_only(name):
     assert baseline == decur
 
 
-@pytest.mark.parametrize('name', [name for name in CONFIGS if name.endswith('rooms.py')])
-def test_trains(name):
-    cfg = Config.fromfile(ROOT / 'configs' / 'baselines' / name)
+@pytest.mark.parametrize('stem', HEADS)
+def test_it_trains_on_the_published_loss(stem):
+    """Loss and gradients of the built model are those of the paper's formula in float64, on the model's own embeddings."""
+    cfg = Config.fromfile(ROOT / 'configs' / 'baselines' / next(n for n in CONFIGS if n.startswith(stem) and n.endswith('rooms.py')))
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
     model.init_weights()
-    optimizer = torch.optim.SGD(model.parameters(), lr=1e-3)
     batch = {m: [torch.randn(8, 3, 48, 48) for _ in range(2)] for m in ('rgb', 'hha')}
-    values = []
-    for _ in range(6):
-        loss, log = model.parse_losses(model(batch, mode='loss'))
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        values.append(float(loss))
-    assert min(values[1:]) < values[0] and all(value == value for value in values)
+    kept = {}
+    model.neck.register_forward_hook(lambda module, args, out: kept.update(out) or [z.retain_grad() for z in out.values()] and None)
+    loss, log = model.parse_losses(model(batch, mode='loss'))
+    loss.backward()
+    exact = {name: (z.detach().double().requires_grad_(), ) for name, z in kept.items()}
+    want = getattr(objective_reference, stem)(exact)
+    want.backward()
+    assert float(loss.detach()) == pytest.approx(float(want.detach()), rel=1e-5)
+    for name, (z, ) in exact.items():
+        torch.testing.assert_close(kept[name].grad.double(), z.grad, rtol=1e-3, atol=1e-5 * float(z.grad.abs().max()))
+        first = model.backbone.streams[name].encoder.conv1.weight  # and it reaches the weights, down to the first
+        assert all(p.grad.abs().sum() > 0 for p in (first, *model.neck.projectors[name].parameters()) if p.ndim > 1)
     assert any(key.endswith('rgb_hha') for key in log)

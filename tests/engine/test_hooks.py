@@ -1,6 +1,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -8,12 +9,14 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from mmpretrain.structures import DataSample
 from runs import loader, run
 
 import decur  # noqa: F401
 from decur.errors import ConfigError, DataError
 from decur.evaluation.probes import knn_scores, labelled_features, linear_scores, score
 from decur.weights.io import load_file
+
 
 def scalars(work_dir):
     return [json.loads(line) for line in next(Path(work_dir).glob('*/vis_data/scalars.json')).read_text().splitlines()]
@@ -25,7 +28,8 @@ def test_non_finite_loss_stops_with_names_and_the_last_good_state(tmp_path):
         run(tmp_path / 'bad', [dict(type='NonFiniteLossHook')], train=dict(poison=('sar', 36)))
     message = str(stopped.value)
     assert 'epoch 2, iteration 5' in message and 'intra_sar = nan' in message and 'Modality: sar.' in message
-    assert "modality 'sar' are not finite in 4 samples" in message and 'image12' in message and 'last_good_iter_4.pth' in message
+    assert "modality 'sar' has values that are not finite in 4 of 8 samples (image12, image13, image14, image15)" in message
+    assert 'last_good_iter_4.pth' in message and '\n' not in message
     saved = load_file(tmp_path / 'bad' / 'last_good_iter_4.pth')
     assert saved['meta']['iter'] == 4 and saved['meta']['epoch'] == 1
     # The state is that of a run that ends after the four good steps, batch norm statistics included.
@@ -103,7 +107,7 @@ def test_every_term_is_logged(tmp_path):
     row = scalars(tmp_path / 'run')[0]
     terms = ['intra_sar', 'intra_optical', 'common_sar_optical', 'unique_sar_optical']
     assert row['loss'] == pytest.approx(sum(row[name] for name in terms), rel=1e-5)
-    assert {'diag_common_sar_optical', 'diag_unique_sar_optical', 'rank_sar', 'spread_optical'} <= set(row)
+    assert {'diag_common_sar_optical', 'diag_unique_sar_optical', 'participation_ratio_sar', 'spread_optical'} <= set(row)
 
 
 def test_knn_and_linear_scores():
@@ -161,8 +165,23 @@ def test_two_processes(tmp_path):
     # The training itself is that of one process with twice the batch (its sampler hands out every other sample).
     for name, value in first['state'].items():
         torch.testing.assert_close(value, second['state'][name], rtol=1e-5, atol=1e-6)
-    # A bad sample of the second process stops both, and the state is whole.
-    assert 'the loss is not finite: intra_optical = nan' in first['error'] and 'data of this process are finite' in first['error']
-    assert "'optical' are not finite" in second['error']
+    # A bad sample of the second process stops both with the same error, and the state is whole.
+    assert first['error'] == second['error']
+    assert 'the loss is not finite: intra_optical = nan' in first['error'] and "modality 'optical' has values" in first['error']
     saved = load_file(tmp_path / 'bad' / 'last_good_iter_2.pth')
     assert all(torch.isfinite(value).all() for value in saved['state_dict'].values())
+
+
+def test_the_images_of_a_segmentor_are_named_too():
+    """mmseg hands a list of images with the channels of all modalities, each perhaps of another size."""
+    hook = HOOKS.build(dict(type='NonFiniteLossHook'))
+    modalities = dict(sar=dict(channels=2, bands=('VV', 'VH')), dem=dict(channels=1))
+    images = [torch.zeros(3, 4, 5), torch.zeros(3, 6, 6)]
+    images[1][1, 2, 3] = images[1][2, 0, 0] = float('nan')
+    samples = [DataSample(metainfo=dict(img_path=f'{name}.tif')) for name in 'ab']
+    hook._batch = dict(inputs=images, data_samples=samples)
+    model = SimpleNamespace(data_preprocessor=SimpleNamespace(modalities=modalities))
+    text = hook._describe_inputs(model)
+    assert text.count('b.tif') == 2 and "'sar'" in text and 'channels (VH), 1 values' in text and "'dem'" in text and 'a.tif' not in text
+    images[1].zero_()
+    assert hook._describe_inputs(model) == ''

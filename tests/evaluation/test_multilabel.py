@@ -4,6 +4,7 @@ import pytest
 import torch
 from mmpretrain.structures import DataSample
 
+from decur.errors import DataError
 from decur.evaluation import MultiLabelScores
 
 
@@ -32,3 +33,16 @@ def test_figures_are_over_the_whole_set_and_not_over_batches():
     true = (predicted & labels).sum()
     assert figures['multi-label/F1_micro'] == pytest.approx(100 * 2 * true / (predicted.sum() + labels.sum()))
     assert figures['multi-label/classes_left_out'] == 1
+
+
+def test_what_gives_no_figure_is_an_error():
+    metric = MultiLabelScores()
+    sample = DataSample(metainfo=dict(sample_id='S1_42')).set_pred_score(torch.tensor([0.5, float('nan')])).set_gt_score(torch.ones(2))
+    with pytest.raises(DataError, match="'S1_42' are not finite"):
+        metric.process(None, [sample.to_dict()])
+    with pytest.raises(DataError, match='of 1 of 3 samples are not finite'):
+        metric.figures(np.array([[0.1], [np.inf], [0.2]]), np.ones((3, 1), bool))
+    with pytest.raises(DataError, match='none of the 3 samples has a label'):
+        metric.figures(np.ones((3, 2)), np.zeros((3, 2), bool))
+    with pytest.raises(DataError, match='of one shape'):
+        metric.figures(np.ones((3, 2)), np.ones((3, 4), bool))

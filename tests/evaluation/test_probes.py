@@ -5,7 +5,7 @@ import torch
 from sklearn.metrics import average_precision_score, f1_score
 from sklearn.neighbors import KNeighborsRegressor
 
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from decur.evaluation.probes import knn_multilabel, knn_scores
 
 
@@ -51,6 +51,27 @@ def test_figures_are_those_of_scikit_learn():
         assert {name: results[key][f'multi-label/{name}'] for name in expected} == pytest.approx(
             {name: 100 * value for name, value in expected.items()}, abs=1e-3)
     assert results['sar']['multi-label/mAP_micro'] > results['optical']['multi-label/mAP_micro'] + 5
+
+
+@pytest.mark.parametrize('which, index', [('training', 5), ('test', 7)])
+@pytest.mark.parametrize('value', [float('nan'), float('inf')])
+def test_features_that_are_not_finite_are_named(which, index, value):
+    parts = dict(training=labelled(20, 0), test=labelled(20, 1))
+    parts[which]['features']['optical'][index, 2] = value
+    for ids, named in ((None, f'number {index}'), ([f'scene_{i}' for i in range(20)], f'scene_{index}')):
+        if ids:
+            parts[which]['sample_ids'] = ids
+        with pytest.raises(DataError, match=f"'optical' are not finite .* for 1 of 20 {which} samples: {named}. Look"):
+            knn_multilabel(parts['training'], parts['test'])
+    parts[which]['present']['optical'][index] = False  # nobody looks at what is not there
+    assert knn_multilabel(parts['training'], parts['test'])
+
+
+def test_settings_without_a_meaning_are_refused():
+    part = labelled(9, 0)
+    for settings in (dict(k=0), dict(temperature=0.), dict(temperature=float('nan'))):
+        with pytest.raises(ConfigError, match='k of at least 1 and a temperature above 0'):
+            knn_multilabel(part, part, **settings)
 
 
 def test_single_classes_are_refused():

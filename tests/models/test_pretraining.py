@@ -92,8 +92,8 @@ def test_a_modality_with_fewer_than_two_samples_is_left_out(count):
 def test_objectives_of_one_view_encode_one(monkeypatch):
     net = model(head=dict(type='MultimodalCLIPHead'))
     calls = []
-    encode = net._encode_view
-    monkeypatch.setattr(net, '_encode_view', lambda *a: calls.append(1) or encode(*a))
+    encode = net.extract_embeddings
+    monkeypatch.setattr(net, 'extract_embeddings', lambda *a: calls.append(1) or encode(*a))
     net.loss(views())
     assert len(calls) == 1
 

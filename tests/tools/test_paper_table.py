@@ -8,11 +8,13 @@ import table
 DECUR = dict(file='pre/epoch_100.pth', objective='DeCURHead')
 
 
-def record(folder, config, value, seed=0, time='2026-01-01T00:00:00Z', key='multi-label/mAP_micro', encoders=DECUR, **options):
+def record(folder, config, value, seed=0, time='2026-01-01T00:00:00Z', key='multi-label/mAP_micro', encoders=DECUR, not_loaded='',
+           **options):
     folder.mkdir(parents=True)
     (folder / 'test.json').write_text(json.dumps(dict(
         config=f'/x/configs/{config}.py', options=options, checkpoint='x.pth', seed=seed, encoders=dict(sar=encoders), samples=9, time=time,
-        metrics={key: value})))
+        not_loaded=not_loaded, metrics={key: value})))
+    return folder / 'test.json'
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def command(monkeypatch, capsys):
         except SystemExit as error:
             end = error.code
         out, err = capsys.readouterr()
-        return out, err or end
+        return out, err.rstrip('\n') or end
     return run
 
 
@@ -62,10 +64,38 @@ def test_what_is_wrong_is_said(tmp_path, command):
     assert 'must end in .md or .csv' in error(tmp_path / 'empty', '--out', 'table.txt')
     record(tmp_path / 'a', 'fcn_geonrw_rgb_r50_linear', 1., key='mAP')
     assert 'fcn_geonrw_rgb_r50_linear has no mIoU' in error(tmp_path / 'a')
-    path = tmp_path / 'b' / 'test.json'
-    path.parent.mkdir()
+    path = record(tmp_path / 'b', 'x', 1.)
+    whole = path.read_text()
     for content, reason in (('{"config": "x', 'Unterminated'), ('[]', 'no object'), ('{"config": "x"}', 'options, encoders, seed'),
+                            (json.dumps(dict(json.loads(whole), metrics=dict(mIoU='9'))), 'metrics missing or wrong'),
+                            (json.dumps(dict(json.loads(whole), encoders=dict(sar=dict(objective=None)))), 'encoders missing or wrong'),
+                            ('[' * 100000, ''),
                             ('\xff', '')):
         path.write_bytes(content.encode('latin1'))
         last = error(tmp_path / 'b')
-        assert f'{path}: no record of tools/test.py' in last and reason in last
+        assert f'{path} is no record of tools/test.py' in last and reason in last
+
+
+def test_tests_of_checkpoints_that_did_not_fit_are_left_out(tmp_path, command):
+    name = 'fcn_geonrw_rgb_r50_linear'
+    record(tmp_path / 'good', name, 30., key='mIoU')
+    partly = record(tmp_path / 'partly', name, 3.96, seed=1, key='mIoU', not_loaded='2 missing in the file: decode_head.conv_seg.weight')
+    old = record(tmp_path / 'old', name, 99., seed=2, key='mIoU')
+    content = json.loads(old.read_text())
+    del content['not_loaded']
+    old.write_text(json.dumps(content))
+    out, err = command(tmp_path)
+    assert f'| 30.0 | 0 | {name} |' in out and '3.96' not in out and '99' not in out
+    assert f'{partly} is left out: 2 missing in the file: decode_head.conv_seg.weight\n' in err
+    assert f'{old} is left out: an earlier version wrote it' in err
+    out, end = command(tmp_path / 'partly')
+    assert out == '' and end.endswith('decode_head.conv_seg.weight. Test again.')
+    record(tmp_path / 'nan', name, float('nan'), seed=3, key='mIoU')
+    assert 'which is no figure' in command(tmp_path / 'nan')[1]
+
+
+def test_checkpoints_without_a_seed_are_runs_of_their_own(tmp_path, command):
+    for number, value in enumerate((10., 20.)):
+        path = record(tmp_path / str(number), 'fcn_geonrw_rgb_r50_linear', value, seed=None, key='mIoU')
+        path.write_text(path.read_text().replace('x.pth', f'{number}.pth'))
+    assert '| 15.0 ± 7.1 | ?, ? |' in command(tmp_path)[0]

@@ -1,11 +1,15 @@
+"""Where weights come from: what is fetched arrives whole, and nothing else is kept."""
 import hashlib
 import http.server
+import io
 import threading
 
 import pytest
+import safetensors.torch
 import torch
 
 from decur.errors import WeightsError
+from decur.weights import load_file
 from decur.weights.sources import fetch
 
 
@@ -20,40 +24,30 @@ def test_local_file_and_digest(tmp_path):
         fetch(tmp_path / 'b.pth')
 
 
-def test_address(tmp_path, monkeypatch):
-    (tmp_path / 'served').mkdir()
-    (tmp_path / 'served' / 'w.pth').write_bytes(b'abc')
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """Where downloads are kept."""
     monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
-    handler = lambda *a: http.server.SimpleHTTPRequestHandler(*a, directory=str(tmp_path / 'served'))  # noqa: E731
-    server = http.server.ThreadingHTTPServer(('127.0.0.1', 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        url = f'http://127.0.0.1:{server.server_port}/w.pth'
-        assert fetch(url, hashlib.sha256(b'abc').hexdigest()).read_bytes() == b'abc'
-        (tmp_path / 'served' / 'w.pth').unlink()
-        assert fetch(url).read_bytes() == b'abc'  # fetched once
-        with pytest.raises(WeightsError, match='SHA-256'):
-            fetch(url, 'ff')
-    finally:
-        server.shutdown()
+    return tmp_path / 'hub' / 'checkpoints'
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch):
-    """Serves ``{path: bytes}``; an address that ends in ``?cut`` breaks off in the middle. Gives the mapping and the address."""
-    monkeypatch.setattr(torch.hub, '_hub_dir', str(tmp_path / 'hub'))
+def server(hub):
+    """Serves ``{path: bytes or (bytes sent, headers)}``. Gives the mapping and the address."""
     files = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
 
         def do_GET(self):
-            path, _, query = self.path.partition('?')
-            if path not in files:
+            found = files.get(self.path)
+            if found is None:
                 return self.send_error(404)
-            self.send_response(200)
-            self.send_header('Content-Length', str(len(files[path])))
+            body, headers = found if isinstance(found, tuple) else (found, {'Content-Length': str(len(found))})
+            self.send_response(302 if 'Location' in headers else 200)
+            for key, value in headers.items():
+                self.send_header(key, value)
             self.end_headers()
-            self.wfile.write(files[path][:2] if query == 'cut' else files[path])
+            self.wfile.write(body)
 
         def log_message(self, *args):
             pass
@@ -65,25 +59,96 @@ def server(tmp_path, monkeypatch):
     server.server_close()
 
 
-def test_what_went_wrong_is_not_kept(server, tmp_path):
+def checkpoint(value, format='pth'):
+    """The bytes of a small checkpoint."""
+    content = dict(w=torch.full((3, ), float(value)))
+    if format == 'safetensors':
+        return safetensors.torch.save(content)
+    buffer = io.BytesIO()
+    torch.save(content, buffer)
+    return buffer.getvalue()
+
+
+def test_an_address_is_fetched_once(server, hub):
     files, address = server
-    files['/w.pth'] = b'abcdef'
-    with pytest.raises(WeightsError, match=r'/w.pth\?cut: could not be fetched \(the connection ended after 2 of 6 bytes\)'):
-        fetch(f'{address}/w.pth?cut')
+    files['/w.pth'] = checkpoint(1)
+    url = f'{address}/w.pth'
+    assert fetch(url, hashlib.sha256(files['/w.pth']).hexdigest().upper()).read_bytes() == checkpoint(1)
+    files.clear()
+    assert fetch(url).read_bytes() == checkpoint(1)
+    with pytest.raises(WeightsError, match='SHA-256'):
+        fetch(url, 'ff')
+
+
+BODY = checkpoint(1)
+
+
+@pytest.mark.parametrize('served, says', [
+    ((BODY[:-200], {'Content-Length': str(len(BODY))}), rf'the connection ended after {len(BODY) - 200} of {len(BODY)} bytes'),
+    ((BODY, {'Content-Length': str(len(BODY) + 1)}), 'the connection ended after'),
+    ((BODY[:-200], {}), 'what was sent is no whole checkpoint: .*truncated or damaged'),  # cut, and no length was announced
+    ((BODY, {'Content-Length': '300'}), 'what was sent is no whole checkpoint'),  # too small
+    ((BODY[:300], {'Content-Length': 'many'}), 'what was sent is no whole checkpoint'),
+    ((BODY[:300], {'Content-Length': '-5'}), 'could not be fetched'),
+    ((b'<html>Sign in</html>', {}), 'looks like a web page'),
+    ((b'', {'Content-Length': '0'}), 'the file is empty'),
+    ((b'', {'Location': 'file:///etc/hostname'}), 'could not be fetched'),
+    ((b'', {'Location': 'ftp://localhost/w.pth'}), 'could not be fetched'),
+    ((b'', {'Location': '/w.pth'}), 'could not be fetched'),  # a circle
+    ((b'x' * 10, {'Transfer-Encoding': 'chunked'}), 'could not be fetched'),
+    (None, '404'),
+])
+def test_what_went_wrong_is_not_kept(server, hub, served, says):
+    files, address = server
+    if served is not None:
+        files['/w.pth'] = served
+    with pytest.raises(WeightsError, match=says) as info:
+        fetch(f'{address}/w.pth')
+    assert str(info.value).startswith(f'{address}/w.pth: could not be fetched (') and '\n' not in str(info.value)
+    assert not list(hub.iterdir())
+    files['/w.pth'] = BODY  # the next try finds nothing in its way
+    assert fetch(f'{address}/w.pth').read_bytes() == BODY
+
+
+def test_another_digest_is_not_kept(server, hub):
+    files, address = server
+    files['/w.pth'] = BODY
     with pytest.raises(WeightsError, match=r'its SHA-256 is [0-9a-f]{64}, expected 00'):
         fetch(f'{address}/w.pth', '00')
-    with pytest.raises(WeightsError, match='404'):
-        fetch(f'{address}/nothing.pth')
-    assert not list((tmp_path / 'hub' / 'checkpoints').iterdir())
-    assert fetch(f'{address}/w.pth', hashlib.sha256(b'abcdef').hexdigest().upper()).read_bytes() == b'abcdef'
+    assert not list(hub.iterdir())
+
+
+@pytest.mark.parametrize('name', ['x' * 300 + '.pth', 'x' * 300, '%2e%2e', 'a%2f..%2f..%2fb.pth', 'a%00.pth', 'a%0a.pth',
+                                  'a.' + 'p' * 400, '%C3%BC.pth'])
+def test_strange_names_stay_in_the_folder(server, hub, name):
+    files, address = server
+    files[f'/{name}'] = BODY
+    path = fetch(f'{address}/{name}')
+    assert path.parent == hub and path.read_bytes() == BODY and path.name.isprintable() and len(path.name) < 230
+    files.clear()
+    assert fetch(f'{address}/{name}') == path
+
+
+def test_a_folder_that_cannot_be_written(server, hub):
+    files, address = server
+    files['/w.pth'] = BODY
+    hub.parent.write_text('a file')
+    with pytest.raises(WeightsError, match='could not be fetched'):
+        fetch(f'{address}/w.pth')
 
 
 def test_two_addresses_that_end_alike(server):
     files, address = server
-    files.update({'/a/model.safetensors': b'aa', '/b/model.safetensors': b'bb'})
+    files.update({f'/{name}/model.safetensors': checkpoint(value, 'safetensors') for value, name in enumerate('ab')})
     for _ in range(2):  # fetched, then from the folder
-        assert [fetch(f'{address}/{name}/model.safetensors').read_bytes() for name in 'ab'] == [b'aa', b'bb']
+        assert [load_file(fetch(f'{address}/{name}/model.safetensors'))['w'][0].item() for name in 'ab'] == [0, 1]
         files.clear()
+
+
+@pytest.mark.parametrize('source', ['file:///etc/hostname', 'ftp://a/b.pth', 's3://bucket/file', 'data:,x://y', 'FILE:///etc/hostname'])
+def test_other_kinds_of_address(source):
+    with pytest.raises(WeightsError, match='unknown kind of source|no such checkpoint'):
+        fetch(source)
 
 
 def test_torchvision_names():
@@ -111,5 +176,3 @@ def test_hub(tmp_path, monkeypatch):
         fetch('hf://a/none/d.pth')
     with pytest.raises(WeightsError, match='expected hf://OWNER/REPO/FILE'):
         fetch('hf://a/b')
-    with pytest.raises(WeightsError, match="unknown kind of source 's3'"):
-        fetch('s3://bucket/file')

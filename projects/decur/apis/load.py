@@ -9,14 +9,17 @@ from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from torch import Tensor, nn
 
 from ..errors import ConfigError, DataError, WeightsError
-from ..modalities import check_modalities, select
+from ..modalities import check_finite, check_modalities, select
 from ..weights.convert import build_model
+from ..weights.description import without_memory
 from ..weights.fit import fit
 from ..weights.formats import parse
-from ..weights.io import load_file
-from ..weights.metadata import describe, read_metadata
+from ..weights.io import load_file, unwrap
+from ..weights.metadata import describe, read_metadata, read_notes
 from ..weights.sources import fetch
-from ..weights.strict import load_strict
+from ..weights.strict import check_fit, load_strict
+
+_CURE = 'Name the config that it was trained with: config=...'
 
 
 class ModalityTransform:
@@ -83,11 +86,17 @@ class LoadedEncoder(nn.Module):
         return self.backbone.feature_dims
 
     def extract_feat(self, inputs: Mapping) -> dict:
-        """Features ``{name: (N, F)}`` of transformed images ``{name: (N, C, H, W)}``, any subset of the modalities."""
+        """Features ``{name: (N, F)}`` of transformed images ``{name: (N, C, H, W)}``, any subset of the modalities.
+
+        Raises:
+            DataError: If a value is not finite: one such pixel would make a whole feature NaN.
+        """
+        check_finite(inputs, self.modalities)
         return self.backbone.features(inputs)
 
     def extract_maps(self, inputs: Mapping) -> dict:
         """Stage maps ``{name: ((N, C_i, H_i, W_i), ...)}`` of the same."""
+        check_finite(inputs, self.modalities)
         return self.backbone.step(inputs)
 
     def forward(self, inputs: Mapping) -> dict:
@@ -125,7 +134,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
         if sha256:
             raise ConfigError('sha256 is the digest of a checkpoint, but the source is a config.')
         described = describe(_config(source).model)
-        encoder = _build(described, modalities, 'the config')
+        encoder = LoadedEncoder(*_selected(described, modalities, 'the config'))
         original = _config(source).model['backbone']['modalities']
         for name, stream in encoder.backbone.streams.items():
             init_cfg = (original[name]['encoder'].get('init_cfg') or {})
@@ -135,18 +144,22 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
         return encoder.to(device)
     path = fetch(source, sha256)
     checkpoint = load_file(path)
-    described = read_metadata(checkpoint, path)
     if config is None:
+        described = read_metadata(checkpoint, path)
         if not described:
             raise WeightsError(f'{source} does not say which encoders it holds. Name a config: decur.load({str(source)!r}, config=...).')
         untrained = described.get('initialised', ())
         if modalities is None and not described.get('interactions'):
             # A converted file has random weights where its source had none.
             modalities = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' not in untrained]
-        encoder = _build(described, modalities, str(source))
-        _check_trained(encoder, untrained, str(source))
-        _load_own(encoder, checkpoint, str(source))
-        return encoder.to(device)
+        entries, interactions = _selected(described, modalities, str(source))
+        _check_trained(entries, untrained, str(source))
+        weights = unwrap(checkpoint, source)
+        with without_memory(weights, source):
+            claimed = LoadedEncoder(entries, interactions).backbone.state_dict()
+        state = _own_state(weights, entries, str(source))
+        check_fit(claimed, state, source, what='the encoders that it describes', cure=_CURE)
+        return _loaded(entries, interactions, state, source).to(device)
     cfg = _config(config)
     parsed = parse(checkpoint, str(source))
     model = build_model(cfg)
@@ -157,10 +170,9 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     missing = [name for name in wanted if name not in found]
     if missing:
         raise WeightsError(f'{source} ({report.kind}) has no encoder for {missing}; it has one for {found}.')
-    encoder = _build(describe(cfg.model), wanted, str(config))
-    _check_trained(encoder, (*report.initialised, *described.get('initialised', ())), str(source))
-    _load_own(encoder, state, str(source))
-    return encoder.to(device)
+    entries, interactions = _selected(describe(cfg.model), wanted, str(config))
+    _check_trained(entries, (*report.initialised, *read_notes(checkpoint, path)['initialised']), str(source))
+    return _loaded(entries, interactions, _own_state(state, entries, str(source)), source).to(device)
 
 
 def _config(config) -> Config:
@@ -175,21 +187,22 @@ def _config(config) -> Config:
     return cfg
 
 
-def _build(described: Mapping, modalities: Sequence[str] | None, origin: str) -> LoadedEncoder:
+def _selected(described: Mapping, modalities: Sequence[str] | None, origin: str) -> tuple:
+    """The entries to build, and the interactions."""
     entries = described['modalities']
     interactions = described.get('interactions')
     if modalities is not None:
         if interactions and set(modalities) != set(entries):
             raise ConfigError(f'the encoders of {origin} interact ({sorted(entries)}): they cannot be loaded one without the other.')
         entries = select(entries, modalities)
-    return LoadedEncoder(entries, interactions)
+    return entries, interactions
 
 
-def _check_trained(encoder: LoadedEncoder, untrained: Sequence[str], origin: str) -> None:
+def _check_trained(entries: Mapping, untrained: Sequence[str], origin: str) -> None:
     """Raise :class:`WeightsError` if a part of the encoders was not in the file: features of random weights look like any others."""
     for part in untrained:
         kind, name, inner = (part.split('.', 3)[1:] + ['', ''])[:3]
-        if kind == 'streams' and name not in encoder.modalities or kind not in ('streams', 'interactions'):
+        if kind == 'streams' and name not in entries or kind not in ('streams', 'interactions'):
             continue
         if kind == 'interactions':
             remedy = 'Give a config without interactions.'
@@ -203,13 +216,16 @@ def _check_trained(encoder: LoadedEncoder, untrained: Sequence[str], origin: str
         raise WeightsError(f'{origin} has no weights for {part}: the features of {name or "the encoders"} would be random. {remedy}')
 
 
-def _load_own(encoder: LoadedEncoder, checkpoint: Mapping, origin: str) -> None:
-    """Strictly load the streams and interactions of a checkpoint in this project's names."""
-    parsed = parse(checkpoint, origin)
-    state = {}
-    for name, found in parsed.encoders.items():
-        if name in encoder.modalities:
-            state.update({f'streams.{name}.{part}.{key}': value for part, values in found.parts.items() for key, value in values.items()})
+def _own_state(weights: Mapping, entries: Mapping, origin: str) -> dict:
+    """The weights of a backbone with these modalities, out of those of a checkpoint in this project's names."""
+    parsed = parse(weights, origin)
+    state = {f'streams.{name}.{part}.{key}': value for name, found in parsed.encoders.items() if name in entries
+             for part, values in found.parts.items() for key, value in values.items()}
     state.update({f'interactions.{key}': value for key, value in parsed.rest.get('backbone.interactions', {}).items()})
-    load_strict(encoder.backbone, state, origin, what='the encoders that it describes',
-                cure='Name the config that it was trained with: config=...')
+    return state
+
+
+def _loaded(entries: Mapping, interactions: Mapping | None, state: Mapping, origin) -> LoadedEncoder:
+    encoder = LoadedEncoder(entries, interactions)
+    load_strict(encoder.backbone, state, origin, what='the encoders that it describes', cure=_CURE)
+    return encoder

@@ -5,6 +5,8 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS
 
+from decur.datasets import MultimodalDataset
+from decur.datasets.labels import LabelTable, default_palette
 from decur.engine import load_config
 from decur.weights import load_file, load_strict, unwrap
 from decur.weights.convert import build_model
@@ -36,27 +38,18 @@ def load_model(config, checkpoint, device='cpu', options: Mapping | None = None)
 
 
 def label_meta(cfg: Config) -> dict:
-    """``classes`` and ``palette`` of a config's test (or training) data."""
+    """``classes`` and ``palette`` of a config's test (or training) data, without reading them."""
     for key in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
         dataset = (cfg.get(key) or {}).get('dataset')
-        if dataset:
-            kind = DATASETS.get(dataset['type'])
-            meta = {**(kind.METAINFO if kind else {}), **(dataset.get('metainfo') or {})}
-            if 'classes' in meta:
-                if 'palette' not in meta or len(meta['palette']) != len(meta['classes']):
-                    own = list(kind.METAINFO.get('classes', ()))
-                    meta['palette'] = [kind.METAINFO['palette'][own.index(c)] if c in own else _colour(i)
-                                       for i, c in enumerate(meta['classes'])]
-                return dict(classes=tuple(meta['classes']), palette=[list(colour) for colour in meta['palette']])
+        if not dataset:
+            continue
+        kind, options = DATASETS.get(dataset['type']), {name: value for name, value in dataset.items() if name != 'type'}
+        if kind and issubclass(kind, MultimodalDataset):
+            table = kind.label_table_of(**options)
+        else:
+            own, given = getattr(kind, 'METAINFO', {}), options.get('metainfo') or {}
+            table = LabelTable(own.get('classes', ()), own.get('palette'), classes=given.get('classes'), palette=given.get('palette'))
+        if table.classes:
+            return dict(classes=table.classes, palette=table.palette)
     count = cfg.model.decode_head.num_classes
-    return dict(classes=tuple(str(i) for i in range(count)), palette=[_colour(i) for i in range(count)])
-
-
-def _colour(i: int) -> list:
-    """A colour for class i, all different: the bits of i + 1 spread over red, green and blue from the highest bit down."""
-    colour, value = [0, 0, 0], i + 1
-    for bit in range(8):
-        for channel in range(3):
-            colour[channel] |= ((value >> channel) & 1) << (7 - bit)
-        value >>= 3
-    return colour
+    return dict(classes=tuple(str(i) for i in range(count)), palette=default_palette(count))

@@ -10,6 +10,7 @@ from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities
 from decur.readers.table import LazySamples
 
+from .labels import LabelTable
 from .layouts import Layout
 
 
@@ -27,15 +28,18 @@ class MultimodalDataset(BaseDataset):
         modalities (dict[str, dict]): Modality entries.
         data_root (str): The folder that all paths are relative to.
         metainfo (dict, optional): ``classes`` and ``palette`` of the labels. With fewer or reordered ``classes`` than the dataset's own,
-            labels are mapped by name and what is left out becomes the ignore index.
+            labels are mapped by name and what is left out becomes the ignore index. Classes without a palette get colours.
         class_groups (dict[str, Sequence[str]], optional): Merge classes: name of the new class to names of those that it is made of; a
-            class in no group becomes the ignore index. Replaces ``classes``; a group's colour is its first member's.
+            class in no group becomes the ignore index. A group's colour is its first member's.
         num_samples (int, optional): Keep this many samples, drawn without replacement with ``subset_seed``.
         fraction (float, optional): The same as a share of the dataset, in (0, 1].
         subset_seed (int): Seed of that draw. Defaults to 0.
+        label_values (dict[int, str | None], optional): Value in the label files to class name, None for "no label", where they do not
+            count up: ``{0: 'land', 255: 'flood'}``. A value that is not in it is an error.
         reduce_zero_label (bool): 0 in a label file means "no label"; the classes start at 1. Defaults to False.
-        ignore_index (int): The label value that no loss and no metric counts. Defaults to 255.
+        ignore_index (int): The label that no loss and no metric counts, -32768 to 65535 and none of the classes. Defaults to 255.
         pipeline (Sequence[dict]): Transforms.
+        label_options (dict, optional): What a subclass hands to its :meth:`own_labels`.
         **kwargs: As in MMEngine's ``BaseDataset``.
     """
 
@@ -44,12 +48,14 @@ class MultimodalDataset(BaseDataset):
                  data_root: str = '',
                  metainfo: Mapping | None = None,
                  class_groups: Mapping | None = None,
+                 label_values: Mapping | None = None,
                  num_samples: int | None = None,
                  fraction: float | None = None,
                  subset_seed: int = 0,
                  reduce_zero_label: bool = False,
                  ignore_index: int = 255,
                  pipeline: Sequence = (),
+                 label_options: Mapping | None = None,
                  **kwargs):
         self.modalities = check_modalities(modalities)
         if num_samples is not None and fraction is not None:
@@ -57,15 +63,13 @@ class MultimodalDataset(BaseDataset):
         if fraction is not None and not 0 < fraction <= 1:
             raise ConfigError(f'fraction must be in (0, 1], got {fraction}.')
         self.num_samples, self.fraction, self.subset_seed = num_samples, fraction, subset_seed
-        self.reduce_zero_label, self.ignore_index = reduce_zero_label, ignore_index
         self.seed = None
+        #: What each value of the label files means.
+        self.label_table = self.label_table_of(
+            metainfo, class_groups, label_values, reduce_zero_label, ignore_index, **(label_options or {}))
         metainfo = dict(metainfo or {})
-        self.label_map = self._label_map(metainfo.get('classes'))
-        if class_groups:
-            metainfo.update(self._group_classes(metainfo, class_groups))
-        if self.label_map is not None and 'palette' not in metainfo and 'palette' in self.METAINFO:
-            own = list(self.METAINFO['classes'])
-            metainfo['palette'] = [self.METAINFO['palette'][own.index(c)] for c in metainfo['classes']]
+        if self.label_table.classes:
+            metainfo.update(classes=self.label_table.classes, palette=self.label_table.palette)
         super().__init__(metainfo=metainfo, data_root=data_root, pipeline=list(pipeline), **kwargs)
         self.bind_transforms(self.pipeline.transforms)
 
@@ -97,28 +101,21 @@ class MultimodalDataset(BaseDataset):
                     self.bind_transforms(part if isinstance(part, list | tuple) else getattr(part, 'transforms', None) or [part])
 
     @classmethod
-    def _label_map(cls, classes: Sequence | None) -> dict | None:
-        """Own class index to the index in ``classes`` (255 where it is left out), or None where nothing changes."""
-        own = cls.METAINFO.get('classes')
-        if not classes or not own or list(classes) == list(own):
-            return None
-        unknown = [c for c in classes if c not in own]
-        if unknown:
-            raise ConfigError(f'classes {unknown} are not among those of {cls.__name__}: {list(own)}.')
-        return {i: list(classes).index(c) if c in classes else 255 for i, c in enumerate(own)}
+    def own_labels(cls, **options) -> tuple:
+        """Names and colours (or None) of the classes that the label files have by themselves; ``options`` are the data set's arguments."""
+        return cls.METAINFO.get('classes', ()), cls.METAINFO.get('palette')
 
-    def _group_classes(self, metainfo: Mapping, groups: Mapping) -> dict:
-        """Map every class to its group; returns the ``classes`` and ``palette`` of the groups."""
-        own = list(metainfo.get('classes') or self.METAINFO.get('classes') or ())
-        members = [name for group in groups.values() for name in group]
-        wrong = [name for name in members if name not in own] + sorted({name for name in members if members.count(name) > 1})
-        if wrong:
-            raise ConfigError(f'class_groups names {wrong}, which are no classes or stand in two groups; the classes are {own}.')
-        index = {name: i for i, group in enumerate(groups.values()) for name in group}
-        self.label_map = {i: index.get(name, 255) for i, name in enumerate(own)}
-        palette = metainfo.get('palette') or self.METAINFO.get('palette')
-        first = [own.index(group[0]) for group in groups.values()]
-        return dict(classes=tuple(groups), **({'palette': [palette[i] for i in first]} if palette else {}))
+    @classmethod
+    def label_table_of(cls, metainfo: Mapping | None = None, class_groups: Mapping | None = None, label_values: Mapping | None = None,
+                       reduce_zero_label: bool = False, ignore_index: int = 255, **options) -> LabelTable:
+        """The table that a data set of these arguments has; no data are needed.
+
+        Raises:
+            ConfigError: As :class:`~decur.datasets.labels.LabelTable`.
+        """
+        metainfo = metainfo or {}
+        return LabelTable(*cls.own_labels(**options), classes=metainfo.get('classes'), palette=metainfo.get('palette'), groups=class_groups,
+                          values=label_values, reduce_zero_label=reduce_zero_label, ignore_index=ignore_index)
 
     @property
     def num_classes(self) -> int | None:
@@ -145,8 +142,7 @@ class MultimodalDataset(BaseDataset):
     def get_data_info(self, idx: int) -> dict:
         """The record of one sample, with what label transforms read."""
         info = super().get_data_info(idx)
-        info['reduce_zero_label'] = self.reduce_zero_label
-        info['label_map'] = self.label_map
+        info['reduce_zero_label'] = self.label_table.reduce_zero_label  # mmseg adds 1 again where it writes predictions
         info['seg_fields'] = []
         return info
 

@@ -288,10 +288,10 @@ class BigEarthNetDataset(MultimodalDataset):
         if num_classes not in (19, 43):
             raise ConfigError(f'num_classes must be 19 or 43, got {num_classes!r}.')
         self.split, self.exclude, self.index_file, self.missing = split, list(exclude), index_file, missing
-        self.label_names = CLASSES_19 if num_classes == 19 else CLASSES_43
+        self.label_names = self.own_labels(num_classes)[0]
         #: Patches left out, with the reason.
         self.skipped: dict = {}
-        super().__init__(modalities=modalities, data_root=data_root, **kwargs)
+        super().__init__(modalities=modalities, data_root=data_root, label_options=dict(num_classes=num_classes), **kwargs)
 
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
@@ -307,10 +307,10 @@ class BigEarthNetDataset(MultimodalDataset):
         title = dict(v1='BigEarthNet-MM v1, as released', v2='BigEarthNet v2 (reBEN), as released')
         return version and Layout(f'bigearthnet-{version}', title[version], use[version], partial(_folder_parts, root, version))
 
-    @property
-    def metainfo(self) -> dict:
+    @classmethod
+    def own_labels(cls, num_classes: int = 19, **options) -> tuple:
         """The 19 or the 43 classes."""
-        return dict(super().metainfo, classes=self.label_names)
+        return (CLASSES_19 if num_classes == 19 else CLASSES_43), None
 
     @property
     def version(self) -> str:
@@ -352,7 +352,7 @@ class BigEarthNetDataset(MultimodalDataset):
         for sensor, has in present.items():
             self.skipped.update({index['id'][row].decode(): f'no {sensor}' for row in rows[~keep & ~has]})
         rows = rows[keep]
-        labels = class_matrix(index['labels'][rows], index.attributes['labels'], self.label_names)
+        labels = self._chosen_classes(class_matrix(index['labels'][rows], index.attributes['labels'], self.label_names))
         empty = ~labels.any(axis=1)
         self.skipped.update(dict.fromkeys((name.decode() for name in index['id'][rows[empty]].tolist()), 'none of the classes'))
         rows, labels = rows[~empty], labels[~empty]
@@ -363,6 +363,14 @@ class BigEarthNetDataset(MultimodalDataset):
         self._layout = sensors, version, is_store(self.data_root)
         self.serialize_data = False  # the arrays are shared by the workers as they are
         return LazySamples(self._sample, np.arange(len(rows)))
+
+    def _chosen_classes(self, labels: np.ndarray) -> np.ndarray:
+        """``(N, own classes)`` to ``(N, classes)``: those that the config chooses or merges (one of a group is enough)."""
+        chosen = np.zeros((len(labels), len(self.label_table.classes)), np.uint8)
+        for own, index in self.label_table.index.items():
+            if index != self.label_table.ignore_index:
+                chosen[:, index] |= labels[:, own]
+        return chosen
 
     def _sample(self, row: int) -> dict:
         sensors, version, stored = self._layout

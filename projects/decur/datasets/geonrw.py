@@ -97,8 +97,8 @@ class GeoNRWDataset(MultimodalDataset):
         if split not in ('train', 'test'):
             raise ConfigError(f"split must be 'train' or 'test', got {split!r}.")
         self.split, self.label, self.tile = split, label, tile
-        self.background = background
-        super().__init__(modalities=modalities, data_root=data_root, reduce_zero_label=not background, **kwargs)
+        super().__init__(modalities=modalities, data_root=data_root, reduce_zero_label=not background,
+                         label_options=dict(background=background), **kwargs)
 
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
@@ -115,11 +115,10 @@ class GeoNRWDataset(MultimodalDataset):
             return Layout('geonrw', 'GeoNRW, as released', use, partial(_file_parts, cities))
         return None
 
-    @property
-    def metainfo(self) -> dict:
+    @classmethod
+    def own_labels(cls, background: bool = False, **options) -> tuple:
         """The ten classes, or eleven with the background first."""
-        info = super().metainfo
-        return dict(info, classes=('background', *CLASSES), palette=[[0, 0, 0], *PALETTE]) if self.background else info
+        return (('background', *CLASSES), [[0, 0, 0], *PALETTE]) if background else (CLASSES, PALETTE)
 
     def load_data_list(self) -> list:
         """List the tiles of the split."""

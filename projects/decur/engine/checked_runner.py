@@ -219,10 +219,13 @@ class CheckedRunner(Runner):
             self._loaded_file = None
         else:
             checkpoint = self._read(filename, map_location)
-        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         state = self._state(checkpoint, filename)
         for pattern, replacement in revise_keys:
             state = {re.sub(pattern, replacement, key): value for key, value in state.items()}
+        if 'state_dict' in checkpoint:
+            checkpoint['state_dict'] = state
+        self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
+        state = checkpoint.get('state_dict', state)  # a hook may have changed it
         allowed = () if self._resume else self.cfg.get('allow_missing') or ()
         loaded = load_strict(self._inner, state, filename, allow_missing=allowed, cure=self._cure(bool(self._resume)))
         self._has_loaded = True

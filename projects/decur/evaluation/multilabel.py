@@ -5,6 +5,8 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
+from decur.errors import DataError
+
 
 @METRICS.register_module()
 class MultiLabelScores(BaseMetric):
@@ -26,18 +28,36 @@ class MultiLabelScores(BaseMetric):
         self.threshold = threshold
 
     def process(self, data_batch, data_samples: Sequence) -> None:
-        """Keep scores and labels of a batch."""
+        """Keep scores and labels of a batch.
+
+        Raises:
+            DataError: If a score is not finite.
+        """
         for sample in data_samples:
-            self.results.append((np.asarray(sample['pred_score'].cpu(), np.float32), np.asarray(sample['gt_score'].cpu()) > 0.5))
+            scores, labels = np.asarray(sample['pred_score'].cpu(), np.float32), np.asarray(sample['gt_score'].cpu()) > 0.5
+            if not np.isfinite(scores).all():
+                raise DataError(f'the scores of sample {sample.get("sample_id", "?")!r} are not finite (NaN or infinite): look at its '
+                                'images, and at the weights of the model.')
+            self.results.append((scores, labels))
 
     def compute_metrics(self, results: list) -> dict:
         """Figures of everything that was processed, by all processes."""
         return self.figures(*(np.stack(part) for part in zip(*results)))
 
     def figures(self, scores: np.ndarray, labels: np.ndarray) -> dict:
-        """Figures of probabilities ``(N, C)`` against labels ``(N, C)`` bool."""
+        """Figures of probabilities ``(N, C)`` against labels ``(N, C)`` bool.
+
+        Raises:
+            DataError: If shapes differ, a probability is not finite, or no sample has a label.
+        """
         from sklearn.metrics import average_precision_score, f1_score
+        if scores.shape != labels.shape:
+            raise DataError(f'scores and labels must be (samples, classes) of one shape, got {scores.shape} and {labels.shape}.')
+        if not np.isfinite(scores).all():
+            raise DataError(f'the scores of {(~np.isfinite(scores).all(axis=1)).sum()} of {len(scores)} samples are not finite.')
         there = labels.any(axis=0)
+        if not there.any():
+            raise DataError(f'none of the {len(labels)} samples has a label: there is no figure without one.')
         predicted = scores >= self.threshold
         return {
             'mAP_micro': 100 * average_precision_score(labels.ravel(), scores.ravel()),

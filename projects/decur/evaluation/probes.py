@@ -3,13 +3,14 @@ from collections.abc import Callable, Iterator
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object, get_world_size
 from mmpretrain.evaluation import AveragePrecision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from decur.gathering import gather_rows
+from decur.modalities import non_finite
 
 from .multilabel import MultiLabelScores
 
@@ -25,12 +26,12 @@ def labelled_features(model: nn.Module, loader, after_batch: Callable | None = N
 
     Returns:
         dict: ``features`` ``{name: (N, F)}``, ``present`` ``{name: (N, ) bool}``, ``targets`` ``(N, classes)`` one- or multi-hot,
-        ``multilabel`` (bool).
+        ``multilabel`` (bool), ``sample_ids`` (list of N).
 
     Raises:
         DataError: If a sample has no label, or there is none.
     """
-    features, present, labels, scores = {}, {}, [], []
+    features, present, labels, scores, ids = {}, {}, [], [], []
     for batch in loader:
         batch = model.data_preprocessor(batch, False)
         for name, x in model.extract_feat(batch['inputs']).items():
@@ -38,13 +39,13 @@ def labelled_features(model: nn.Module, loader, after_batch: Callable | None = N
             have = [bool((getattr(s, 'present', None) or {}).get(name, True)) for s in batch['data_samples']]
             present.setdefault(name, []).append(torch.tensor(have, device=x.device))
         for sample in batch['data_samples']:
+            ids.append(str(getattr(sample, 'sample_id', '?')))
             if 'gt_score' in sample:
                 scores.append(sample.gt_score)
             elif 'gt_label' in sample:
                 labels.append(int(sample.gt_label))
             else:
-                name = getattr(sample, 'sample_id', '?')
-                raise DataError(f'the probe needs labels: sample {name!r} has neither gt_label nor gt_score.')
+                raise DataError(f'the probe needs labels: sample {ids[-1]!r} has neither gt_label nor gt_score.')
         if after_batch:
             after_batch()
     if not features:
@@ -55,7 +56,8 @@ def labelled_features(model: nn.Module, loader, after_batch: Callable | None = N
         features={name: _gather(torch.cat(x)) for name, x in features.items()},
         present={name: _gather(torch.cat(x)) for name, x in present.items()},
         targets=_gather(targets),
-        multilabel=bool(scores))
+        multilabel=bool(scores),
+        sample_ids=[name for part in all_gather_object(ids) for name in part])
     if not scores:
         out['targets'] = F.one_hot(out['targets'])
     return out
@@ -77,8 +79,10 @@ def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
         tuple: Names, ``(features (N, F), targets (N, C))`` of the training and of the test samples that have all of these modalities.
 
     Raises:
-        DataError: If no sample has them.
+        DataError: If no sample has them, or a feature is not finite.
     """
+    for title, part in (('training', train), ('test', test)):
+        _check_finite(title, part)
     # Class indices of both sets, so that a class that one of them lacks does not shift the others.
     classes = max(train['targets'].shape[1], test['targets'].shape[1])
     names = list(train['features'])
@@ -86,12 +90,28 @@ def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
         sets = []
         for part in (train, test):
             keep = torch.stack([part['present'][name] for name in subset]).all(0)
+            for name in subset:
+                text = non_finite(name, part['features'][name][keep], ids=keep.nonzero()[:, 0].tolist())
+                if text:
+                    raise DataError(f'features of the {"training" if part is train else "test"} set: {text}. '
+                                    'Neighbours and linear probes need numbers: look at the images of these samples.')
             sets.append((torch.cat([part['features'][name] for name in subset], 1)[keep],
                          F.pad(part['targets'], (0, classes - part['targets'].shape[1]))[keep]))
         if not all(len(x) for x, _ in sets):
             raise DataError(f'the probe has {len(sets[0][0])} training and {len(sets[1][0])} test samples with {subset}: it needs some of '
                             'both.')
         yield subset, *sets
+
+
+def _check_finite(title: str, part: dict) -> None:
+    """Name the samples with features that are not finite; those that lack the modality do not count."""
+    for name, x in part['features'].items():
+        broken = (~torch.isfinite(x).all(dim=1) & part['present'][name]).nonzero()[:, 0].tolist()
+        if broken:
+            named = [part['sample_ids'][i] if 'sample_ids' in part else f'number {i}' for i in broken[:5]]
+            more = f' and {len(broken) - 5} more' if len(broken) > 5 else ''
+            raise DataError(f'the features of modality {name!r} are not finite (NaN or infinite) for {len(broken)} of {len(x)} {title} '
+                            f'samples: {", ".join(named)}{more}. Look at their images, and at the weights of the encoder.')
 
 
 def knn_multilabel(train: dict, test: dict, k: int = 20, temperature: float = 0.07) -> dict:
@@ -107,7 +127,8 @@ def knn_multilabel(train: dict, test: dict, k: int = 20, temperature: float = 0.
         dict[str, dict]: Metrics of :class:`MultiLabelScores` for ``'sar+optical'`` (features concatenated), ``'sar'``, ``'optical'``.
 
     Raises:
-        DataError: If the labels are single classes.
+        DataError: If the labels are single classes, or a feature is not finite.
+        ConfigError: If ``k`` or ``temperature`` is not positive.
     """
     if not (train['multilabel'] and test['multilabel']):
         raise DataError('these are sets with one class a sample; multi-label figures need gt_score.')
@@ -130,7 +151,12 @@ def knn_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 20, 
 
     Returns:
         Tensor: ``(M, C)`` shares of the votes, 0 to 1.
+
+    Raises:
+        ConfigError: If ``k`` or ``temperature`` is not positive.
     """
+    if k < 1 or not temperature > 0:
+        raise ConfigError(f'nearest neighbours need k of at least 1 and a temperature above 0, got k={k}, temperature={temperature}.')
     features, targets = F.normalize(features.float(), dim=1), targets.float()
     out = []
     for chunk in F.normalize(queries.float(), dim=1).split(1024):

@@ -7,7 +7,9 @@ from mmengine.dist import master_only
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
+from decur.weights import unwrap
 from decur.weights.metadata import plain
+from decur.weights.strict import differences
 from decur.writing import write_json
 
 #: Name of the file, beside the log of the test: every test has a folder of its own, so none replaces another.
@@ -19,7 +21,8 @@ class TestRecordHook(Hook):
     """Write the metrics of a test with what they are of into ``<work dir>/<time stamp>/test.json``.
 
     ``config``, ``options``, ``checkpoint``, ``seed`` (of its training), ``encoders`` (``{modality: {file, objective}}``, None for one that
-    started at random; None altogether where the checkpoint does not say), ``samples``, ``time`` (UTC), ``metrics``.
+    started at random; None altogether where the checkpoint does not say), ``not_loaded`` (what of the checkpoint did not fit the model;
+    empty if all did), ``samples``, ``time`` (UTC), ``metrics``.
 
     Args:
         options (dict, optional): What was asked for beside the config (``--cfg-options``, ``--tta``).
@@ -27,12 +30,14 @@ class TestRecordHook(Hook):
 
     def __init__(self, options: Mapping | None = None):
         self.options = plain(options or {})
-        self.meta = {}
+        self.meta, self.not_loaded = {}, 'no checkpoint was loaded'
 
     def after_load_checkpoint(self, runner, checkpoint: dict) -> None:
-        """Remember what the checkpoint says about itself."""
+        """Remember what the checkpoint says about itself, and whether it has all weights of the model."""
         meta = checkpoint.get('meta')
         self.meta = meta if isinstance(meta, Mapping) else {}
+        model = getattr(runner.model, 'module', runner.model)  # of several processes, or of test-time augmentation
+        self.not_loaded = differences(model.state_dict(), unwrap(checkpoint, runner.cfg.load_from))
 
     @master_only
     def after_test_epoch(self, runner, metrics: dict | None = None) -> None:
@@ -43,7 +48,8 @@ class TestRecordHook(Hook):
             encoders = {name: described['started_from'].get(name) for name in described['modalities']}
         write_json(Path(runner.log_dir) / RECORD, dict(
             config=str(runner.cfg.filename), options=self.options, checkpoint=str(runner.cfg.load_from), seed=self.meta.get('seed'),
-            encoders=encoders, samples=len(runner.test_dataloader.dataset), time=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
+            encoders=encoders, not_loaded=self.not_loaded, samples=len(runner.test_dataloader.dataset),
+            time=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
             metrics={key: float(value) for key, value in (metrics or {}).items()}))
 
 

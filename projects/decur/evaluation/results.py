@@ -21,6 +21,26 @@ _OBJECTIVES = {'DeCURHead': 'DeCUR', 'MultimodalSimCLRHead': 'SimCLR', 'Multimod
 _IMAGENET = re.compile(r'torchvision://|in1k|imagenet|mit_b\d')
 #: Options that say where and how fast, not what.
 _HARMLESS = ('data_root', 'index_file', 'num_workers', 'persistent_workers', 'pin_memory', 'batch_size')
+#: What is said of a record that does not say whether the checkpoint fitted.
+_UNCHECKED = 'an earlier version wrote it, which did not check that the checkpoint has all weights of the model'
+
+
+def _is_start(start) -> bool:
+    return start is None or isinstance(start, dict) and isinstance(start.get('file'), str) and isinstance(
+        start.get('objective'), str | None)
+
+
+def _is_number(value) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+#: What a record must hold, key by key.
+_RECORD = dict(
+    config=lambda value: isinstance(value, str), options=lambda value: isinstance(value, dict),
+    encoders=lambda value: value is None or isinstance(value, dict) and len(value) > 0 and all(map(_is_start, value.values())),
+    seed=lambda value: value is None or isinstance(value, int), time=lambda value: isinstance(value, str),
+    not_loaded=lambda value: isinstance(value, str),
+    metrics=lambda value: isinstance(value, dict) and all(map(_is_number, value.values())))
 _NOTE = ('Percent; this project: mean ± standard deviation over the runs (seed of each). Values under "published" were not computed by '
          'this project: † second-hand reading of the tables of the paper (arXiv 2309.05300), others from its supplement, Tables 1 and 2.')
 
@@ -52,45 +72,56 @@ def pretraining_name(encoders: Mapping | None) -> str:
     return next(iter(names.values())) if len(set(names.values())) == 1 else ', '.join(f'{m}: {n}' for m, n in names.items())
 
 
-def read_runs(folders: Sequence) -> list:
+def read_runs(folders: Sequence) -> tuple[list, list]:
     """The records ``test.json`` (:class:`~decur.evaluation.TestRecordHook`) anywhere below some folders.
 
-    Of several tests of the same config, options, encoders and seed the newest counts.
+    Of several tests of the same config, options, encoders and seed (of the same checkpoint, where it has no seed) the newest counts.
+    Tests whose checkpoint did not have all weights of the model are left out, and so are those of earlier versions, which did not say.
 
     Returns:
-        list[Run]: In the order of their config names and seeds.
+        tuple[list[Run], list[str]]: Runs in the order of their config names and seeds; a line for each record that was left out.
 
     Raises:
         DataError: If a folder does not exist, there is no record at all, or one is damaged.
     """
-    records = []
+    records, left_out = [], []
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise DataError(f'{folder} is not a folder: name the folder that tools/test.py wrote to (its --work-dir).')
-        records += [_read(path) for path in sorted(folder.rglob('test.json'))]
+        for path in sorted(folder.rglob('test.json')):
+            record = _read(path)
+            if record['not_loaded']:
+                left_out.append(f'{path} is left out: {record["not_loaded"]}')
+            else:
+                records.append(record)
     if not records:
-        raise DataError(f'no test.json below {", ".join(map(str, folders))}: run tools/test.py first.')
+        below = ', '.join(map(str, folders))
+        raise DataError(f'no test.json below {below} is of a checkpoint with all weights of its model: {left_out[0]}. Test again.'
+                        if left_out else f'no test.json below {below}: run tools/test.py first.')
     newest = {}
     for record in sorted(records, key=lambda record: record['time']):
         options = {key: value for key, value in record['options'].items() if key.split('.')[-1] not in _HARMLESS}
         run = Run(Path(record['config']).stem, ' '.join(f'{key}={value}' for key, value in sorted(options.items())),
                   pretraining_name(record['encoders']), record['seed'], record['metrics'])
-        newest[run[:4], json.dumps(record['encoders'], sort_keys=True)] = run
-    return sorted(newest.values(), key=lambda run: (run.config, run.options, run.pretraining, -1 if run.seed is None else run.seed))
+        which = record.get('checkpoint') if run.seed is None else run.seed
+        newest[run[:3], str(which), json.dumps(record['encoders'], sort_keys=True)] = run
+    runs = sorted(newest.values(), key=lambda run: (run.config, run.options, run.pretraining, -1 if run.seed is None else run.seed))
+    return runs, left_out
 
 
 def _read(path: Path) -> dict:
     try:
         record = json.loads(path.read_text(encoding='utf-8'))
         problem = None if isinstance(record, dict) else 'it is no object'
-    except ValueError as error:  # cut short, or another encoding
-        problem = error
+    except (ValueError, RecursionError, OSError) as error:  # truncated, another encoding, nested without end, not readable
+        problem = str(error).partition('\n')[0] or type(error).__name__
     if not problem:
-        expected = dict(config=str, options=dict, encoders=(dict, type(None)), seed=(int, type(None)), time=str, metrics=dict)
-        wrong = [key for key, kind in expected.items() if key not in record or not isinstance(record[key], kind)]
-        problem = f'{", ".join(wrong)} missing or of a wrong type' if wrong else None
+        record.setdefault('not_loaded', _UNCHECKED)
+        wrong = [key for key, valid in _RECORD.items() if key not in record or not valid(record[key])]
+        problem = f'{", ".join(wrong)} missing or wrong' if wrong else None
     if problem:
-        raise DataError(f'{path}: no record of tools/test.py ({problem}). Delete it, and test again.')
+        raise DataError(f'{path} is no record of tools/test.py, or damaged ({problem}). If it is one, delete it and test again; otherwise '
+                        'name the folders of your tests.')
     return record
 
 
@@ -103,7 +134,7 @@ def collect(runs: Sequence[Run]) -> tuple:
         options, figure, pretraining, values, seeds`` of configs that are in none of the tables, or were changed by options.
 
     Raises:
-        DataError: If a record of a config in the tables lacks the table's figure.
+        DataError: If a record of a config in the tables lacks the table's figure, or has one that is not finite.
     """
     groups = {}
     for run in runs:
@@ -121,7 +152,10 @@ def collect(runs: Sequence[Run]) -> tuple:
         key = FIGURES[setting.dataset][0]
         if any(key not in run.metrics for run in members):
             raise DataError(f'a record of {config} has no {key}, only {sorted(members[0].metrics)}: it was tested with another evaluator.')
-        found[setting, pretraining] = dict(values=[run.metrics[key] for run in members], seeds=seeds)
+        values = [run.metrics[key] for run in members]
+        if not np.isfinite(values).all():
+            raise DataError(f'a record of {config} has {key} = {values}, which is no figure: look at the log of that test.')
+        found[setting, pretraining] = dict(values=values, seeds=seeds)
     names = {setting: name for name, setting in SETTINGS.items()}
     order = {setting: i for i, setting in enumerate(SETTINGS.values())}
     datasets = list(FIGURES)

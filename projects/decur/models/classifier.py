@@ -1,11 +1,13 @@
 """Scene classification from one or several frozen or fine-tuned encoders (supplement B.2)."""
 from collections.abc import Mapping, Sequence
 
-import torch
 from mmengine.registry import MODELS
 from mmpretrain.models.classifiers import BaseClassifier
 
 from decur.errors import ConfigError
+
+from .missing import present_masks
+from .preprocessing import build_preprocessor
 
 
 @MODELS.register_module()
@@ -26,12 +28,7 @@ class MultimodalClassifier(BaseClassifier):
         backbone = MODELS.build(backbone) if isinstance(backbone, Mapping) else backbone
         if backbone.fusion is not None:
             raise ConfigError('late fusion takes the features of each modality: remove fusion from the backbone.')
-        if data_preprocessor is None or isinstance(data_preprocessor, Mapping):
-            cfg = dict(data_preprocessor or {})
-            cfg.setdefault('type', 'MultimodalDataPreprocessor')
-            cfg.setdefault('modalities', backbone.modalities)
-            data_preprocessor = MODELS.build(cfg)
-        super().__init__(init_cfg=init_cfg, data_preprocessor=data_preprocessor)
+        super().__init__(init_cfg=init_cfg, data_preprocessor=build_preprocessor(data_preprocessor, backbone.modalities))
         self.backbone = backbone
         self.head = MODELS.build(head, default_args=dict(in_channels=backbone.feature_dims)) if isinstance(head, Mapping) else head
 
@@ -53,7 +50,7 @@ class MultimodalClassifier(BaseClassifier):
         if mode not in ('tensor', 'loss', 'predict'):
             raise RuntimeError(f"Invalid mode '{mode}': use 'tensor', 'loss' or 'predict'.")
         features = self.extract_feat(inputs)
-        present = self._present(features, data_samples)
+        present = present_masks(list(features), data_samples, next(iter(features.values())).device)
         if mode == 'tensor':
             return self.head(features, present)
         if mode == 'loss':
@@ -67,12 +64,3 @@ class MultimodalClassifier(BaseClassifier):
     def predict(self, inputs: Mapping, data_samples: Sequence | None = None) -> list:
         """Data samples with ``pred_score`` and ``pred_label``."""
         return self(inputs, data_samples, mode='predict')
-
-    @staticmethod
-    def _present(features: Mapping, data_samples: Sequence | None) -> dict | None:
-        """``{name: (N,) bool}``, or None where no sample lacks anything."""
-        if not data_samples or all(getattr(sample, 'present', None) is None for sample in data_samples):
-            return None
-        device = next(iter(features.values())).device
-        return {name: torch.tensor([bool((getattr(s, 'present', None) or {}).get(name, True)) for s in data_samples], device=device)
-                for name in features}

@@ -10,7 +10,27 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
-from decur.modalities import check_modalities, concat, encoder_order, split, statistics
+from decur.modalities import check_finite, check_modalities, concat, encoder_order, split, statistics
+
+from .missing import present_masks
+
+
+def build_preprocessor(preprocessor: Mapping | BaseDataPreprocessor | None, modalities: Mapping) -> BaseDataPreprocessor:
+    """The preprocessor of a model on inputs by modality: a config is built, by default a :class:`MultimodalDataPreprocessor`.
+
+    Args:
+        preprocessor (dict | BaseDataPreprocessor | None): A config, whose ``modalities`` default to the model's, or a module.
+        modalities (dict[str, dict]): The model's entries.
+    """
+    if preprocessor is None or isinstance(preprocessor, Mapping):
+        return MODELS.build(dict(dict(type='MultimodalDataPreprocessor', modalities=modalities), **(preprocessor or {})))
+    return preprocessor
+
+
+def sample_names(data_samples: Sequence | None) -> list:
+    """What messages call the samples of a batch: their ``sample_id``, else the path of their image, else their index."""
+    return [str(getattr(sample, 'sample_id', None) or getattr(sample, 'img_path', index))
+            for index, sample in enumerate(data_samples or ())]
 
 
 class HidesModalities:
@@ -86,6 +106,11 @@ class MultimodalDataPreprocessor(HidesModalities, BaseDataPreprocessor):
 
         Returns:
             dict: The same structure, normalised.
+
+        Raises:
+            ConfigError: If the inputs are not by modality, or there is a modality that the model does not have.
+            DataError: If channels are missing or, outside of training (where
+                :class:`~decur.engine.hooks.non_finite.NonFiniteLossHook` says it), a value is not finite.
         """
         inputs = self.cast_data(data['inputs'])
         if not isinstance(inputs, Mapping):
@@ -94,6 +119,13 @@ class MultimodalDataPreprocessor(HidesModalities, BaseDataPreprocessor):
         unknown = [name for name in inputs if name not in self.modalities]
         if unknown:
             raise ConfigError(f'the data have modality {unknown}, the model only {list(self.modalities)}.')
+        if not training:
+            present = present_masks(list(inputs), data.get('data_samples'), torch.device('cpu'))
+            for name, value in inputs.items():
+                for x in () if name in self.absent else [value] if isinstance(value, Tensor) else value:
+                    names = sample_names(data.get('data_samples')) or [str(index) for index in range(len(x))]
+                    rows = range(len(x)) if present is None else present[name].nonzero()[:, 0].tolist()
+                    check_finite({name: x if present is None else x[rows]}, self.modalities, [names[row] for row in rows])
         out = {}
         for name, value in inputs.items():
             if name in self.absent:
@@ -138,13 +170,18 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
         """Check the channels, then normalise, pad and stack as mmseg does.
 
         Raises:
-            DataError: If an input has another number of channels than the modalities together.
+            DataError: If an input has another number of channels than the modalities together or, outside of training, a value that is
+                not finite: one such pixel would decide the classes of many.
         """
-        for x in data['inputs']:
+        names = sample_names(data.get('data_samples'))
+        for index, x in enumerate(data['inputs']):
             if x.shape[0] != len(self.mean):
                 sizes = {name: entry['channels'] for name, entry in self.modalities.items()}
                 raise DataError(f'an input of shape {tuple(x.shape)} does not have the {len(self.mean)} channels of the modalities '
                                 f'{sizes}.')
+            if not training:
+                parts = {name: x[None] for name, x in split(x, self.modalities, axis=0).items() if name not in self.absent}
+                check_finite(parts, self.modalities, names[index:index + 1])
         data = self.cast_data(data)
         # Normalised here: mmseg would only after the padding around.
         reorder = self.order != sorted(self.order)  # indexing copies the image

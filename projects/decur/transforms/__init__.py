@@ -6,7 +6,8 @@ from .center import CenterView
 from .concat import ConcatModalities
 from .crop import RandomResizedCropSeg
 from .hha import DepthToHHA
-from .loading import BoundTransform, LoadLabelMap, LoadModalities
+from .labels import LoadLabelMap
+from .loading import BoundTransform, LoadModalities
 from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
 from .radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit

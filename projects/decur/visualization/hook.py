@@ -5,15 +5,17 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from decur.modalities import split
+from decur.writing import sample_path
 
-from .images import label_picture, modality_picture, save_label_map, sheet
+from .images import label_picture, modality_picture, save_label_map, save_picture, sheet
 
 
 @HOOKS.register_module()
 class PredictionPictureHook(Hook):
     """Write, for every tested sample, the predicted label map and a picture of inputs, label and prediction side by side.
 
-    ``OUT/predictions/<sample>.png`` is a palette PNG of class indices; ``OUT/pictures/<sample>.png`` the picture.
+    ``OUT/predictions/<sample>.png`` is a palette PNG of class indices; ``OUT/pictures/<sample>.png`` the picture. Samples whose names have
+    sub-folders (``site1/a``) are written into such.
 
     Args:
         out_dir (str): The folder.
@@ -30,9 +32,8 @@ class PredictionPictureHook(Hook):
         modalities = runner.test_loop.dataloader.dataset.modalities
         palette, classes = meta['palette'], meta['classes']
         for x, sample in zip(data_batch['inputs'], outputs):
-            name = Path(sample.img_path).stem if '@' not in sample.img_path else sample.img_path.replace('/', '_')
             prediction = sample.pred_sem_seg.data[0].cpu().numpy()
-            save_label_map(prediction, palette, self.out_dir / 'predictions' / f'{name}.png')
+            save_label_map(prediction, palette, sample_path(self.out_dir / 'predictions', sample.img_path))
             if self.count >= self.max_pictures:
                 continue
             self.count += 1
@@ -43,6 +44,5 @@ class PredictionPictureHook(Hook):
                 pictures.append(label_picture(sample.gt_sem_seg.data[0].cpu().numpy(), palette))
                 titles.append('label')
             pictures.append(label_picture(prediction, palette))
-            path = self.out_dir / 'pictures' / f'{name}.png'
-            path.parent.mkdir(parents=True, exist_ok=True)
-            sheet([pictures], [*titles, 'prediction'], legend=dict(zip(classes, palette))).save(path)
+            save_picture(sheet([pictures], [*titles, 'prediction'], legend=dict(zip(classes, palette))),
+                         sample_path(self.out_dir / 'pictures', sample.img_path))

@@ -7,6 +7,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from decur.modalities import band_names
+from decur.writing import naming, replacing
 
 #: Band names that mean red, green, blue in what data sets call them.
 _RGB_BANDS = (('R', 'G', 'B'), ('B4', 'B3', 'B2'), ('B04', 'B03', 'B02'))
@@ -56,8 +57,15 @@ def save_label_map(label: np.ndarray, palette: Sequence, path) -> None:
     flat = np.zeros((256, 3), np.uint8)
     flat[:len(palette)] = np.asarray(palette, np.uint8)
     image.putpalette(flat.ravel().tolist())
-    Path(path).parent.mkdir(parents=True, exist_ok=True)
-    image.save(path)
+    save_picture(image, path)
+
+
+def save_picture(image: Image.Image, path) -> None:
+    """Write a picture as PNG, at once; its folder is made."""
+    with naming(path):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        image.save(temporary, format='PNG')
 
 
 def placeholder(text: str, side: int = 160) -> np.ndarray:

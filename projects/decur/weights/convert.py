@@ -9,7 +9,7 @@ from torch import nn
 from .fit import components, fit
 from .formats import parse
 from .io import load_file
-from .metadata import describe, read_metadata
+from .metadata import describe, read_notes
 
 
 def build_model(cfg, seed: int = 0) -> nn.Module:
@@ -58,7 +58,7 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     state, report = fit(parsed, model, modality, attention)
     described = describe(cfg.model)
     # What a file that was itself converted does not have stays untrained.
-    before = read_metadata(checkpoint, source).get('initialised', ())
+    before = read_notes(checkpoint, source)['initialised']
     untrained = [part for part in components(model) if part.startswith('backbone.') and (part in report.initialised or part in before)]
     if untrained:
         described['initialised'] = untrained

@@ -5,14 +5,18 @@ names: a dotted path reaches any callable of any installed module. A file is not
 in the lists below, every argument must be one of that type's, and every value must be plain. A config, in contrast, is code, and may name
 anything.
 """
+import contextlib
 import inspect
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
+import torch
 from mmengine.registry import MODELS, TRANSFORMS
+from torch.nn.modules.module import register_module_parameter_registration_hook
+from torch.overrides import TorchFunctionMode
 
-from ..errors import WeightsError
+from ..errors import WeightsError, first_line
 
 #: Types by the place in a description where they may stand. The scope of a library may stand before a name (``mmpretrain.ResNet``).
 ENCODERS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'ResNet_CIFAR', 'SmallResNet', 'ResNeXt', 'SEResNet', 'VisionTransformer',
@@ -52,17 +56,71 @@ def check_description(found: Mapping, path) -> dict:
     try:
         return _check(found)
     except _Refused as error:
-        raise WeightsError(f'{path}: refused, because its description {error}. Name a config that you trust instead (config=...): its '
-                           'types are not limited.') from error
+        raise _refusal(path, error) from error
+
+
+@contextlib.contextmanager
+def without_memory(weights: Mapping, path) -> Iterator:
+    """Modules that are built inside take no memory (their weights are on the meta device) and may not be far larger than the file.
+
+    A description that claims a far larger model than lies in its file is found out here, before memory and time are spent on it.
+
+    Args:
+        weights (dict[str, Tensor]): All weights of the file.
+        path (str or Path): The file, named in errors.
+
+    Raises:
+        WeightsError: If more parameters are registered than the file has, or a module cannot be built.
+    """
+    tensors, values = len(weights), sum(weight.numel() for weight in weights.values())
+    seen = [0, 0]
+    # A model that is a little larger is left to the comparison of keys, which says what is missing.
+    limits = (2 * tensors + 100, 2 * values + 10**7)
+
+    def count(module, name, parameter):
+        if parameter is not None:
+            seen[0] += 1
+            seen[1] += parameter.numel()
+            if seen[0] > limits[0] or seen[1] > limits[1]:
+                raise _Refused(f'claims more weights than the file has: {tensors} tensors with {values:,} values')
+
+    hook = register_module_parameter_registration_hook(count)
+    try:
+        with _OnMeta():
+            yield
+    except WeightsError:
+        raise
+    except Exception as error:  # a module's own checks of its arguments, or none: AssertionError, KeyError, TypeError, ...
+        if isinstance(error, _Refused):
+            raise _refusal(path, error) from error
+        raise _refusal(path, f'cannot be built ({first_line(error)})') from error
+    finally:
+        hook.remove()
+
+
+class _OnMeta(TorchFunctionMode):
+    """Tensors that hold weights are made on the meta device; small ones that modules compute with (``torch.linspace``) are not."""
+
+    _MAKERS = (torch.empty, torch.zeros, torch.ones, torch.full, torch.rand, torch.randn, torch.normal, torch.empty_strided)
+
+    def __torch_function__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        if func in self._MAKERS:
+            kwargs = dict(kwargs, device='meta')
+        return func(*args, **kwargs)
 
 
 class _Refused(ValueError):
     pass
 
 
+def _refusal(path, why) -> WeightsError:
+    return WeightsError(f'{path}: refused, because its description {why}. Name a config that you trust instead (config=...): its types are '
+                        'not limited.')
+
+
 def _check(found: Mapping) -> dict:
-    _plain(found, 'it')
-    out = dict(found)
+    out = _plain(found, 'it')
     if not isinstance(out.get('modalities'), Mapping) or not out['modalities']:
         raise _Refused('has no modalities')
     for name, entry in out['modalities'].items():
@@ -90,6 +148,9 @@ def _check_entry(where: str, entry: Mapping) -> None:
         values = entry[key]
         if isinstance(values, str) or not isinstance(values, Sequence) or not all(type(v) in (int, float) for v in values):
             raise _Refused(f'has {where}.{key}, which is no list of numbers')
+        if len(values) not in (1, channels) or (key == 'std' and min(values) <= 0):
+            numbers = f'one number or {channels}' + (' above 0' if key == 'std' else '')
+            raise _Refused(f'has {where}.{key}={list(values)[:8]}, which must be {numbers}')
     bands = entry.get('bands') or ()
     if isinstance(bands, str) or not all(isinstance(band, str) for band in bands):
         raise _Refused(f'has {where}.bands, which is no list of names')
@@ -120,9 +181,10 @@ def _typed(where: str, cfg, allowed: Sequence, registry) -> None:
     """A dict with a type out of a closed list and arguments that this type has."""
     kind = cfg.get('type') if isinstance(cfg, Mapping) else cfg
     scope, _, name = kind.rpartition('.') if isinstance(kind, str) else ('', '', None)
-    if not isinstance(cfg, Mapping) or name not in allowed or (scope and scope not in _SCOPES):
-        raise _Refused(f'names {kind!r} as {where}, which is not among {", ".join(allowed)}')
-    arguments = _arguments(registry.get(kind))
+    found = registry.get(kind) if name in allowed and (not scope or scope in _SCOPES) else None
+    if not isinstance(cfg, Mapping) or found is None:
+        raise _Refused(f'names {str(kind)[:80]!r} as {where}, which is not among {", ".join(allowed)}')
+    arguments = _arguments(found)
     if name in _PASSED_ON:
         arguments |= _arguments(registry.get(_PASSED_ON[name]))
     for key, value in cfg.items():
@@ -130,17 +192,20 @@ def _typed(where: str, cfg, allowed: Sequence, registry) -> None:
             continue
         if key not in arguments or key in _REFUSED_ARGUMENTS:
             raise _Refused(f'gives {where} ({name}) the argument {key!r}, which a file may not')
+        expected = arguments[key]
+        if expected in (int, float, str, bool) and type(value) is not expected and not (expected is float and type(value) is int):
+            raise _Refused(f'gives {where}.{key} the value {str(value)[:80]!r}, which is no {expected.__name__}')
         _values(f'{where}.{key}', value)
 
 
-def _arguments(kind: type) -> set:
-    """Names of the arguments that a class and its bases take."""
-    names = set()
-    for base in kind.__mro__:
+def _arguments(kind: type) -> dict:
+    """The arguments that a class and its bases take, and what each is annotated with."""
+    found = {}
+    for base in reversed(kind.__mro__):
         if '__init__' in vars(base) and base is not object:
             parameters = inspect.signature(base.__init__).parameters.values()
-            names.update(p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL))
-    return names - {'self'}
+            found.update({p.name: p.annotation for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name != 'self'})
+    return found
 
 
 def _values(where: str, value) -> None:
@@ -160,15 +225,15 @@ def _values(where: str, value) -> None:
         raise _Refused(f'has {where}={value}, which is beyond {_LARGEST}')
 
 
-def _plain(value, where: str, depth: int = 0) -> None:
-    """Only dicts, lists, text, finite numbers, booleans and None, not deeper than a config is."""
+def _plain(value, where: str, depth: int = 0):
+    """A copy in plain dicts and lists of nothing but text, finite numbers, booleans and None, not deeper than a config is."""
     if depth > 12:
         raise _Refused(f'is nested too deep at {where}')
-    if isinstance(value, Mapping):
-        for key, item in value.items():
-            _plain(item, f'{where}.{str(key)[:40]}', depth + 1)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            _plain(item, where, depth + 1)
-    elif not (value is None or isinstance(value, str | bool | int | float)) or (isinstance(value, float) and not math.isfinite(value)):
-        raise _Refused(f'holds {value!r} at {where}, which is no plain value')
+    if isinstance(value, dict):
+        # Only dict's own methods are called: a subclass out of a file may have others.
+        return {key: _plain(item, f'{where}.{str(key)[:40]}', depth + 1) for key, item in dict.items(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(item, where, depth + 1) for item in value]
+    if value is None or type(value) in (str, bool, int) or (type(value) is float and math.isfinite(value)):
+        return value
+    raise _Refused(f'holds {str(value)[:80]!r} at {where}, which is no plain value')

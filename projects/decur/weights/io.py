@@ -8,11 +8,14 @@ Nothing falls back to the unsafe reader: importing :mod:`decur` puts :func:`load
 import argparse
 import hashlib
 import http.client
+import json
 import os
 import pickle
 import re
 import urllib.request
+import warnings
 import zipfile
+import zlib
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -31,9 +34,13 @@ from mmengine.runner.checkpoint import (
     get_mmcls_models,
     get_torchvision_models,
 )
+from tqdm import tqdm
 
-from ..errors import WeightsError
-from ..writing import replacing
+from ..errors import WeightsError, first_line
+from ..writing import naming, replacing, write_bytes
+
+#: Key in the metadata of a safetensors file of this project under which its checksum is (the format itself has none).
+CHECKSUM = 'decur_crc32'
 
 #: Keys under which training programs put the weights, in the order in which they are looked for.
 WRAPPERS = ('state_dict', 'model', 'module')
@@ -78,10 +85,7 @@ def load_file(path, map_location='cpu', suffix: str | None = None, mmap: bool = 
         WeightsError: If the file is missing, is no checkpoint, is damaged or truncated, or holds anything but weights and plain data.
     """
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise WeightsError(f'{path}: no such checkpoint file.')
-    with open(path, 'rb') as file:
-        head = file.read(16)
+    head = _head(path)
     if not head:
         raise WeightsError(f'{path}: the file is empty. Copy or download it again.')
     if (suffix or path.suffix) == '.safetensors':
@@ -95,8 +99,11 @@ def load_file(path, map_location='cpu', suffix: str | None = None, mmap: bool = 
             hint = ' It looks like a web page: the download went wrong.'
         raise WeightsError(f'{path}: not a checkpoint (it starts with {head!r}); expected a file of torch.save or a .safetensors file.'
                            f'{hint}')
+    if head[:2] == b'PK' and not mmap:
+        _check_records(path)
     try:
-        with torch.serialization.safe_globals(_allowed()):
+        with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)  # of an unusual pickle protocol
             # Files of torch < 1.6 are no archives and cannot be mapped.
             content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and head[:2] == b'PK')
     except Exception as error:  # damaged files raise anything: EOFError, KeyError, RuntimeError, UnicodeDecodeError, ...
@@ -105,6 +112,44 @@ def load_file(path, map_location='cpu', suffix: str | None = None, mmap: bool = 
         raise WeightsError(f'{path}: not a checkpoint; it holds a {type(content).__name__}, expected a dict of tensors or a dict that '
                            f'has one under {", ".join(WRAPPERS)}.')
     return content
+
+
+def _head(path: Path) -> bytes:
+    """The first bytes of a file."""
+    try:
+        if not path.is_file():
+            raise WeightsError(f'{path}: no such checkpoint file.')
+        with open(path, 'rb') as file:
+            return file.read(16)
+    except WeightsError:
+        raise
+    except (OSError, ValueError) as error:  # no permission, a name that is too long or holds a null byte
+        raise WeightsError(f'{str(path)[:200]}: cannot be read ({getattr(error, "strerror", None) or error}).') from error
+
+
+def _check_records(path: Path) -> None:
+    """Verify the checksum of every record of a zip archive, which torch.load does not, and refuse compressed and overlapping records.
+
+    Files that were written without checksums (``torch.serialization.set_crc32_options(False)``) have nothing to verify.
+    """
+    cure = 'Copy or download it again.'
+    try:
+        with zipfile.ZipFile(path) as archive:
+            records = archive.infolist()
+            if any(record.filename.endswith('/constants.pkl') for record in records):
+                raise WeightsError(f'{path}: a TorchScript archive, which holds code. Save the state_dict of the model instead.')
+            # torch.save stores records as they are, so what they hold cannot be more than the file.
+            if any(record.compress_type != zipfile.ZIP_STORED for record in records) or (
+                    sum(record.file_size for record in records) > path.stat().st_size):
+                raise WeightsError(f'{path}: a zip archive with compressed or overlapping records, which torch.save does not write. '
+                                   'If it was packed again, load it with torch.load and save it with torch.save.')
+            broken = archive.testzip() if any(record.CRC for record in records) else None
+    except WeightsError:
+        raise
+    except Exception as error:  # BadZipFile, EOFError, NotImplementedError (encrypted), struct.error, ...
+        raise WeightsError(f'{path}: the file is truncated or damaged ({first_line(error)}). {cure}') from error
+    if broken is not None:
+        raise WeightsError(f'{path}: the file is damaged: the checksum of its record {broken!r} is wrong. {cure}')
 
 
 def _explain(path, error) -> WeightsError:
@@ -116,26 +161,36 @@ def _explain(path, error) -> WeightsError:
             return WeightsError(f'{path}: refused, because the file holds {what}, which is not weights; reading it could run code. '
                                 'If you trust where it comes from, save its tensors alone: torch.save(model.state_dict(), ...) or a '
                                 '.safetensors file.')
-    if 'TorchScript' in text:
-        return WeightsError(f'{path}: a TorchScript archive, which holds code. Save the state_dict of the model instead.')
     if zipfile.is_zipfile(path) and 'data.pkl' in text:
         return WeightsError(f'{path}: a zip archive, but not one of torch.save ({text.splitlines()[0]}).')
-    reason = f'{type(error).__name__}: {text.splitlines()[0][:200]}' if text else type(error).__name__
-    return WeightsError(f'{path}: the file is truncated or damaged ({reason}). Copy or download it again.')
+    return WeightsError(f'{path}: the file is truncated or damaged ({first_line(error)}). Copy or download it again.')
 
 
 def _load_safetensors(path, map_location) -> dict:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file as load_safetensors
+    from safetensors import safe_open
     try:
-        content = load_safetensors(path)
-    except (SafetensorError, OSError) as error:
-        raise WeightsError(f'{path}: not a safetensors file, or truncated ({error}). Copy or download it again.') from error
+        with safe_open(path, 'pt') as file:
+            metadata = file.metadata() or {}
+            content = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  no mapping
+    except Exception as error:  # SafetensorError, OSError, and what a strange head raises: KeyError of a type, MemoryError, ...
+        raise WeightsError(f'{path}: not a safetensors file, or truncated ({first_line(error)}). Copy or download it again.') from error
+    expected = metadata.pop(CHECKSUM, None)
+    if expected is not None and expected != _checksum(content, metadata):
+        raise WeightsError(f'{path}: the file is damaged: its checksum is wrong. Copy or download it again.')
     if map_location is None or str(map_location) == 'cpu':
         return content
     if callable(map_location):
         raise WeightsError(f'{path}: a .safetensors file needs a device as map_location, not a function.')
     return {name: tensor.to(map_location) for name, tensor in content.items()}
+
+
+def _checksum(content: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) -> str:
+    """CRC-32 of names, types, shapes and values of tensors and of the metadata, in the order of their names."""
+    value = zlib.crc32(json.dumps(sorted(metadata.items())).encode())
+    for name, tensor in sorted(content.items()):
+        value = zlib.crc32(f'{name} {tensor.dtype} {tuple(tensor.shape)}'.encode(), value)
+        value = zlib.crc32(tensor.contiguous().flatten().view(torch.uint8).numpy(), value)
+    return f'{value:08x}'
 
 
 def unwrap(checkpoint, path='checkpoint') -> dict:
@@ -156,19 +211,33 @@ def unwrap(checkpoint, path='checkpoint') -> dict:
     """
     weights = checkpoint
     while True:
-        inner = next((weights[key] for key in WRAPPERS if isinstance(weights.get(key), Mapping)), None)
+        # A dict's own methods: a subclass out of a file may have others.
+        inner = next((dict.get(weights, key) for key in WRAPPERS if isinstance(dict.get(weights, key), dict)), None)
         if inner is None:
             break
         weights = inner
-    wrong = [str(key) for key, value in weights.items() if not isinstance(value, torch.Tensor)]
+    weights = dict(dict.items(weights))
+    wrong = [key for key, value in weights.items() if not isinstance(key, str) or not isinstance(value, torch.Tensor)]
     if not weights or len(wrong) == len(weights):
         raise WeightsError(f'{path}: found no weights; its keys are {_some(weights)}. Expected tensors, or a dict of tensors under '
                            f'{", ".join(WRAPPERS)}.')
     if wrong:
         raise WeightsError(f'{path}: not tensors: {_some(wrong)}. Expected nothing but tensors among the weights.')
+    _check_storage(weights, path)
     if all(key.startswith('module.') for key in weights):
         weights = {key[len('module.'):]: value for key, value in weights.items()}
-    return dict(weights)
+    return weights
+
+
+def _check_storage(weights: Mapping, path) -> None:
+    """Raise :class:`WeightsError` for tensors that are not plain arrays, or that claim far more values than the file holds."""
+    odd = [key for key, value in weights.items() if value.layout != torch.strided or value.is_quantized or value.is_meta or value.is_nested]
+    if odd:
+        raise WeightsError(f'{path}: sparse, quantized or empty (meta) tensors are not read: {_some(odd)}.')
+    storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in weights.values()}
+    claimed, held = sum(value.numel() * value.element_size() for value in weights.values()), sum(storages.values())
+    if claimed > 16 * held + (1 << 20):  # tied weights and expanded buffers are a few times what is stored
+        raise WeightsError(f'{path}: refused, because its tensors claim {claimed:,} bytes and the file holds {held:,}.')
 
 
 def _some(names, limit=8) -> str:
@@ -188,18 +257,58 @@ def save_file(content, path, metadata=None) -> Path:
 
     Returns:
         Path: ``path``.
+
+    Raises:
+        WriteError: If it cannot be written; what was there before is whole.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as temporary:
         if path.suffix == '.safetensors':
-            from safetensors.torch import save_file as save_safetensors
-            # safetensors refuses views that share memory and wants contiguous tensors.
-            save_safetensors({name: tensor.detach().contiguous().clone() for name, tensor in content.items()}, temporary,
-                             metadata={str(k): str(v) for k, v in (metadata or {}).items()} or None)
+            _save_safetensors(content, temporary, {str(key): str(value) for key, value in (metadata or {}).items()})
         else:
-            torch.save(content, temporary)
+            with open(temporary, 'wb') as file:
+                _save_torch(content, file)
     return path
+
+
+def _save_safetensors(content: Mapping, path: Path, metadata: Mapping) -> None:
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file as save_safetensors
+    # safetensors refuses views that share memory and wants contiguous tensors.
+    content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in content.items()}
+    try:
+        save_safetensors(content, path, metadata={**metadata, CHECKSUM: _checksum(content, metadata)})
+    except SafetensorError as error:  # the system's error is in its text alone
+        if number := re.search(r'os error (\d+)', str(error)):
+            raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
+        raise
+
+
+def _save_torch(content, file) -> None:
+    failed = []
+
+    class Writer:
+        """Keeps the system's error, for which torch's writer raises one of its own."""
+
+        flush = file.flush
+
+        @staticmethod
+        def write(data):
+            try:
+                return file.write(data)
+            except OSError as error:
+                failed.append(error)
+                raise
+
+    try:
+        torch.save(content, Writer)
+        file.flush()
+    except RuntimeError as error:
+        if failed:
+            raise failed[0] from error
+        raise
 
 
 # MMEngine prints the loaders' names without their first ten letters: 'Loads checkpoint by local backend'.
@@ -242,7 +351,8 @@ def load_from_unknown(filename, map_location=None):
 def download(url, sha256=None) -> Path:
     """Fetch a checkpoint into ``$TORCH_HOME/hub/checkpoints`` unless it is there.
 
-    In a distributed run the first process fetches and the others wait.
+    In a distributed run the first process fetches and the others wait. ``torch.hub`` and ``pooch`` keep a file whose connection ended early
+    where no digest is given; here what was announced must have come, and what came must be a whole checkpoint.
 
     Args:
         url (str): http(s) address.
@@ -256,41 +366,47 @@ def download(url, sha256=None) -> Path:
     """
     folder = Path(torch.hub.get_dir()) / 'checkpoints'
     name = Path(unquote(urlparse(url).path)).name
-    if not name or len(name.encode()) > 200:
+    if name in ('', '..') or not name.isprintable() or len(name.encode()) > 200:
         # File systems take 255 bytes, and the temporary name of a download is longer.
-        name = hashlib.sha256(url.encode()).hexdigest()[:32] + Path(name).suffix[:16]
+        name = hashlib.sha256(url.encode()).hexdigest()[:32] + re.sub(r'[^.\w]', '', Path(name).suffix, flags=re.ASCII)[:16]
     path = folder / name
     # Which address a file is from: many are called model.safetensors. One that was put there by hand has no such note.
     address = hashlib.sha256(url.encode()).hexdigest()
     note = folder / f'.{path.name}.address'
-    if path.is_file() and note.is_file() and note.read_text() != address:
-        path = path.with_name(f'{path.stem}-{address[:8]}{path.suffix}')
     failure = None
-    if is_main_process() and not path.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
+    try:
+        if path.is_file() and note.is_file() and note.read_bytes() != address.encode():
+            path = path.with_name(f'{path.stem}-{address[:8]}{path.suffix}')
+        if is_main_process() and not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
             _fetch(url, path, sha256)
             if not path.stem.endswith(f'-{address[:8]}'):
-                note.write_text(address)
-        except (OSError, ValueError, http.client.HTTPException) as error:  # a WeightsError is a ValueError; so is a bad address
-            failure = error
+                write_bytes(note, address.encode())
+    except (OSError, ValueError, http.client.HTTPException) as error:  # a WeightsError is a ValueError; so is a bad address
+        failure = error
     barrier()
-    if path.is_file() and sha256:
-        check_sha256(path, sha256)
     if not path.is_file():
-        raise WeightsError(f'{url}: could not be fetched ({failure or "see the first process"}). Fetch it by hand to {path}.') from failure
+        reason = 'see the first process' if failure is None else str(failure) if isinstance(failure, WeightsError) else first_line(failure)
+        raise WeightsError(f'{url}: could not be fetched ({reason}). Fetch it by hand to {path}.') from failure
+    if sha256:
+        check_sha256(path, sha256)
     return path
 
 
 def _fetch(url: str, path: Path, sha256: str | None) -> None:
     """Write what is at an address to a file, whole and with the right digest or not at all."""
+    # Nothing but http(s), wherever a server sends us on to: urllib's usual opener also reads file:// and ftp://.
+    opener = urllib.request.OpenerDirector()
+    for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.UnknownHandler,
+                    urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor):
+        opener.add_handler(handler())
     request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
     with replacing(path) as temporary:
-        with open(temporary, 'wb') as file, urllib.request.urlopen(request, timeout=60) as response:
+        with open(temporary, 'wb') as file, opener.open(request, timeout=60) as response:
             # Python returns less than was announced without an error when a connection ends early.
-            announced = response.headers.get('Content-Length')
-            announced = int(announced) if announced and announced.strip().isdecimal() else None
-            with torch.hub.tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
+            announced = response.headers.get('Content-Length') or ''
+            announced = int(announced) if re.fullmatch(r'[0-9]{1,18}', announced.strip()) else None
+            with tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
                 while block := response.read(1 << 20):
                     file.write(block)
                     bar.update(len(block))
@@ -299,9 +415,12 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
             raise WeightsError(f'the connection ended after {written} of {announced} bytes')
         if sha256:
             check_sha256(temporary, sha256, f'what is at {url}')
-        elif announced is None:
-            # Nothing says how long the file is, so one that was cut must not stay: it would fail for ever.
-            load_file(temporary, suffix=path.suffix)
+        else:
+            # A length that was not announced, or wrongly, hides a cut; a file that was cut must not stay, or it would fail for ever.
+            try:
+                load_file(temporary, suffix=path.suffix)
+            except WeightsError as error:
+                raise WeightsError(f'what was sent is no whole checkpoint{str(error).removeprefix(str(temporary))}') from error
 
 
 def check_sha256(path, expected, name=None) -> None:

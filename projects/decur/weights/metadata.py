@@ -63,17 +63,47 @@ def read_metadata(checkpoint: Mapping, path) -> dict:
     Raises:
         WeightsError: If it is there but damaged, or names anything outside the closed list of :mod:`~decur.weights.description`.
     """
+    found = _stored(checkpoint, path)
+    if found and not isinstance(dict.get(found, 'modalities'), dict):
+        raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
+    return check_description(found, path) if found else {}
+
+
+def read_notes(checkpoint: Mapping, path) -> dict:
+    """What a checkpoint says of itself beside its encoders; what those are is not read, so they may be any that a config names.
+
+    Args:
+        checkpoint (dict), path (str or Path): As for :func:`read_metadata`.
+
+    Returns:
+        dict: ``objective`` (str or None) and ``initialised`` (list[str]), the parts that a conversion did not find in its source.
+
+    Raises:
+        WeightsError: If they are there but of another kind.
+    """
+    found = _stored(checkpoint, path)
+    objective, initialised = dict.get(found, 'objective'), dict.get(found, 'initialised')
+    initialised = [] if initialised is None else initialised
+    names = isinstance(initialised, list | tuple) and all(isinstance(name, str) for name in initialised)
+    if not names or not isinstance(objective, str | None):
+        raise WeightsError(f'{path}: the metadata under "decur" is damaged: objective must be a name, initialised a list of names.')
+    return dict(objective=objective, initialised=list(initialised))
+
+
+def _stored(checkpoint: Mapping, path) -> dict:
+    """What lies under "decur", unchecked; a dict out of a file may be of a subclass with methods of its own, so only dict's are called."""
     if Path(path).suffix == '.safetensors':
         from safetensors import safe_open
         with safe_open(path, 'pt') as file:
             text = (file.metadata() or {}).get('decur')
         try:
             found = json.loads(text) if text else {}
-        except (json.JSONDecodeError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise WeightsError(f'{path}: the metadata under "decur" is no JSON ({error}).') from error
     else:
-        meta = checkpoint.get('meta')
-        found = meta.get('decur', {}) if isinstance(meta, Mapping) else {}
-    if found and (not isinstance(found, Mapping) or not isinstance(found.get('modalities'), Mapping)):
+        meta = dict.get(checkpoint, 'meta')
+        found = dict.get(meta, 'decur') if isinstance(meta, dict) else None
+        found = {} if found is None else found
+    if not isinstance(found, dict):
         raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
-    return check_description(found, path) if found else {}
+    return found

@@ -23,7 +23,11 @@ def fetch(source, sha256: str | None = None) -> Path:
     scheme, _, rest = source.partition('://')
     if not rest:
         path = Path(source).expanduser()
-        if not path.is_file():
+        try:
+            found = path.is_file()
+        except OSError as error:  # a name that is too long
+            raise WeightsError(f'{source[:200]}: cannot be read ({error.strerror}).') from error
+        if not found:
             raise WeightsError(f'{source}: no such checkpoint file.')
     elif scheme in ('http', 'https'):
         path = download(source, sha256)

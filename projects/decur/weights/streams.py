@@ -8,7 +8,7 @@ from decur.errors import WeightsError
 
 from .fit import foreign_stream
 from .io import load_file
-from .metadata import read_metadata
+from .metadata import read_notes
 from .strict import check_fit, load_strict
 
 #: Where a stream lives in our checkpoints: a pretraining model, a segmentor, or a bare backbone.
@@ -80,6 +80,6 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
     for name, state in states.items():
         load_strict(backbone.streams[name], state, files[name])
         path = files[name].partition('::')[0]
-        backbone.started_from[name] = dict(file=files[name], objective=read_metadata(cache[path], path).get('objective'))
+        backbone.started_from[name] = dict(file=files[name], objective=read_notes(cache[path], path)['objective'])
         print_log(f'loaded the encoder of {name!r} from {files[name]}: all {len(state)} tensors', logger='current')
     return {name: len(state) for name, state in states.items()}

@@ -105,7 +105,7 @@ def test_heads(name):
     out = head.loss(embeddings)
     assert float(out['loss']) == pytest.approx(float(LOSSES[name](embeddings)['loss']), rel=1e-6)
     assert [key for key in out if 'loss' in key] == ['loss']
-    assert {'rank_a', 'spread_b'} <= set(out) and all(isinstance(v, torch.Tensor) for v in out.values())
+    assert {'participation_ratio_a', 'spread_b'} <= set(out) and all(isinstance(v, torch.Tensor) for v in out.values())
 
 
 def test_clip_learns_its_temperature_within_bounds():

@@ -56,7 +56,8 @@ def test_every_term_has_its_own_gradient(form):
         decur_terms(reference, 5)[name].backward()
         for views, expected in zip(embeddings.values(), reference.values()):
             for z, r in zip(views, expected):
-                torch.testing.assert_close(z.grad.double(), torch.zeros_like(r) if r.grad is None else r.grad, rtol=1e-4, atol=1e-6)
+                got, want = (torch.zeros_like(r) if x.grad is None else x.grad.double() for x in (z, r))
+                torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize('form', ['gram', 'matrix'])
@@ -117,7 +118,7 @@ def test_autocast_and_half_precision_embeddings():
         inside = leaves(embeddings)
         with torch.autocast('cpu', dtype=torch.bfloat16):
             loss = decur_loss(inside, 128, form=form)['loss']
-            loss.backward()
+        loss.backward()  # outside autocast, as PyTorch asks for
         assert loss.dtype == torch.float32 and float(loss) == pytest.approx(float(plain), rel=1e-6)
         outside = doubles(embeddings)
         decur_loss(outside, 128)['loss'].backward()
@@ -316,7 +317,7 @@ def test_head_logs_every_term_and_counts_it_once():
     diagonal = (z['a'][0] * z['b'][0]).mean(0)
     assert float(log['diag_common_a_b']) == pytest.approx(float(diagonal[:12].mean()), rel=1e-4)
     assert float(log['diag_unique_a_b']) == pytest.approx(float(diagonal[12:].mean()), rel=1e-4)
-    assert {'rank_a', 'rank_b', 'spread_a', 'spread_b', 'diag_intra_a'} <= set(log)
+    assert {'participation_ratio_a', 'participation_ratio_b', 'spread_a', 'spread_b', 'diag_intra_a'} <= set(log)
     with pytest.raises(ConfigError, match='rename the modality'):
         head.loss(dict(gloss=embeddings['a'], b=embeddings['b']))
 
@@ -329,15 +330,15 @@ def test_statistics_tell_collapse():
     point = torch.randn(1, k, generator=g).expand(n, k).clone()
     out = embedding_statistics({m: (z, z) for m, z in dict(free=free, line=line, point=point).items()})
     # Participation ratio of white noise: K / (1 + K / N).
-    assert float(out['rank_free']) == pytest.approx(k / (1 + k / n), rel=0.05)
-    assert float(out['rank_line']) == pytest.approx(1, abs=1e-3)
-    assert float(out['rank_point']) == 0
+    assert float(out['participation_ratio_free']) == pytest.approx(k / (1 + k / n), rel=0.05)
+    assert float(out['participation_ratio_line']) == pytest.approx(1, abs=1e-3)
+    assert float(out['participation_ratio_point']) == 0
     assert float(out['spread_free']) == pytest.approx(1, abs=0.02)
     assert float(out['spread_point']) == pytest.approx(0, abs=1e-5)
     singular = torch.linalg.svdvals((free - free.mean(0)).double())
-    assert float(out['rank_free']) == pytest.approx(float(singular.square().sum()**2 / singular.pow(4).sum()), rel=1e-5)
+    assert float(out['participation_ratio_free']) == pytest.approx(float(singular.square().sum()**2 / singular.pow(4).sum()), rel=1e-5)
     masked = embedding_statistics(dict(free=(free, )), dict(free=torch.arange(n) < 50))
-    assert masked['rank_free'] == embedding_statistics(dict(free=(free[:50], )))['rank_free']
+    assert masked['participation_ratio_free'] == embedding_statistics(dict(free=(free[:50], )))['participation_ratio_free']
 
 
 def test_without_the_terms_within_modalities():

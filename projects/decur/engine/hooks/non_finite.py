@@ -1,14 +1,17 @@
 """Stop before a loss that is not finite reaches the weights, and keep the last good state."""
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import barrier, get_world_size
+from mmengine.dist import get_world_size
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import Tensor
+
+from decur.modalities import non_finite, split
+from decur.models.preprocessing import sample_names
 
 
 @HOOKS.register_module()
@@ -18,7 +21,8 @@ class NonFiniteLossHook(Hook):
     The loss is looked at before the backward pass and the gradients before the optimiser's step, so the weights and the optimiser's state
     are still those of the last good step; batch norm statistics, which the bad batch has changed already, are put back. The state is
     written to ``<work_dir>/last_good_iter_<n>.pth``; it can be resumed. Gradients are not checked under a float16 loss scaler, which skips
-    such steps itself. In a distributed run all processes stop together.
+    such steps itself. In a distributed run all processes stop together, with the same error, which names terms,
+    modality, samples and channels.
 
     Args:
         check_gradients (bool): Look at the gradients too. Defaults to True.
@@ -38,8 +42,9 @@ class NonFiniteLossHook(Hook):
 
         def checked_parse_losses(losses):
             loss, log_vars = parse_losses(losses)
-            if self._any_process(not bool(torch.isfinite(loss)), loss):
-                self._stop(runner, self._describe_terms(model, log_vars))
+            bad = not bool(torch.isfinite(loss))
+            if self._any_process(bad, loss):
+                self._stop(runner, bad, self._describe_terms(model, log_vars))
             return loss, log_vars
 
         def checked_step(**kwargs):
@@ -47,8 +52,9 @@ class NonFiniteLossHook(Hook):
             if self.check_gradients and getattr(runner.optim_wrapper, 'loss_scaler', None) is None:
                 grads = [p.grad for p in model.parameters() if p.grad is not None]
                 # A norm is finite only if every number is (or they overflow it, which is as bad). One wait for the device.
-                if grads and self._any_process(not bool(torch.isfinite(torch.stack(torch._foreach_norm(grads))).all()), grads[0]):
-                    self._stop(runner, self._describe_gradients(model))
+                bad = bool(grads) and not bool(torch.isfinite(torch.stack(torch._foreach_norm(grads))).all())
+                if grads and self._any_process(bad, grads[0]):
+                    self._stop(runner, bad, self._describe_gradients(model))
             return step(**kwargs)
 
         model.parse_losses, runner.optim_wrapper.step = checked_parse_losses, checked_step
@@ -82,24 +88,32 @@ class NonFiniteLossHook(Hook):
         dist.all_reduce(flag, dist.ReduceOp.MAX)
         return bool(flag)
 
-    def _stop(self, runner, what: str) -> None:
+    def _stop(self, runner, bad: bool, what: str) -> None:
+        """Write the last good state and raise the same error in every process."""
         with torch.no_grad():
             for buffer, copy in self._buffers:
                 buffer.copy_(copy)
         name = f'last_good_iter_{runner.iter}.pth'
         runner.save_checkpoint(runner.work_dir, name, meta=dict(epoch=runner.epoch, iter=runner.iter), by_epoch=False)
-        # Whoever raises first is torn down together with the process that writes.
-        barrier()
+        # Every process must know what the others found: the launcher shows the error of any one of them.
+        found = [(bad, what, self._describe_inputs(self._model(runner)))]
+        if get_world_size() > 1:
+            found *= get_world_size()
+            dist.all_gather_object(found, found[0])
+        what = next((what for bad, what, _ in found if bad), what)
+        data = ' '.join(text for *_, text in found if text) or 'The data of this batch are finite.'
         path = os.path.join(runner.work_dir, name)
-        raise FloatingPointError(f'training stopped in epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {what}'
-                                 f'{self._describe_inputs()} The last good state is in {path}.')
+        raise FloatingPointError(f'training stopped in epoch {runner.epoch + 1}, iteration {runner.iter + 1}: {what} {data} '
+                                 f'The last good state is in {path}.')
 
     @staticmethod
     def _describe_terms(model, log_vars: Mapping) -> str:
         """Name the terms that are not finite and the modalities that these have in common."""
-        bad = {name: float(value) for name, value in log_vars.items() if isinstance(value, Tensor) and not bool(torch.isfinite(value))}
+        bad = {name: float(value.detach()) for name, value in log_vars.items()
+               if isinstance(value, Tensor) and not bool(torch.isfinite(value))}
         # The total and what is derived from embeddings say nothing that the terms do not.
-        terms = {name: value for name, value in bad.items() if name != 'loss' and not name.startswith(('diag_', 'rank_', 'spread_'))}
+        derived = ('diag_', 'participation_ratio_', 'spread_')
+        terms = {name: value for name, value in bad.items() if name != 'loss' and not name.startswith(derived)}
         text = 'the loss is not finite: ' + ', '.join(f'{name} = {value}' for name, value in (terms or bad).items()) + '.'
         modalities = list(getattr(model, 'modalities', None) or {})
         named = [m for m in modalities if f'intra_{m}' in terms] or [m for m in modalities if any(_names(name, m) for name in terms)]
@@ -118,20 +132,24 @@ class NonFiniteLossHook(Hook):
         what = ', '.join(bad[:3]) + (f' and {len(bad) - 3} more' if len(bad) > 3 else '') if bad else 'their norm overflows'
         return f'the loss is finite, but gradients are not: {what}.{where}'
 
-    def _describe_inputs(self) -> str:
-        """Say which modality's data are not finite, and in which samples."""
-        inputs = self._batch.get('inputs') if isinstance(self._batch, Mapping) else None
-        if not isinstance(inputs, Mapping):
-            return ''
-        samples = self._batch.get('data_samples') or []
-        text = ''
-        for name, value in inputs.items():
-            views = [value] if isinstance(value, Tensor) else [x for x in value if isinstance(x, Tensor)]
-            rows = sorted({int(i) for x in views if x.is_floating_point() for i in (~torch.isfinite(x).flatten(1).all(1)).nonzero()})
-            if rows:
-                ids = [str(getattr(samples[i], 'sample_id', i)) if i < len(samples) else str(i) for i in rows[:5]]
-                text += f' The data of modality {name!r} are not finite in {len(rows)} samples of this process, such as {", ".join(ids)}.'
-        return text or ' The data of this process are finite.'
+    def _describe_inputs(self, model) -> str:
+        """Say in which samples, modalities and channels the data of this process are not finite; empty if they are."""
+        batch = self._batch if isinstance(self._batch, Mapping) else {}
+        inputs, samples = batch.get('inputs'), batch.get('data_samples') or []
+        modalities = getattr(getattr(model, 'data_preprocessor', None), 'modalities', None) or {}
+        ids = sample_names(samples)
+        texts = []
+        if isinstance(inputs, Mapping):
+            for name, value in inputs.items():  # of two views the first that is bad
+                bands = (modalities.get(name) or {}).get('bands')
+                views = [value] if isinstance(value, Tensor) else value
+                texts.append(next((text for x in views if (text := non_finite(name, x, bands, ids))), None))
+        elif isinstance(inputs, Sequence) and modalities:  # mmseg's list of images, each of another size perhaps
+            for index, image in enumerate(inputs):
+                for name, x in split(image, modalities, axis=0).items():
+                    texts.append(non_finite(name, x[None], modalities[name].get('bands'), ids[index:index + 1] or [index]))
+        found = [f'The data are not finite: {text}.' for text in texts if text]
+        return ' '.join(found[:4]) + (f' And {len(found) - 4} more.' if len(found) > 4 else '')
 
 
 def _names(term: str, modality: str) -> bool:

@@ -1,12 +1,12 @@
-"""Pretraining objectives: each a pure function of named embeddings and a thin registered module.
+"""Pretraining objectives: each a function of named embeddings and a head.
 
-Reading order: ``decur.py`` (the method), ``correlation.py`` (its sums, fast), ``gather.py`` (exact over processes),
-``head.py`` (what the log shows); the baselines.
+``decur.py`` is the method; beside it stand the baselines. ``objective.py`` holds what they share, ``batch.py`` gathers the batch of all
+processes, ``statistics.py`` is for the log.
 """
 from .barlow_twins import MultimodalBarlowTwinsHead, barlow_twins_loss
 from .clip import MultimodalCLIPHead, clip_loss
 from .decur import DeCURHead, decur_loss
-from .head import ObjectiveHead
+from .objective import ObjectiveHead
 from .simclr import MultimodalSimCLRHead, simclr_loss
 from .statistics import embedding_statistics
 from .vicreg import MultimodalVICRegHead, vicreg_loss

@@ -4,9 +4,9 @@ from itertools import combinations
 
 from mmengine.registry import MODELS
 
-from .decur import evaluate
-from .gather import check_embeddings, gather_embeddings
-from .head import ObjectiveHead, mean_diagonals
+from .decur import correlation_term, standardize, with_gram
+from .objective import Batch, ObjectiveHead, evaluate
+from .statistics import mean_diagonals
 
 
 def barlow_twins_loss(embeddings: Mapping,
@@ -21,10 +21,7 @@ def barlow_twins_loss(embeddings: Mapping,
     Args:
         embeddings (dict[str, Sequence[Tensor]]): At least one view ``(N, K)`` by modality; the first is read.
         lambd (float): Weight of the off-diagonal squares. Defaults to 0.0051.
-        form (str): See :func:`~decur.models.decur_loss`, as the other options.
-        grad_reduce (str): Defaults to ``'exact'``.
-        present (dict[str, Tensor], optional): ``(N,)`` bool by modality. A pair is related on the samples that have both.
-        eps (float): Defaults to 1e-5.
+        form, grad_reduce, present, eps: See :func:`~decur.models.decur_loss`.
 
     Returns:
         dict[str, Tensor]: Scalars ``loss`` and ``loss_cross_<a>_<b>``.
@@ -32,34 +29,21 @@ def barlow_twins_loss(embeddings: Mapping,
     Raises:
         ConfigError, DataError: As :func:`~decur.models.decur_loss`.
     """
-    return _barlow_twins_loss(embeddings, lambd, form, grad_reduce, present, eps)[0]
-
-
-def _barlow_twins_loss(embeddings, lambd, form, grad_reduce, present, eps) -> tuple:
-    embeddings, present = check_embeddings(embeddings, present, views=1)
-    width = next(iter(embeddings.values()))[0].shape[1]
-    plan = {f'cross_{a}_{b}': ('cross', (a, 0), (b, 0), (0, width), 1.) for a, b in combinations(embeddings, 2)}
-    embeddings, present = gather_embeddings(embeddings, present, grad_reduce)
-    terms, diagonals = evaluate(plan, dict.fromkeys(plan, lambd), embeddings, present, form, eps)
-    return dict(loss=sum(terms.values()), **{f'loss_{name}': x for name, x in terms.items()}), diagonals, embeddings, present
+    return evaluate(MultimodalBarlowTwinsHead(lambd, form, eps).objective, embeddings, present, 1, grad_reduce)[0]
 
 
 @MODELS.register_module()
 class MultimodalBarlowTwinsHead(ObjectiveHead):
-    """:func:`barlow_twins_loss` as a head. The log shows the terms and their mean diagonals.
-
-    Args:
-        lambd (float): Defaults to 0.0051.
-        form (str): Defaults to ``'auto'``.
-        eps (float): Defaults to 1e-5.
-        **kwargs: As :class:`ObjectiveHead`.
-    """
+    """:func:`barlow_twins_loss` as a head, with its options. The log shows the terms and the mean diagonals of their matrices C."""
 
     def __init__(self, lambd: float = 0.0051, form: str = 'auto', eps: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
         self.lambd, self.form, self.eps = lambd, form, eps
 
-    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+    def objective(self, batch: Batch) -> tuple:
         """See :class:`ObjectiveHead`."""
-        out, diagonals, embeddings, present = _barlow_twins_loss(embeddings, self.lambd, self.form, self.grad_reduce, present, self.eps)
-        return out, mean_diagonals(diagonals), embeddings, present
+        terms, diagonals = {}, {}
+        for a, b in combinations(batch.views, 2):
+            first, second = (with_gram(standardize(batch.rows(name, 0, (a, b)), self.eps), self.form, batch.width) for name in (a, b))
+            terms[f'cross_{a}_{b}'], diagonals[f'cross_{a}_{b}'] = correlation_term(first, second, 1., self.lambd)
+        return sum(terms.values()), terms, mean_diagonals(diagonals)

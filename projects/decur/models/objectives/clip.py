@@ -1,6 +1,6 @@
 """CLIP between modalities (Radford et al., 2021, arXiv 2103.00020)."""
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import torch
 from mmengine.registry import MODELS
@@ -9,8 +9,7 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError
 
-from .head import ObjectiveHead
-from .pairs import gather_first_views, over_pairs, total_of
+from .objective import Batch, ObjectiveHead, evaluate, sum_over_pairs
 
 
 def clip_loss(embeddings: Mapping,
@@ -26,30 +25,31 @@ def clip_loss(embeddings: Mapping,
     Args:
         embeddings (dict[str, Sequence[Tensor]]): At least one view ``(N, K)`` by modality; the first is read.
         temperature (float | Tensor): Above 0; a 0-d tensor gets a gradient. Defaults to 0.07.
-        grad_reduce (str): See :func:`~decur.models.decur_loss`. Defaults to ``'exact'``. A temperature tensor's gradient is that of the
-            whole batch on every process either way.
-        present (dict[str, Tensor], optional): ``(N,)`` bool by modality. A pair is related on the samples that have both.
+        grad_reduce, present: See :func:`~decur.models.decur_loss`. A temperature's gradient is that of the whole batch either way.
 
     Returns:
         dict[str, Tensor]: Scalars ``loss`` and ``loss_cross_<a>_<b>``.
 
     Raises:
-        ConfigError, DataError: As :func:`~decur.models.decur_loss`; or if the temperature is a number that is not positive.
+        ConfigError, DataError: As :func:`~decur.models.decur_loss`; or if the temperature is not positive.
     """
-    return _clip_loss(embeddings, temperature, grad_reduce, present)[0]
+    _check(temperature)
+    return evaluate(lambda batch: sum_over_pairs(batch, _cross_entropy(temperature)), embeddings, present, 1, grad_reduce)[0]
 
 
-def _clip_loss(embeddings, temperature, grad_reduce, present) -> tuple:
-    if not isinstance(temperature, Tensor) and not temperature > 0:
+def _check(temperature: float | Tensor) -> None:
+    if not temperature > 0:
         raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
-    embeddings, present = gather_first_views(embeddings, present, grad_reduce)
 
-    def pair(za: Tensor, zb: Tensor) -> dict:
+
+def _cross_entropy(temperature: float | Tensor) -> Callable:
+
+    def both_directions(za: Tensor, zb: Tensor) -> tuple:
         logits = F.normalize(za, dim=1) @ F.normalize(zb, dim=1).T / temperature
         own = torch.arange(len(za), device=za.device)
-        return dict(cross=(F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2)
+        return ((F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2, )
 
-    return total_of(over_pairs(embeddings, present, pair)), embeddings, present
+    return both_directions
 
 
 @MODELS.register_module()
@@ -64,14 +64,13 @@ class MultimodalCLIPHead(ObjectiveHead):
 
     def __init__(self, temperature: float = 0.07, learn_temperature: bool = True, **kwargs):
         super().__init__(**kwargs)
-        if not temperature > 0:
-            raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
+        _check(temperature)
         self.logit_scale = nn.Parameter(torch.tensor(-math.log(temperature)), requires_grad=learn_temperature)
 
-    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+    def objective(self, batch: Batch) -> tuple:
         """See :class:`ObjectiveHead`."""
         with torch.no_grad():
             self.logit_scale.clamp_(max=math.log(100))
         temperature = torch.exp(-self.logit_scale)
-        out, embeddings, present = _clip_loss(embeddings, temperature, self.grad_reduce, present)
-        return out, dict(temperature=temperature.detach()), embeddings, present
+        total, terms, _ = sum_over_pairs(batch, _cross_entropy(temperature))
+        return total, terms, dict(temperature=temperature.detach())

@@ -8,8 +8,7 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError
 
-from .head import ObjectiveHead
-from .pairs import gather_first_views, over_pairs, total_of
+from .objective import Batch, ObjectiveHead, evaluate, sum_over_pairs
 
 
 def simclr_loss(embeddings: Mapping,
@@ -25,8 +24,7 @@ def simclr_loss(embeddings: Mapping,
     Args:
         embeddings (dict[str, Sequence[Tensor]]): At least one view ``(N, K)`` by modality; the first is read.
         temperature (float): Above 0. Defaults to 0.1.
-        grad_reduce (str): See :func:`~decur.models.decur_loss`. Defaults to ``'exact'``.
-        present (dict[str, Tensor], optional): ``(N,)`` bool by modality. A pair is related on the samples that have both.
+        grad_reduce, present: See :func:`~decur.models.decur_loss`.
 
     Returns:
         dict[str, Tensor]: Scalars ``loss`` and ``loss_cross_<a>_<b>``.
@@ -34,39 +32,26 @@ def simclr_loss(embeddings: Mapping,
     Raises:
         ConfigError, DataError: As :func:`~decur.models.decur_loss`; or if the temperature is not positive.
     """
-    return _simclr_loss(embeddings, temperature, grad_reduce, present)[0]
-
-
-def _simclr_loss(embeddings, temperature, grad_reduce, present) -> tuple:
-    if not temperature > 0:
-        raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
-    embeddings, present = gather_first_views(embeddings, present, grad_reduce)
-
-    def pair(za: Tensor, zb: Tensor) -> dict:
-        rows = len(za)
-        z = F.normalize(torch.cat([za, zb]), dim=1)
-        logits = (z @ z.T / temperature).fill_diagonal_(float('-inf'))
-        # Row i's positive is row i + N, and the other way round.
-        positive = torch.arange(2 * rows, device=z.device).roll(rows)
-        return dict(cross=F.cross_entropy(logits, positive))
-
-    return total_of(over_pairs(embeddings, present, pair)), embeddings, present
+    return evaluate(MultimodalSimCLRHead(temperature).objective, embeddings, present, 1, grad_reduce)[0]
 
 
 @MODELS.register_module()
 class MultimodalSimCLRHead(ObjectiveHead):
-    """:func:`simclr_loss` as a head.
-
-    Args:
-        temperature (float): Defaults to 0.1.
-        **kwargs: As :class:`ObjectiveHead`.
-    """
+    """:func:`simclr_loss` as a head, with its options."""
 
     def __init__(self, temperature: float = 0.1, **kwargs):
         super().__init__(**kwargs)
+        if not temperature > 0:
+            raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
         self.temperature = temperature
 
-    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+    def objective(self, batch: Batch) -> tuple:
         """See :class:`ObjectiveHead`."""
-        out, embeddings, present = _simclr_loss(embeddings, self.temperature, self.grad_reduce, present)
-        return out, {}, embeddings, present
+        return sum_over_pairs(batch, self._nt_xent)
+
+    def _nt_xent(self, za: Tensor, zb: Tensor) -> tuple:
+        n = len(za)
+        z = F.normalize(torch.cat([za, zb]), dim=1)
+        logits = (z @ z.T / self.temperature).fill_diagonal_(float('-inf'))
+        positive = torch.arange(2 * n, device=z.device).roll(n)  # of row i it is row i + N, and the other way round
+        return (F.cross_entropy(logits, positive), )

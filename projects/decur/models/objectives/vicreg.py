@@ -4,10 +4,10 @@ from collections.abc import Mapping
 import torch
 from mmengine.registry import MODELS
 from torch import Tensor
+from torch.nn import functional as F
 
-from .correlation import choose_form
-from .head import ObjectiveHead
-from .pairs import gather_first_views, over_pairs, total_of
+from .decur import with_gram
+from .objective import Batch, ObjectiveHead, evaluate, sum_over_pairs
 
 
 def vicreg_loss(embeddings: Mapping,
@@ -27,13 +27,9 @@ def vicreg_loss(embeddings: Mapping,
 
     Args:
         embeddings (dict[str, Sequence[Tensor]]): At least one view ``(N, K)`` by modality; the first is read.
-        sim_coeff (float): Weight of the invariance. Defaults to 25.
-        std_coeff (float): Weight of the variance. Defaults to 25.
-        cov_coeff (float): Weight of the covariance. Defaults to 1.
-        form (str): How the squares are summed: over the ``'gram'`` (N x N) or the ``'matrix'`` (K x K). Same value. Defaults to ``'auto'``.
-        grad_reduce (str): See :func:`~decur.models.decur_loss`. Defaults to ``'exact'``.
-        present (dict[str, Tensor], optional): ``(N,)`` bool by modality. A pair is related on the samples that have both.
-        eps (float): Defaults to 1e-4.
+        sim_coeff, std_coeff, cov_coeff (float): Weights of invariance, variance and covariance. Default to 25, 25 and 1.
+        form, grad_reduce, present: See :func:`~decur.models.decur_loss`.
+        eps (float): Added to the variance. Defaults to 1e-4.
 
     Returns:
         dict[str, Tensor]: Scalars ``loss`` and its weighted terms ``loss_{invariance,variance,covariance}_<a>_<b>``.
@@ -41,58 +37,35 @@ def vicreg_loss(embeddings: Mapping,
     Raises:
         ConfigError, DataError: As :func:`~decur.models.decur_loss`.
     """
-    return _vicreg_loss(embeddings, (sim_coeff, std_coeff, cov_coeff), form, grad_reduce, present, eps)[0]
-
-
-def _vicreg_loss(embeddings, coefficients, form, grad_reduce, present, eps) -> tuple:
-    embeddings, present = gather_first_views(embeddings, present, grad_reduce)
-    choose_form(form, 2, 2)  # complains about an unknown one even where no pair is computed
-
-    def pair(za: Tensor, zb: Tensor) -> dict:
-        variances, covariances = zip(*(_variance_covariance(z, form, eps) for z in (za, zb)))
-        invariance = torch.nn.functional.mse_loss(za, zb)
-        return dict(
-            invariance=coefficients[0] * invariance,
-            variance=coefficients[1] * sum(variances) / 2,
-            covariance=coefficients[2] * sum(covariances))
-
-    return total_of(over_pairs(embeddings, present, pair)), embeddings, present
-
-
-def _variance_covariance(z: Tensor, form: str, eps: float) -> tuple:
-    rows, width = z.shape
-    centred = z - z.mean(dim=0)
-    variance = centred.square().sum(dim=0) / (rows - 1)
-    hinge = torch.relu(1 - torch.sqrt(variance + eps)).mean()
-    if choose_form(form, rows, width) == 'gram':
-        # Sum of all squares of Cov from the Gram matrix, less the diagonal's; see objectives/correlation.py.
-        gram = centred @ centred.T
-        off = (gram.square().sum(dtype=torch.float64) / (rows - 1)**2 - variance.double().square().sum()).to(z.dtype)
-    else:
-        matrix = centred.T @ centred / (rows - 1)
-        off = (matrix - torch.diag(matrix.diagonal())).square().sum()
-    return hinge, off / width
+    objective = MultimodalVICRegHead(sim_coeff, std_coeff, cov_coeff, form, eps).objective
+    return evaluate(objective, embeddings, present, 1, grad_reduce)[0]
 
 
 @MODELS.register_module()
 class MultimodalVICRegHead(ObjectiveHead):
-    """:func:`vicreg_loss` as a head. The log shows the weighted terms of every pair.
-
-    Args:
-        sim_coeff (float): Defaults to 25.
-        std_coeff (float): Defaults to 25.
-        cov_coeff (float): Defaults to 1.
-        form (str): Defaults to ``'auto'``.
-        eps (float): Defaults to 1e-4.
-        **kwargs: As :class:`ObjectiveHead`.
-    """
+    """:func:`vicreg_loss` as a head, with its options. The log shows the weighted terms of every pair."""
 
     def __init__(self, sim_coeff: float = 25., std_coeff: float = 25., cov_coeff: float = 1., form: str = 'auto', eps: float = 1e-4,
                  **kwargs):
         super().__init__(**kwargs)
         self.coefficients, self.form, self.eps = (sim_coeff, std_coeff, cov_coeff), form, eps
 
-    def objective(self, embeddings: Mapping, present: Mapping | None) -> tuple:
+    def objective(self, batch: Batch) -> tuple:
         """See :class:`ObjectiveHead`."""
-        out, embeddings, present = _vicreg_loss(embeddings, self.coefficients, self.form, self.grad_reduce, present, self.eps)
-        return out, {}, embeddings, present
+        return sum_over_pairs(batch, self._terms, ('invariance', 'variance', 'covariance'))
+
+    def _terms(self, za: Tensor, zb: Tensor) -> tuple:
+        (variance_a, covariance_a), (variance_b, covariance_b) = self._variance_covariance(za), self._variance_covariance(zb)
+        terms = F.mse_loss(za, zb), (variance_a + variance_b) / 2, covariance_a + covariance_b
+        return tuple(coefficient * term for coefficient, term in zip(self.coefficients, terms))
+
+    def _variance_covariance(self, z: Tensor) -> tuple:
+        n, width = z.shape
+        z, gram = with_gram(z - z.mean(dim=0), self.form, width)
+        variance = z.square().sum(dim=0) / (n - 1)
+        if gram is None:
+            matrix = z.T @ z / (n - 1)
+            squares = (matrix - matrix.diagonal().diag()).square().sum()
+        else:  # the sum of all squares from the Gram matrix, as in DeCUR, less those of the diagonal
+            squares = (gram.square().sum(dtype=torch.float64) / (n - 1)**2 - variance.double().square().sum()).to(z.dtype)
+        return torch.relu(1 - torch.sqrt(variance + self.eps)).mean(), squares / width

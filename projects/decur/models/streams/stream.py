@@ -93,7 +93,8 @@ class Stream(BaseModule):
             published RGB-D models have).
 
     Raises:
-        ConfigError: If the entry has no encoder, its ``in_channels`` contradicts ``channels``, or an attention names no stage.
+        ConfigError: If the entry has no encoder or one that cannot be built or cut into stages, its ``in_channels`` contradicts
+            ``channels``, or an attention names no stage.
     """
 
     def __init__(self, name: str, entry: Mapping):
@@ -110,7 +111,11 @@ class Stream(BaseModule):
         # Loaded here and not by the encoder: MMEngine would skip a first layer of another shape with nothing but a line in the log.
         if (encoder.get('init_cfg') or {}).get('type') == 'Pretrained':
             self.init_cfg = dict(encoder.pop('init_cfg'))
-        self.encoder = MODELS.build(encoder)
+        try:
+            self.encoder = MODELS.build(encoder)
+        except (KeyError, TypeError) as error:  # an unknown type; an unknown argument
+            reason = ' '.join(str(error.args[0] if error.args else error).split())
+            raise ConfigError(f'modality {name!r}: the encoder {encoder.get("type")} cannot be built: {reason}') from error
         self._stepper = _stepper_of(self.encoder)
         self.attention = ModuleDict()
         for stage, cfg in (entry.get('attention') or {}).items():
