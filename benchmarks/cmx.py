@@ -161,7 +161,7 @@ def peak_memory(args, form):
 def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--config', default=str(ROOT / 'configs/cmx/cmx_mit-b2_nyudv2-480x640.py'))
+    parser.add_argument('--config', default=str(ROOT / 'configs/cmx/nyudv2_rgb-hha_mit-b2_finetune.py'))
     parser.add_argument('--size', type=int, nargs=2, default=(480, 640))
     parser.add_argument('--batch', type=int, default=1)
     parser.add_argument('--threads', type=int, default=2)

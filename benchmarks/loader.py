@@ -1,8 +1,8 @@
 """How a loader over the compact store grows with its workers, and how long BigEarthNet takes to start.
 
-Samples are read, brought to 8 bit and augmented as for pretraining (``configs/decur/decur_ssl4eo.py``). A loader with W workers is timed by
-the wall clock from its first to its last batch (the start of the processes is left out); numbers of workers take turns. The efficiency
-is the throughput with W workers over W times that with one. Workers beyond the free cores cannot be efficient.
+Samples are read, brought to 8 bit and augmented as for pretraining (``configs/decur/ssl4eo_s1-s2_r50_decur.py``). A loader with W workers
+is timed by the wall clock from its first to its last batch (the start of the processes is left out); numbers of workers take turns. The
+efficiency is the throughput with W workers over W times that with one. Workers beyond the free cores cannot be efficient.
 
     python benchmarks/loader.py SSL4EO_FOLDER_OR_STORE [--workers 1 2] [--samples 512] [--rounds 3]
     python benchmarks/loader.py --start [--patches 590326]
@@ -22,6 +22,7 @@ from mmengine.dataset import worker_init_fn
 from torch.utils.data import DataLoader, Dataset
 
 import decur  # noqa: F401  registers everything
+from decur.binding import bind
 from decur.datasets import BigEarthNetDataset, SSL4EODataset, multimodal_collate
 from decur.datasets.bigearthnet import LABELS, ROOTS
 from decur.prepare.ssl4eo import prepare
@@ -71,7 +72,7 @@ def measure_loader(args, folder: Path) -> dict:
     if not is_store(source):
         prepare(source, folder / 'store')
         source = folder / 'store'
-    cfg = Config.fromfile(ROOT / 'configs' / 'decur' / 'decur_ssl4eo.py')
+    cfg = bind(Config.fromfile(ROOT / 'configs' / 'decur' / 'ssl4eo_s1-s2_r50_decur.py'))
     dataset_cfg = dict(cfg.train_dataloader.dataset, data_root=str(source))
     dataset_cfg.pop('type')
     dataset = SSL4EODataset(**dataset_cfg)

@@ -20,10 +20,11 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS
 
 import decur  # noqa: F401
+from decur.binding import bind
 from decur.engine.allocator import keep_freed_memory
 
 PARTS = ('preprocessor', 'encoders', 'projectors', 'objective', 'optimizer', 'rest')
-DEFAULT = Path(__file__).resolve().parents[1] / 'configs' / 'decur' / 'decur_resnet50_sunrgbd.py'
+DEFAULT = Path(__file__).resolve().parents[1] / 'configs' / 'decur' / 'sunrgbd_rgb-hha_r50_decur.py'
 
 
 class Clock:
@@ -135,6 +136,7 @@ def main():
         keep_freed_memory()
     cfg = Config.fromfile(args.config)
     cfg.merge_from_dict(args.cfg_options)
+    cfg = bind(cfg)
     on_gpu = args.device != 'cpu'
     name = torch.cuda.get_device_name() if on_gpu else f'CPU, {args.threads} threads'
     precision = 'bfloat16 autocast' if on_gpu else 'float32'

@@ -9,7 +9,15 @@ import rasterio
 from PIL import Image
 from rasterio.transform import from_origin
 
+from decur.binding import bind
+from decur.engine import load_config
+
 ROOT = Path(__file__).resolve().parents[1]
+
+
+def bound_config(path, options=None):
+    """A config below ``configs/``, with its modalities given to every part."""
+    return bind(load_config(str(ROOT / 'configs' / path), options))
 
 
 def write_tif(path, array, **profile):

@@ -3,14 +3,15 @@ import socket
 
 #: The canonical config, scaled down to seconds: the network is the config's own, the data are small.
 SCALE = [
-    'neck.hid_channels=64', 'neck.out_channels=64', 'head.common_dim=48',
-    # init_cfg=None: no ImageNet weights, which would be fetched.
-    *(f'backbone.modalities.{name}.encoder.{option}' for name in ('rgb', 'hha') for option in ('arch=b0', 'init_cfg=None'))
+    'neck.hid_channels=64', 'neck.out_channels=64', 'head.common_dim=48'
 ]
 OPTIONS = [
-    *(f'model.{option}' for option in SCALE), 'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
-    'train_dataloader.pin_memory=False', 'train_dataloader.dataset.modalities.rgb.augmentation.size=32',
-    'train_dataloader.dataset.modalities.hha.augmentation.size=32', 'train_cfg.max_epochs=4', 'param_scheduler.0.T_max=4',
+    *(f'model.{option}' for option in SCALE),
+    # init_cfg=None: no ImageNet weights, which would be fetched.
+    *(f'modalities.{name}.{option}' for name in ('rgb', 'hha') for option in (
+        'encoder.arch=b0', 'encoder.init_cfg=None', 'augmentation.size=32')),
+    'train_dataloader.batch_size=8', 'train_dataloader.num_workers=1',
+    'train_dataloader.pin_memory=False', 'train_cfg.max_epochs=4', 'param_scheduler.0.T_max=4',
     'default_hooks.logger.interval=1'
 ]
 

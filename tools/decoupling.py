@@ -11,6 +11,7 @@ from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
+from decur.binding import bind
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.collect import score_model
@@ -53,9 +54,10 @@ def main():
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
         data = load_config(args.data) if args.data else cfg
         if 'score_dataset' not in data:
-            raise ConfigError(f'{args.data or args.config} has no score_dataset: give --data configs/decoupling/decur_shapes.py, or a '
-                              'config with a data set of known factors for the modalities of this model.')
-        dataset = dict(data.score_dataset)
+            raise ConfigError(f'{args.data or args.config} has no score_dataset: give --data '
+                              'configs/decoupling/shapes_optical-radar_small-resnet_decur.py, or a config with a data set of known factors '
+                              'for the modalities of this model.')
+        dataset = dict(bind(data).score_dataset)
         if args.num_samples:
             dataset['num_images'] = args.num_samples
         dataset = DATASETS.build(dataset)

@@ -10,6 +10,7 @@ from mmengine.config import Config, DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
+from decur.binding import bind
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.explain.folder import ANALYSES, Options
@@ -54,7 +55,7 @@ def build_dataset(cfg: Config, loader: str = ''):
     name = loader or ('test_dataloader' if cfg.get('test_dataloader') else 'train_dataloader')
     if not cfg.get(name):
         raise ConfigError(f'the config has no {name}: choose one of its data loaders with --loader.')
-    dataset = cfg[name]['dataset'].copy()
+    dataset = bind(cfg)[name]['dataset']
     load = next((step for step in dataset.get('pipeline', ()) if step['type'] == 'LoadModalities'), dict(type='LoadModalities'))
     dataset['pipeline'] = [load, dict(type='CenterView'), dict(type='PackModalities')]
     return DATASETS.build(dataset)

@@ -7,6 +7,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
+from decur.binding import bind
 from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
@@ -43,6 +44,7 @@ def main():
     set_random_seed(args.seed)
     if args.checkpoint:
         cfg.model.backbone.pretrained = args.checkpoint
+    cfg = bind(cfg)
     model = MODELS.build(cfg.model)
     model.init_weights()
     print(f'encoders: {args.checkpoint or f"random, seed {args.seed}"}', flush=True)

@@ -22,10 +22,11 @@ TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
 #: Scenes for pretraining (a few of which are labelled) and for testing.
 NUM_TRAIN, NUM_TEST = 2000, 200
+PRETRAINING = 'rooms_rgb-hha_small-resnet_decur.py'
 #: Row of the table, transfer config.
 TRANSFERS = {
-    'RGB, frozen encoder': 'fcn_rooms_rgb_frozen.py',
-    'RGB, fine-tuned': 'fcn_rooms_rgb_finetune.py',
+    'RGB, frozen encoder': 'rooms_rgb_small-resnet_frozen.py',
+    'RGB, fine-tuned': 'rooms_rgb_small-resnet_finetune.py',
 }
 
 
@@ -81,7 +82,7 @@ def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argpars
 
 def picture(path: Path, out: Path, root: Path, count: int = 6) -> None:
     """Inputs, label and the predictions of the frozen encoders side by side."""
-    cfg = load_config(str(CONFIGS / 'fcn_rooms_rgb_frozen.py'))
+    cfg = load_config(str(CONFIGS / 'rooms_rgb_small-resnet_frozen.py'))
     palette = cfg.palette
     names = (root / 'test.txt').read_text(encoding='utf-8').split()
     # Scenes with many classes show most.
@@ -93,7 +94,7 @@ def picture(path: Path, out: Path, root: Path, count: int = 6) -> None:
         # Void pixels wrap around to 255, which is drawn black.
         row.append(label_picture(labels[name].astype(np.uint8) - np.uint8(1), palette))
         for start in ('random', 'decur'):
-            predicted = np.asarray(Image.open(out / f'{start}_fcn_rooms_rgb_frozen' / 'show' / 'predictions' / f'{name}.png'))
+            predicted = np.asarray(Image.open(out / f'{start}_rooms_rgb_small-resnet_frozen' / 'show' / 'predictions' / f'{name}.png'))
             row.append(label_picture(predicted, palette))
         rows.append(row)
     titles = ['RGB', 'HHA (depth)', 'label', 'random encoder', 'DeCUR encoder']
@@ -110,14 +111,14 @@ def main() -> None:
     args = parser.parse_args()
     out = args.out / f'seed{args.seed}'
     start = time.time()
-    pretraining = load_config(str(CONFIGS / 'decur_rooms.py'))
+    pretraining = load_config(str(CONFIGS / PRETRAINING))
     labelled = load_config(str(CONFIGS / TRANSFERS['RGB, frozen encoder'])).train_dataloader.dataset.num_samples
     run(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64), '--num-test',
         max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt', log=out / 'rooms.log')
     epochs = max(round(pretraining.train_cfg.max_epochs * args.scale), 1)
     checkpoint = out / 'decur' / f'epoch_{epochs}.pth'
     amp = ['--amp'] if fast_bfloat16() else []
-    run(TOOLS / 'train.py', CONFIGS / 'decur_rooms.py', '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
+    run(TOOLS / 'train.py', CONFIGS / PRETRAINING, '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
         f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
         done=checkpoint)
     table = {}

@@ -12,6 +12,7 @@ from decoupling_study.runs import execute, plan, read
 from mmengine.config import Config, DictAction
 from mmengine.registry import DATASETS, init_default_scope
 
+from decur.binding import bind
 from decur.errors import ConfigError, DataError, exit_on_bad_input
 from decur.explain.files import save_figure
 
@@ -56,7 +57,7 @@ def main():
             raise DataError(f'{args.work_dir} holds no scores: run without --report-only first.')
         document.write(study, runs, results, doc, figures)
         init_default_scope('mmpretrain')
-        save_figure(figures / 'decoupling_world.png', plot_world(DATASETS.build(dict(runs[0].load().score_dataset, num_images=8))))
+        save_figure(figures / 'decoupling_world.png', plot_world(DATASETS.build(dict(bind(runs[0].load()).score_dataset, num_images=8))))
     print(f'wrote {args.doc}')
 
 

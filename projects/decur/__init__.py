@@ -5,8 +5,9 @@ Importing the package registers its models, datasets, transforms, hooks and metr
 """
 from . import compat  # noqa: F401, I001  must run before anything imports torchvision
 from . import datasets, engine, evaluation, models, readers, transforms, visualization, weights  # noqa: F401
-from .apis import load
+from .apis import build_model, load
+from .binding import bind
 from .synthetic import factors_dataset  # noqa: F401
 from .version import __version__
 
-__all__ = ['__version__', 'load']
+__all__ = ['__version__', 'bind', 'build_model', 'load']

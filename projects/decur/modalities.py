@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from .errors import ConfigError, DataError
+from .errors import ConfigError, DataError, closest
 
 #: The keys an entry may have. A key outside this list is a typing error and stops the build.
 ENTRY_KEYS = frozenset({
@@ -42,8 +42,12 @@ def check_modalities(modalities: Mapping) -> dict:
             raise ConfigError(f'{name!r} cannot name a modality: use letters, digits and underscores.')
         unknown = sorted(set(entry) - ENTRY_KEYS)
         if unknown:
-            raise ConfigError(f'modality {name!r}: unknown key(s) {unknown}. Known: {sorted(ENTRY_KEYS)}.')
-        channels = entry.get('channels')
+            raise ConfigError(f'modality {name!r}: unknown key {unknown[0]!r}{closest(unknown[0], ENTRY_KEYS)} '
+                              f'Known: {sorted(ENTRY_KEYS)}.')
+        if 'channels' not in entry:
+            raise ConfigError(f'modality {name!r} has no channels{closest(name, entries)} An entry needs at least channels; the config has '
+                              f'{list(entries)}.')
+        channels = entry['channels']
         if not isinstance(channels, int) or channels < 1:
             raise ConfigError(f'modality {name!r}: channels must be a positive integer, got {channels!r}.')
         for key in ('bands', 'mean', 'std'):

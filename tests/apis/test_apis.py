@@ -20,7 +20,7 @@ from decur.evaluation.missing import format_table, subsets_to_test
 from decur.synthetic.rooms_dataset import write_rooms
 from decur.weights.convert import build_model
 
-CONFIG = str(ROOT / 'configs' / 'quickstart' / 'fcn_rooms_rgb-hha_finetune.py')
+CONFIG = str(ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_finetune.py')
 
 
 def tool(monkeypatch, name, *options):
@@ -90,7 +90,7 @@ def test_one_table(trained, tmp_path, monkeypatch, capsys):
 def test_table_errors(trained, tmp_path, monkeypatch):
     assert 'thermal' in tool(monkeypatch, 'test_modalities.py', CONFIG, trained / 'model.pth', '--subsets', 'rgb+thermal', '--work-dir',
                              tmp_path, '--cfg-options', f'test_dataloader.dataset.data_root={trained / "rooms"}')
-    pretraining = ROOT / 'configs' / 'quickstart' / 'decur_rooms.py'
+    pretraining = ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_decur.py'
     assert 'no transfer config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
     entries = dict(a=dict(channels=1), b=dict(channels=1))
     assert subsets_to_test(entries) == [('a', 'b'), ('a', ), ('b', )] and subsets_to_test(entries, [['b', 'a']]) == [('a', 'b')]
@@ -218,7 +218,7 @@ def test_label_meta():
 
 @pytest.mark.parametrize('order', ['rgb', 'bgr'])
 def test_what_is_exported_normalises_as_the_preprocessor(order):
-    model = build_model(load_config(CONFIG, {'model.data_preprocessor.modalities.rgb.channel_order': order})).eval()
+    model = build_model(load_config(CONFIG, {'modalities.rgb.channel_order': order})).eval()
     pixels = example_input(model, (64, 96), batch=2)
     with torch.no_grad():
         inputs = model.data_preprocessor(dict(inputs=list(pixels)))['inputs']
@@ -249,9 +249,9 @@ def test_export_tool(trained, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.slow
 def test_onnx_of_cmx(tmp_path):
-    small = {f'model.backbone.modalities.{name}.encoder.{key}': value for name in ('rgb', 'hha')
+    small = {f'modalities.{name}.encoder.{key}': value for name in ('rgb', 'hha')
              for key, value in dict(arch='b0', num_layers=(1, 1, 1, 1)).items()}
-    cfg = load_config(str(ROOT / 'configs' / 'cmx' / 'cmx_mit-b2_nyudv2-480x640_published.py'),
+    cfg = load_config(str(ROOT / 'configs' / 'cmx' / 'nyudv2_rgb-hha_mit-b2_published.py'),
                       {**small, 'model.decode_head.in_channels': (32, 64, 160, 256), 'model.decode_head.channels': 32})
     model = build_model(cfg).eval()
     assert model.data_preprocessor.order == [2, 1, 0, 5, 4, 3]

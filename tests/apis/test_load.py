@@ -2,6 +2,7 @@
 import hashlib
 import json
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -36,11 +37,9 @@ def trained(tmp_path_factory):
         torch.nn.init.normal_(p, std=.2)
     checkpoint = dict(meta=dict(epoch=3), state_dict=model.state_dict())
 
-    class Runner:
-        pass
-
-    Runner.cfg, Runner.model = cfg, model
-    MetadataHook().before_save_checkpoint(Runner, checkpoint)
+    dataset = SimpleNamespace(modalities=cfg.model.backbone.modalities)
+    runner = SimpleNamespace(cfg=cfg, model=model, train_dataloader=SimpleNamespace(dataset=dataset))
+    MetadataHook().before_save_checkpoint(runner, checkpoint)
     return model, save_file(checkpoint, tmp_path_factory.mktemp('load') / 'epoch_3.pth'), cfg
 
 

@@ -21,7 +21,8 @@ def test_loss(tmp_path):
 
 @pytest.mark.slow
 def test_pretraining(tmp_path):
-    run_tool('benchmarks/pretraining.py', 'configs/quickstart/decur_rooms.py', '--size', 48, '--batch-size', 8, '--steps', 2,
+    run_tool('benchmarks/pretraining.py', 'configs/quickstart/rooms_rgb-hha_small-resnet_decur.py',
+             '--size', 48, '--batch-size', 8, '--steps', 2,
              '--out', tmp_path / 'steps.json')
     record = json.loads((tmp_path / 'steps.json').read_text())['records'][0]
     parts = record['parts']

@@ -10,23 +10,24 @@ from mmengine.dataset import Compose, pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS, MODELS, PARAM_SCHEDULERS, DefaultScope
 
+import decur
+from decur.binding import bind
+from decur.engine import load_config
 from decur.errors import DataError
 from decur.weights.convert import build_model
 
 ROOT = Path(__file__).resolve().parents[2]
 CMX = ROOT / 'configs/cmx'
-B2 = CMX / 'cmx_mit-b2_nyudv2-480x640.py'
+B2 = CMX / 'nyudv2_rgb-hha_mit-b2_finetune.py'
 
 
 def small(path=B2, **options):
     """A config with MiT-B0, and images of 64x96 instead of 480x640."""
-    cfg = Config.fromfile(path)
-    cfg.merge_from_dict({
-        **{f'model.backbone.modalities.{name}.encoder.arch': 'b0' for name in ('rgb', 'hha')},
+    return bind(load_config(str(path), {
+        **{f'modalities.{name}.encoder.arch': 'b0' for name in ('rgb', 'hha')},
         'model.decode_head.in_channels': (32, 64, 160, 256), 'model.decode_head.channels': 32, 'model.data_preprocessor.size': (64, 96),
         'model.data_preprocessor.test_cfg.size': (64, 96), 'model.test_cfg.crop_size': (64, 96), 'model.test_cfg.stride': (43, 64),
-        **options})
-    return cfg
+        **options}))
 
 
 @pytest.fixture(autouse=True)
@@ -53,7 +54,7 @@ def files(tmp_path):
 @pytest.mark.parametrize('arch, count', [
     ('b2', 66_581_424), pytest.param('b4', 139_874_224, marks=pytest.mark.slow), pytest.param('b5', 181_074_864, marks=pytest.mark.slow)])
 def test_parameter_counts_are_the_published_ones(arch, count):
-    model = MODELS.build(Config.fromfile(CMX / f'cmx_mit-{arch}_nyudv2-480x640.py').model)
+    model = decur.build_model(CMX / f'nyudv2_rgb-hha_mit-{arch}_finetune.py')
     assert sum(p.numel() for p in model.parameters()) == count
 
 
@@ -61,7 +62,7 @@ def test_parameter_counts_are_the_published_ones(arch, count):
     ('nyudv2', 'b2', 8, 500, 40, (480, 640)), ('nyudv2', 'b4', 6, 500, 40, (480, 640)), ('nyudv2', 'b5', 6, 500, 40, (480, 640)),
     ('sunrgbd', 'b2', 4, 200, 37, (480, 480)), ('sunrgbd', 'b4', 4, 250, 37, (480, 480)), ('sunrgbd', 'b5', 4, 300, 37, (480, 480))])
 def test_table_of_settings(data, arch, batch, epochs, classes, crop):
-    cfg = Config.fromfile(CMX / f'cmx_mit-{arch}_{data}-{crop[0]}x{crop[1]}.py')
+    cfg = bind(Config.fromfile(CMX / f'{data}_rgb-hha_mit-{arch}_finetune.py'))
     assert cfg.train_dataloader.batch_size == batch and cfg.train_cfg.max_epochs == epochs
     assert [s.end for s in cfg.param_scheduler] == [10, epochs] and cfg.param_scheduler[1].begin == 0
     assert cfg.model.decode_head.num_classes == classes
@@ -184,7 +185,7 @@ def test_evaluation_of_different_sizes_and_by_scales(files):
 
 
 def test_published_options(files):
-    plain, published = small(), small(CMX / 'cmx_mit-b2_nyudv2-480x640_published.py')
+    plain, published = small(), small(CMX / 'nyudv2_rgb-hha_mit-b2_published.py')
     data = dict(inputs=[torch.arange(6 * 64 * 96, dtype=torch.float).reshape(6, 64, 96) % 255], data_samples=[])
     ours = MODELS.build(plain.model.data_preprocessor)(data)['inputs'][0]
     theirs = MODELS.build(published.model.data_preprocessor)(data)['inputs'][0]
@@ -205,10 +206,10 @@ def test_published_options(files):
         assert np.allclose(found[1], constant, atol=1e-6) and np.allclose(found[2], linear[7:13])
 
 
-@pytest.mark.parametrize('path', [B2, CMX / 'cmx_mit-b2_sunrgbd-480x480.py', ROOT / 'configs/fcn/fcn_r50_nyudv2.py'])
+@pytest.mark.parametrize('path', [B2, CMX / 'sunrgbd_rgb-hha_mit-b2_finetune.py', ROOT / 'configs/fcn/nyudv2_rgb_r50_finetune.py'])
 def test_an_image_of_another_size_than_its_label_is_named(files, path):
     """For CMX, RGB and HHA of different sizes; for FCN, RGB and label."""
-    cfg = Config.fromfile(path)
+    cfg = bind(Config.fromfile(path))
     odd = files / ('rgb' if 'hha' not in cfg.model.backbone.modalities else 'hha') / '0.png'
     cv2.imwrite(str(odd), cv2.imread(str(odd))[:-3])
     cv2.imwrite(str(files / 'label' / '0.png'), np.ones((50, 70), np.uint8))
@@ -220,7 +221,7 @@ def test_an_image_of_another_size_than_its_label_is_named(files, path):
 
 @pytest.mark.parametrize('name, classes', [('nyudv2', 40), ('sunrgbd', 37)])
 def test_fcn(name, classes):
-    cfg = Config.fromfile(ROOT / f'configs/fcn/fcn_r50_{name}.py')
+    cfg = bind(Config.fromfile(ROOT / f'configs/fcn/{name}_rgb_r50_finetune.py'))
     assert cfg.optim_wrapper.optimizer == dict(type='SGD', lr=.01, momentum=.9, weight_decay=1e-5)
     assert cfg.train_cfg.max_iters == cfg.param_scheduler[0].end == 40000 and cfg.train_dataloader.batch_size == 8
     model = MODELS.build(cfg.model).eval()
@@ -229,7 +230,7 @@ def test_fcn(name, classes):
 
 
 def test_every_pipeline_is_known():
-    for path in [*CMX.glob('*.py'), *(ROOT / 'configs/fcn').glob('*.py')]:
+    for path in [*CMX.glob('*.py'), *(ROOT / 'configs/fcn').glob('*_finetune.py')]:
         cfg = Config.fromfile(path)
-        for pipeline in (cfg.train_dataloader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline, cfg.tta_pipeline):
+        for pipeline in (cfg.train_dataloader.dataset.pipeline, cfg.test_dataloader.dataset.pipeline, cfg.get('tta_pipeline', [])):
             Compose(pipeline)

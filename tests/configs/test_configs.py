@@ -4,13 +4,15 @@ import re
 
 import pytest
 import torch
-from helpers import ROOT
+from helpers import ROOT, bound_config
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import MODELS, OPTIM_WRAPPERS, init_default_scope
 from mmengine.structures import PixelData
 from mmpretrain.structures import DataSample
 from mmseg.structures import SegDataSample
+
+import decur
 
 # Files that set or inherit a model; a table of runs (configs/decoupling/study.py) does neither.
 CONFIGS = sorted(str(path.relative_to(ROOT)) for path in (ROOT / 'configs').rglob('*.py')
@@ -50,7 +52,7 @@ def tiny_batch(cfg):
 
 @pytest.mark.parametrize('path', [parameter(path) for path in CONFIGS])
 def test_it_builds_and_takes_one_step(path):
-    cfg = Config.fromfile(ROOT / path)
+    cfg = decur.bind(Config.fromfile(ROOT / path))
     init_default_scope(cfg.get('default_scope', 'mmengine'))
     torch.manual_seed(0)
     model_cfg = copy.deepcopy(cfg.model)
@@ -110,10 +112,11 @@ def test_a_child_holds_only_what_differs(path):
 def test_the_published_values():
     """Supplement B.1 and the published scripts, in numbers."""
     def get(name):
-        return Config.fromfile(ROOT / 'configs' / 'decur' / f'{name}.py')
+        return bound_config(f'decur/{name}.py')
 
-    for data, common, pair, epochs, lr in (('ssl4eo', 7168, ('sar', 'optical'), 100, 0.2), ('geonrw', 6144, ('rgb', 'dem'), 100, 0.2)):
-        cfg = get(f'decur_{data}')
+    for data, common, pair, epochs, lr in (
+            ('ssl4eo_s1-s2', 7168, ('sar', 'optical'), 100, 0.2), ('geonrw_rgb-dem', 6144, ('rgb', 'dem'), 100, 0.2)):
+        cfg = get(f'{data}_r50_decur')
         assert (cfg.model.head.common_dim, cfg.model.head.lambd) == (common, 0.0051)
         assert (cfg.model.neck.hid_channels, cfg.model.neck.out_channels) == (8192, 8192)
         assert tuple(cfg.model.backbone.modalities) == pair
@@ -121,23 +124,23 @@ def test_the_published_values():
         assert (optimizer.lr, cfg.optim_wrapper.paramwise_cfg.lr_1d, optimizer.weight_decay, optimizer.momentum) == (lr, 0.0048, 1e-6, 0.9)
         assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size) == (epochs, 64)
         assert [s.type for s in cfg.param_scheduler] == ['CosineAnnealingLR']
-        for name in ('resnet50-rda', 'vit-s16'):
-            optimizer = get(f'decur_{name}_{data}').optim_wrapper.optimizer
+        for name in ('r50-rda', 'vit-s16'):
+            optimizer = get(f'{data}_{name}_decur').optim_wrapper.optimizer
             assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ('AdamW', 1e-4, 0.01)
         for name, kind in (('rda', 'RDA'), ('da', 'DA')):
-            for entry in get(f'decur_resnet50-{name}_{data}').model.backbone.modalities.values():
+            for entry in get(f'{data}_r50-{name}_decur').model.backbone.modalities.values():
                 assert entry.attention == {'2': dict(type=kind, num_heads=8, groups=4, stride=2, kernel_size=5, map_size=14),
                                            '3': dict(type=kind, num_heads=16, groups=8, stride=1, kernel_size=3, map_size=7)}
-        crossed = get(f'decur_resnet50-cross-da_{data}').model.backbone
+        crossed = get(f'{data}_r50-cross-da_decur').model.backbone
         assert crossed.interactions['3'] == dict(type='CrossDA', num_heads=16, groups=8, stride=1, kernel_size=3, map_size=7)
         assert all(entry.attention is None for entry in crossed.modalities.values())
-    for name, arch in (('decur_sunrgbd', 'b2'), ('decur_mit-b5_sunrgbd', 'b5')):
+    for name, arch in (('decur_sunrgbd', 'b2'), ('sunrgbd_rgb-hha_mit-b5_decur', 'b5')):
         cfg = get(name)
         assert (cfg.train_cfg.max_epochs, cfg.train_dataloader.batch_size, cfg.model.head.common_dim) == (200, 32, 6144)
         assert (cfg.optim_wrapper.optimizer.type, cfg.optim_wrapper.optimizer.lr) == ('AdamW', 1e-4)
         for entry in cfg.model.backbone.modalities.values():
             assert (entry.encoder.arch, entry.feature_channels) == (arch, 2048) and f'mit_{arch}' in entry.encoder.init_cfg.checkpoint
-    assert get('decur_resnet50_sunrgbd').optim_wrapper.optimizer.lr == 0.05
-    for name in ('decur_geonrw', 'decur_resnet50_sunrgbd'):
+    assert get('sunrgbd_rgb-hha_r50_decur').optim_wrapper.optimizer.lr == 0.05
+    for name in ('geonrw_rgb-dem_r50_decur', 'sunrgbd_rgb-hha_r50_decur'):
         for entry in get(name).model.backbone.modalities.values():
             assert entry.encoder.init_cfg == dict(type='Pretrained', checkpoint='torchvision://resnet50')

@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import ROOT, run_tool, write_tif
+from helpers import ROOT, bound_config, run_tool, write_tif
 
 LIGHT = [
     'train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'train_dataloader.batch_size=4',
@@ -29,8 +29,7 @@ def sites(tmp_path_factory):
 def test_the_offset_is_removed_where_band_10_shows_it(sites):
     import decur  # noqa: F401
     from decur.datasets import PairedRasterDataset
-    from decur.engine import load_config
-    cfg = load_config('configs/sites/decur_sites_s1-s2.py').train_dataloader.dataset
+    cfg = bound_config('sites/sites_s1-s2_small-resnet_decur.py').train_dataloader.dataset
     cfg.pop('type')
     cfg.update(data_root=str(sites), pipeline=[dict(type='LoadModalities'), dict(type='PackModalities')])
     means = {}
@@ -44,10 +43,10 @@ def test_the_offset_is_removed_where_band_10_shows_it(sites):
 
 @pytest.mark.slow
 def test_pretrain_transfer_and_test_on_sites(sites, tmp_path):
-    run_tool('tools/train.py', 'configs/sites/decur_sites_s1-s2.py', '--work-dir', tmp_path / 'decur', '--cfg-options', *LIGHT,
+    run_tool('tools/train.py', 'configs/sites/sites_s1-s2_small-resnet_decur.py', '--work-dir', tmp_path / 'decur', '--cfg-options', *LIGHT,
              f'train_dataloader.dataset.data_root={sites}', 'train_dataloader.dataset.num_samples=8', 'train_cfg.max_epochs=1')
     data = [f'{loader}_dataloader.dataset.data_root={sites}' for loader in ('train', 'test')]
-    config = 'configs/sites/fcn_sites_s1-s2_frozen.py'
+    config = 'configs/sites/sites_s1-s2_small-resnet_frozen.py'
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'fcn', '--cfg-options', *LIGHT, *data, 'train_cfg.max_iters=2',
              'default_hooks.checkpoint.interval=2', f'model.backbone.pretrained={tmp_path / "decur" / "epoch_1.pth"}')
     run_tool('tools/test.py', config, tmp_path / 'fcn' / 'iter_2.pth', '--work-dir', tmp_path / 'fcn', '--out', tmp_path / 'm.json',
@@ -55,9 +54,9 @@ def test_pretrain_transfer_and_test_on_sites(sites, tmp_path):
     assert 0 <= json.loads((tmp_path / 'm.json').read_text())['mIoU'] <= 100
 
 
-def test_a_third_modality_is_a_child_config_of_at_most_20_lines(sites, tmp_path):
-    config = 'configs/sites/decur_sites_s1-s2-dem.py'
-    assert len((ROOT / config).read_text().splitlines()) <= 20
+def test_a_third_modality_is_a_child_config_of_at_most_12_lines(sites, tmp_path):
+    config = 'configs/sites/sites_s1-s2-dem_small-resnet_decur.py'
+    assert len((ROOT / config).read_text().splitlines()) <= 12
     run_tool('tools/train.py', config, '--work-dir', tmp_path, '--cfg-options', *LIGHT, f'train_dataloader.dataset.data_root={sites}',
              'train_dataloader.dataset.num_samples=4', 'train_cfg.max_epochs=1', 'default_hooks.logger.interval=1')
     record = next(json.loads(line) for path in tmp_path.glob('*/vis_data/scalars.json') for line in path.read_text().splitlines())

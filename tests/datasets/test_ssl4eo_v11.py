@@ -3,7 +3,7 @@ import json
 
 import numpy as np
 import pytest
-from helpers import run_tool
+from helpers import bound_config, run_tool
 
 from decur.datasets import SSL4EODataset
 from decur.errors import ConfigError, DataError
@@ -114,7 +114,7 @@ def test_inspection_knows_the_version(archives):
     root = archives[0]
     found = inspect(root)
     optical = found['modalities']['S2L1C']
-    assert found['layout'] == 'ssl4eo-v1.1' and 'decur_ssl4eo-v11.py' in found['config'] and 'RemoveOffset' not in report(found)
+    assert found['layout'] == 'ssl4eo-v1.1' and 'ssl4eo-v11_s1-s2_r50_decur.py' in found['config'] and 'RemoveOffset' not in report(found)
     assert tuple(optical['bands']) == SSL4EO_BANDS['s2c'] and optical['offset'] == 1 and optical['samples'] == 2
     assert optical['statistics'][0][0] == 'ssl4eo_v11_s2c' and tuple(found['modalities']['S1GRD']['bands']) == SSL4EO_BANDS['s1']
 
@@ -154,7 +154,7 @@ def test_the_store_gives_the_arrays_of_the_archives(archives, tmp_path, lmdb):
         SSL4EODataset(ENTRIES, str(tmp_path / 'store'), split='val', pipeline=STEPS)
     found = inspect(tmp_path / 'store')
     assert found['modalities']['s2c']['statistics'][0][0] == 'ssl4eo_v11_s2c' and 'RemoveOffset' not in report(found)
-    assert 'decur_ssl4eo-v11.py' in found['config'] and found['modalities']['s1']['dtypes'] == ['float16']
+    assert 'ssl4eo-v11_s1-s2_r50_decur.py' in found['config'] and found['modalities']['s1']['dtypes'] == ['float16']
 
 
 def test_a_broken_archive_is_left_out_and_made_up_for(archives, tmp_path, lmdb):
@@ -199,9 +199,8 @@ def test_bad_archives(archives, tmp_path):
         SSL4EODataset(dict(optical=entry), str(root / 'train'), pipeline=STEPS)[0]
 
 
-def test_the_config_reads_them(archives, repository):
-    from mmengine.config import Config
-    cfg = Config.fromfile(repository / 'configs' / 'decur' / 'decur_ssl4eo-v11.py').train_dataloader.dataset
+def test_the_config_reads_them(archives):
+    cfg = bound_config('decur/ssl4eo-v11_s1-s2_r50_decur.py').train_dataloader.dataset
     cfg.pop('type')
     dataset = SSL4EODataset(**dict(cfg, data_root=str(archives[0])))
     dataset.seed = 0

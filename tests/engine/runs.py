@@ -63,16 +63,16 @@ class StripedImages(Dataset):
 
 def loader(batch_size=8, shuffle=False, **dataset):
     return dict(batch_size=batch_size, num_workers=0, collate_fn=dict(type='multimodal_collate'),
-                sampler=dict(type='DefaultSampler', shuffle=shuffle), dataset=dict(type='StripedImages', **dataset))
+                sampler=dict(type='DefaultSampler', shuffle=shuffle), dataset=dict(dict(type='StripedImages'), **dataset))
 
 
-def run(work_dir, hooks, epochs=2, train=None, save_best=None, resume=None, lr=1e-3, kind=Runner, checkpoint=None, **kwargs):
-    runner = build(work_dir, hooks, epochs, train, save_best, resume, lr, kind, checkpoint, **kwargs)
+def run(work_dir, hooks, epochs=2, train=None, save_best=None, resume_from=None, lr=1e-3, kind=Runner, checkpoint=None, **kwargs):
+    runner = build(work_dir, hooks, epochs, train, save_best, resume_from, lr, kind, checkpoint, **kwargs)
     runner.train()
     return runner
 
 
-def build(work_dir, hooks=(), epochs=2, train=None, save_best=None, resume=None, lr=1e-3, kind=Runner, checkpoint=None, **kwargs):
+def build(work_dir, hooks=(), epochs=2, train=None, save_best=None, resume_from=None, lr=1e-3, kind=Runner, checkpoint=None, **kwargs):
     torch.manual_seed(0)
     options = dict(
         model=dict(
@@ -90,6 +90,6 @@ def build(work_dir, hooks=(), epochs=2, train=None, save_best=None, resume=None,
         custom_hooks=hooks,
         randomness=dict(seed=1),
         experiment_name=f'{Path(work_dir).parent.name}_{Path(work_dir).name}',
-        load_from=resume,
-        resume=resume is not None)
+        load_from=resume_from,
+        resume=resume_from is not None)
     return kind(**{**options, **kwargs})

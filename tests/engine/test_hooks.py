@@ -42,7 +42,7 @@ def test_non_finite_loss_stops_with_names_and_the_last_good_state(tmp_path):
     for state, want in zip(saved['optimizer']['state'].values(), good['optimizer']['state'].values()):
         assert torch.equal(state['momentum_buffer'], want['momentum_buffer'])
     # And training goes on from it.
-    runner = run(tmp_path / 'resumed', [dict(type='NonFiniteLossHook')], resume=str(tmp_path / 'bad' / 'last_good_iter_4.pth'))
+    runner = run(tmp_path / 'resumed', [dict(type='NonFiniteLossHook')], resume_from=str(tmp_path / 'bad' / 'last_good_iter_4.pth'))
     assert runner.epoch == 2 and all(torch.isfinite(p).all() for p in runner.model.parameters())
     assert 'parse_losses' not in vars(runner.model) and 'step' not in vars(runner.optim_wrapper)
 

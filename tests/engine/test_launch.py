@@ -31,9 +31,9 @@ def test_a_launcher_without_ranks_is_explained(monkeypatch):
 
 
 def test_work_dir_and_options(tmp_path):
-    cfg = load_config('configs/quickstart/decur_rooms.py', {'train_cfg.max_epochs': 3})
-    assert cfg.work_dir.endswith('work_dirs/decur_rooms') and cfg.train_cfg.max_epochs == 3
-    assert load_config('configs/quickstart/decur_rooms.py', work_dir=str(tmp_path)).work_dir == str(tmp_path)
+    cfg = load_config('configs/quickstart/rooms_rgb-hha_small-resnet_decur.py', {'train_cfg.max_epochs': 3})
+    assert cfg.work_dir.endswith('work_dirs/rooms_rgb-hha_small-resnet_decur') and cfg.train_cfg.max_epochs == 3
+    assert load_config('configs/quickstart/rooms_rgb-hha_small-resnet_decur.py', work_dir=str(tmp_path)).work_dir == str(tmp_path)
 
 
 def test_a_training_set_smaller_than_a_batch_is_refused():

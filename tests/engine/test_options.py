@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 
 import decur  # noqa: F401
-from decur.engine.options import OptionText, apply_options, chosen, convert
+from decur.engine.options import OptionText, apply_options, check_top_level, chosen, convert
 from decur.errors import ConfigError
 
 
@@ -101,3 +101,17 @@ def test_values_from_python_are_taken_as_they_are_and_their_keys_are_checked():
     assert cfg.train_dataloader.dataset.data_root == 5 and cfg.modalities.sar.encoder.type == 'ResNet'
     with pytest.raises(ConfigError, match="did you mean 'batch_size'"):
         apply_options(cfg, {'train_dataloader.batch_sise': 5})
+
+
+def test_a_misspelt_key_at_the_top_of_a_file_is_found_and_variables_are_not_taken_for_one():
+    check_top_level(dict(config(), train_pipeline=[], crop_size=(1, 2), data='x', views=1))
+    for wrong, right in (('train_dataloder', 'train_dataloader'), ('modalites', 'modalities'), ('optim_wraper', 'optim_wrapper')):
+        with pytest.raises(ConfigError, match=f"nothing reads its top-level '{wrong}'.*did you mean '{right}'"):
+            check_top_level({wrong: 1})
+
+
+def test_a_variable_of_the_file_cannot_be_overridden_without_effect():
+    cfg = config()
+    cfg.crop_size = (480, 480)
+    with pytest.raises(ConfigError, match="'crop_size' is a variable of the config file"):
+        apply_options(cfg, {'crop_size': OptionText('320,320')})

@@ -19,13 +19,13 @@ def test_published_values_of_the_supplement():
 
 
 def test_every_config_of_the_paper_s_tasks_has_its_row(repository):
-    configs = [path for folder in ('bigearthnet', 'geonrw', 'fcn', 'cmx') for path in (repository / 'configs' / folder).glob('*.py')]
-    assert len(configs) > 30
-    assert [path.stem for path in configs if path.stem not in SETTINGS and not path.stem.endswith(('_published', '_background'))] == []
-    assert SETTINGS['bigearthnet_s1-s2_r50_linear_10pct'] == Setting('BigEarthNet-MM', 'SAR + optical', 10, 'frozen', 'ResNet50')
-    assert SETTINGS['fcn_geonrw_rgb_r50_finetune'] == Setting('GeoNRW', 'RGB', 100, 'fine-tune', 'ResNet50')
-    assert SETTINGS['cmx_mit-b5_nyudv2-480x640'] == Setting('NYU-Depth v2', 'RGB + HHA', 100, 'fine-tune', 'CMX MiT-B5',
-                                                                 'tta=True')
+    configs = [path for folder in ('classification', 'fcn', 'cmx') for path in (repository / 'configs' / folder).glob('*.py')]
+    names = {name for name, _ in SETTINGS}
+    assert len(configs) > 30 and [path.stem for path in configs if path.stem not in names and not path.stem.endswith('_published')] == []
+    assert SETTINGS['bigearthnet_s1-s2_r50_frozen', 'train_dataloader.dataset.fraction=0.1'] == Setting(
+        'BigEarthNet-MM', 'SAR + optical', 10, 'frozen', 'ResNet50')
+    assert SETTINGS['geonrw_rgb_r50_finetune', ''] == Setting('GeoNRW', 'RGB', 100, 'fine-tune', 'ResNet50')
+    assert SETTINGS['nyudv2_rgb-hha_mit-b5_finetune', 'tta=True'] == Setting('NYU-Depth v2', 'RGB + HHA', 100, 'fine-tune', 'CMX MiT-B5')
     assert {setting.dataset for setting, _ in PUBLISHED} == set(FIGURES)
 
 
@@ -44,24 +44,26 @@ def test_what_encoders_started_from(encoders, name):
 
 
 def test_runs_find_their_rows_and_empty_rows_stay_empty():
-    runs = [Run('bigearthnet_s1_r50-rda_linear_1pct', '', 'DeCUR', seed, {'multi-label/mAP_micro': value, 'multi-label/mAP_macro': 1.})
+    share = 'train_dataloader.dataset.fraction=0.01'
+    runs = [Run('bigearthnet_s1_r50-rda_frozen', share, 'DeCUR', seed, {'multi-label/mAP_micro': value, 'multi-label/mAP_macro': 1.})
             for seed, value in ((0, 70.), (1, 73.), (2, 76.))]
-    runs += [Run('fcn_geonrw_rgb_r50_linear', '', 'random', 0, dict(mIoU=11.)),
-             Run('fcn_geonrw_rgb_r50_linear', 'model.data_preprocessor.absent=[rgb]', 'random', 0, dict(mIoU=5.)),
+    runs += [Run('geonrw_rgb_r50_frozen', '', 'random', 0, dict(mIoU=11.)),
+             Run('geonrw_rgb_r50_frozen', 'model.data_preprocessor.absent=[rgb]', 'random', 0, dict(mIoU=5.)),
              Run('mine', '', 'DeCUR', 0, dict(accuracy=1.))]
     # CMX is published with multi-scale and flip.
-    runs += [Run('cmx_mit-b2_sunrgbd-480x480', options, 'DeCUR', 0, dict(mIoU=value)) for options, value in (('tta=True', 50.), ('', 49.))]
+    runs += [Run('sunrgbd_rgb-hha_mit-b2_finetune', options, 'DeCUR', 0, dict(mIoU=value))
+             for options, value in (('tta=True', 50.), ('', 49.))]
     rows, others = collect(runs)
     assert len(rows) == len(PUBLISHED) + 1  # GeoNRW from random encoders was not published
     filled = {(row['config'], row['pretraining']): row for row in rows if row['values']}
-    assert set(filled) == {('bigearthnet_s1_r50-rda_linear_1pct', 'DeCUR'), ('fcn_geonrw_rgb_r50_linear', 'random'),
-                           ('cmx_mit-b2_sunrgbd-480x480', 'DeCUR')}
-    row = filled['cmx_mit-b2_sunrgbd-480x480', 'DeCUR']
+    assert set(filled) == {('bigearthnet_s1_r50-rda_frozen', 'DeCUR'), ('geonrw_rgb_r50_frozen', 'random'),
+                           ('sunrgbd_rgb-hha_mit-b2_finetune', 'DeCUR')}
+    row = filled['sunrgbd_rgb-hha_mit-b2_finetune', 'DeCUR']
     assert (row['published'], row['values']) == (50.6, [50.])
-    row = filled['bigearthnet_s1_r50-rda_linear_1pct', 'DeCUR']
+    row = filled['bigearthnet_s1_r50-rda_frozen', 'DeCUR']
     assert (row['published'], row['source'], row['seeds'], format_values(row['values'])) == (74.4, 'supplement', [0, 1, 2], '73.0 ± 3.0')
-    assert filled['fcn_geonrw_rgb_r50_linear', 'random']['published'] is None
+    assert filled['geonrw_rgb_r50_frozen', 'random']['published'] is None
     assert [(row['config'], row['options'], row['values']) for row in others] == [
-        ('fcn_geonrw_rgb_r50_linear', 'model.data_preprocessor.absent=[rgb]', [5.]), ('mine', '', [1.]),
-        ('cmx_mit-b2_sunrgbd-480x480', '', [49.])]
+        ('geonrw_rgb_r50_frozen', 'model.data_preprocessor.absent=[rgb]', [5.]), ('mine', '', [1.]),
+        ('sunrgbd_rgb-hha_mit-b2_finetune', '', [49.])]
     assert format_values([]) == '' and format_values([12.34]) == '12.3'

@@ -2,7 +2,7 @@
 from helpers import ROOT
 
 
-def tiny(path, base='decur_shapes.py', extra=''):
+def tiny(path, base='shapes_optical-radar_small-resnet_decur.py', extra=''):
     """Write a child of a decoupling config that trains two steps on small pictures."""
     path.write_text(f'''
 _base_ = {str(ROOT / 'configs' / 'decoupling' / base)!r}
@@ -13,8 +13,8 @@ score_dataset = dict(num_images=60, image_size=16)
 iterations = 2
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=2, by_epoch=False)]
 train_cfg = dict(max_iters=2)
-model = dict(neck=dict(hid_channels=16, out_channels=16),
-             backbone=dict(modalities=dict(optical=dict(encoder=tiny_encoder), radar=dict(encoder=tiny_encoder))))
+modalities = dict(optical=dict(encoder=tiny_encoder), radar=dict(encoder=tiny_encoder))
+model = dict(neck=dict(hid_channels=16, out_channels=16))
 {extra}
 ''')
     return path

@@ -40,9 +40,9 @@ def test_sar_optical(tmp_path):
     run_tool(*generate, tmp_path / 'ssl4eo', '--layout', 'ssl4eo', '--num-train', 4, '--size', 96)
     run_tool(*generate, tmp_path / 'bigearthnet', '--layout', 'bigearthnet', '--num-train', 8, '--num-test', 6, '--size', 96)
     run_tool('tools/prepare_dataset.py', 'ssl4eo', tmp_path / 'ssl4eo', tmp_path / 'store', '--products', 's1', 's2c')
-    weights = train('decur_landcover_s1-s2.py', tmp_path / 'decur', tmp_path / 'store', 1)
+    weights = train('landcover_s1-s2_small-resnet_decur.py', tmp_path / 'decur', tmp_path / 'store', 1)
     for protocol in ('linear', 'finetune'):
-        config = f'bigearthnet_landcover_s1-s2_{protocol}.py'
+        config = f'landcover_s1-s2_small-resnet_{protocol}.py'
         checkpoint = train(config, tmp_path / protocol, tmp_path / 'bigearthnet', 1, f'model.backbone.pretrained={weights}')
         found = scores(config, checkpoint, tmp_path / 'bigearthnet')
         assert all(0 <= found[f'multi-label/{key}'] <= 100 for key in ('mAP_micro', 'mAP_macro', 'F1_micro', 'F1_macro'))
@@ -66,9 +66,9 @@ def test_sar_optical(tmp_path):
 def test_rgb_dem(tmp_path):
     data = tmp_path / 'geonrw'
     run_tool('tools/generate_dataset.py', 'landcover', data, '--layout', 'geonrw', '--num-train', 8, '--num-test', 3, '--size', 128)
-    weights = train('decur_landcover_rgb-dem.py', tmp_path / 'decur', data, 1)
+    weights = train('landcover_rgb-dem_small-resnet_decur.py', tmp_path / 'decur', data, 1)
     for protocol in ('linear', 'finetune'):
-        config = f'fcn_landcover_rgb-dem_{protocol}.py'
+        config = f'landcover_rgb-dem_small-resnet_{protocol}.py'
         checkpoint = train(config, tmp_path / protocol, data, 1, 'train_dataloader.dataset.num_samples=8',
                            f'model.backbone.pretrained={weights}')
         assert 0 <= scores(config, checkpoint, data)['mIoU'] <= 100

@@ -6,7 +6,7 @@ from helpers import ROOT, run_tool
 
 SMALL = "dict(_delete_=True, type='DecurMixVisionTransformer', arch='b0', num_layers=(1, 1, 1, 1))"
 PRETRAINING = '''
-_base_ = '{root}/configs/decur/decur_resnet50_sunrgbd.py'
+_base_ = '{root}/configs/decur/sunrgbd_rgb-hha_r50_decur.py'
 model = dict(
     backbone=dict(modalities=dict(rgb=dict(encoder={encoder}), hha=dict(encoder={encoder}))),
     neck=dict(hid_channels=32, out_channels=32), head=dict(common_dim=24))
@@ -17,7 +17,7 @@ train_cfg = dict(max_epochs=1)
 '''
 LOADER = "dict(num_workers=0, persistent_workers=False, dataset=dict(data_root='{data}'))"
 CMX = '''
-_base_ = '{root}/configs/cmx/cmx_mit-b2_sunrgbd-480x480.py'
+_base_ = '{root}/configs/cmx/sunrgbd_rgb-hha_mit-b2_finetune.py'
 model = dict(
     data_preprocessor=dict(size=(64, 64), test_cfg=dict(size=(64, 64))),
     backbone=dict(modalities=dict(rgb=dict(encoder={encoder}), hha=dict(encoder={encoder}))),
@@ -30,7 +30,7 @@ train_cfg = dict(max_epochs=1, val_begin=1, val_interval=1)
 default_hooks = dict(checkpoint=dict(interval=1))
 '''
 FCN = '''
-_base_ = '{root}/configs/fcn/fcn_r50_sunrgbd.py'
+_base_ = '{root}/configs/fcn/sunrgbd_rgb_r50_finetune.py'
 encoder = dict(depth=18)
 model = dict(
     data_preprocessor=dict(size=(64, 64)), backbone=dict(modalities=dict(rgb=dict(encoder=encoder))),

@@ -67,7 +67,7 @@ def test_the_command_fills_the_document_and_resumes(folder):
 def test_errors_of_the_commands(folder):
     done = run_tool(*command(folder, '--report-only'), '--work-dir', folder / 'nothing', check=False)
     assert done.returncode == 1 and 'holds no scores' in done.stderr
-    done = run_tool('tools/decoupling.py', ROOT / 'configs/quickstart/decur_rooms.py', 'random', check=False)
+    done = run_tool('tools/decoupling.py', ROOT / 'configs/quickstart/rooms_rgb-hha_small-resnet_decur.py', 'random', check=False)
     assert done.returncode == 1 and 'has no score_dataset' in done.stderr
 
 

@@ -83,10 +83,10 @@ def test_segmentation_from_a_checkpoint_prints_miou_and_writes_pictures(rooms, t
 
     from decur.weights import load_file
     scale = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False']
-    run_tool('tools/train.py', 'configs/quickstart/decur_rooms.py', '--work-dir', tmp_path / 'decur', '--cfg-options',
+    run_tool('tools/train.py', 'configs/quickstart/rooms_rgb-hha_small-resnet_decur.py', '--work-dir', tmp_path / 'decur', '--cfg-options',
              f'train_dataloader.dataset.data_root={rooms}', 'train_dataloader.batch_size=24', 'train_cfg.max_epochs=1', *scale)
     pretrained = tmp_path / 'decur' / 'epoch_1.pth'
-    config = 'configs/quickstart/fcn_rooms_rgb-hha_frozen.py'
+    config = 'configs/quickstart/rooms_rgb-hha_small-resnet_frozen.py'
     data = [f'{loader}_dataloader.dataset.data_root={rooms}' for loader in ('train', 'test')]
     run_tool('tools/train.py', config, '--work-dir', tmp_path / 'fcn', '--cfg-options', f'model.backbone.pretrained={pretrained}',
              'train_cfg.max_iters=2', 'default_hooks.checkpoint.interval=2', 'train_dataloader.dataset.num_samples=4',
@@ -106,7 +106,7 @@ def test_segmentation_from_a_checkpoint_prints_miou_and_writes_pictures(rooms, t
     (['tools/train.py', 'configs/no_such.py'], "config 'configs/no_such.py' does not exist"),
     (['tools/test.py', CONFIG, 'x.pth'], 'has no test_dataloader'),
     (['tools/train.py', CONFIG, '--cfg-options', 'train_dataloader.dataset.data_root=/nowhere'], "'/nowhere' is not a folder"),
-    (['tools/test.py', 'configs/quickstart/fcn_rooms_rgb_frozen.py', 'no_such.pth', '--cfg-options',
+    (['tools/test.py', 'configs/quickstart/rooms_rgb_small-resnet_frozen.py', 'no_such.pth', '--cfg-options',
       'test_dataloader.dataset.data_root={rooms}'], 'no_such.pth: no such checkpoint file'),
     (['tools/train.py', CONFIG, '--cfg-options', 'train_dataloder.batch_size=4'], "did you mean 'train_dataloader'?"),
     (['tools/train.py', CONFIG, '--cfg-options', 'model.head.type=DeCURHed', 'train_dataloader.dataset.data_root={rooms}'],

@@ -15,7 +15,7 @@ from decur.models.streams.resnet import SmallResNet
 from decur.weights import save_file
 from decur.weights.convert import convert
 from decur.weights.description import check_description
-from decur.weights.metadata import describe
+from decur.weights.metadata import describe, describe_config
 
 
 def description(**changes):
@@ -202,7 +202,7 @@ def test_what_configs_of_the_project_say_is_taken():
 
     from mmengine.config import Config
     for path in sorted((Path(__file__).parents[2] / 'configs' / 'decur').glob('*.py')):
-        found = describe(Config.fromfile(path).model)
+        found = describe_config(Config.fromfile(path))
         assert check_description(found, path)['modalities'].keys() == found['modalities'].keys()
 
 

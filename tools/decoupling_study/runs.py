@@ -15,6 +15,7 @@ from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
+from decur.binding import bind
 from decur.engine import load_config, prepare
 from decur.errors import ConfigError, DataError
 from decur.evaluation.collect import score_model
@@ -54,7 +55,7 @@ class Run:
         """
         cfg = load_config(self.config, copy.deepcopy(self.options), str(self.folder))
         if 'score_dataset' not in cfg:
-            raise ConfigError(f'{self.config} has no score_dataset: see configs/decoupling/decur_shapes.py.')
+            raise ConfigError(f'{self.config} has no score_dataset: see configs/decoupling/shapes_optical-radar_small-resnet_decur.py.')
         return cfg
 
     def fingerprint(self, cfg: Config) -> str:
@@ -102,10 +103,10 @@ class Run:
         else:
             init_default_scope(cfg.get('default_scope', 'mmpretrain'))
             set_random_seed(self.seed)
-            model, loss = MODELS.build(cfg.model), None
+            model, loss = MODELS.build(bind(cfg).model), None
             model.init_weights()
         common = cfg.model.head.get('common_dim') if self.train else None
-        scores = score_model(model, DATASETS.build(cfg.score_dataset), common, self.seed)
+        scores = score_model(model, DATASETS.build(bind(cfg).score_dataset), common, self.seed)
         scores = dict(fingerprint=key, seed=self.seed, loss=loss, seconds=round(time.process_time() - start, 1), **scores)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_bytes(self.folder / 'scores.json', json.dumps(scores).encode())

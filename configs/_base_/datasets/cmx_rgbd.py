@@ -1,6 +1,6 @@
 # CMX's way of reading RGB-D images: flip, one of six scales, crop; no photometric changes. The preprocessor pads images and labels.
 # The images of a scene are registered pixel on pixel, so other sizes are an error.
-# Tested as FCN on these data is too (configs/fcn). The leaf config gives the data set class, modalities, data_root and crop_size.
+# Tested as FCN on these data is too (configs/fcn). The leaf config gives modalities, the data set class, data_root and crop_size.
 default_scope = 'mmseg'
 train_pipeline = [
     dict(type='LoadModalities'),

@@ -2,6 +2,6 @@
 from .export import check_onnx, export_onnx
 from .inferencer import SegmentationInferencer
 from .load import LoadedEncoder, load
-from .model import load_model
+from .model import build_model, load_model
 
-__all__ = ['LoadedEncoder', 'SegmentationInferencer', 'check_onnx', 'export_onnx', 'load', 'load_model']
+__all__ = ['LoadedEncoder', 'SegmentationInferencer', 'build_model', 'check_onnx', 'export_onnx', 'load', 'load_model']

@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from ..binding import bind
 from ..errors import ConfigError
 from ..modalities import check_modalities
 
@@ -24,7 +25,7 @@ def build_for_analysis(cfg: Config) -> tuple:
         ConfigError: If the model has no modalities.
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    model_cfg = copy.deepcopy(cfg.model)
+    model_cfg = bind(cfg).model
     backbone = model_cfg.get('backbone') or {}
     if not backbone.get('modalities'):
         raise ConfigError('the model of the config has no backbone with modalities.')

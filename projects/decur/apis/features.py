@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, init_default_scope
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
+from ..binding import bind
 from ..errors import ConfigError, DataError
 from ..weights import load_file, save_file
 from ..writing import replacing, write_bytes
@@ -49,7 +50,7 @@ def build_image_dataset(cfg: Config, split: str = 'train'):
         ConfigError: If the config has no such data loader.
     """
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    loader = cfg.get(f'{split}_dataloader')
+    loader = bind(cfg).get(f'{split}_dataloader')
     if not loader:
         have = [key[:-len('_dataloader')] for key in cfg if key.endswith('_dataloader') and cfg[key]]
         raise ConfigError(f'{cfg.filename or "the config"} has no {split}_dataloader; it has {have}.')

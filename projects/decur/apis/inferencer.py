@@ -28,7 +28,7 @@ class SegmentationInferencer:
 
     .. code-block:: python
 
-        segment = SegmentationInferencer('configs/cmx/cmx_mit-b2_nyudv2-480x640.py', 'cmx.pth')
+        segment = SegmentationInferencer('configs/cmx/nyudv2_rgb-hha_mit-b2_finetune.py', 'cmx.pth')
         result = segment(dict(rgb='room.jpg', depth='room_depth.png'), intrinsics=(518.9, 519.5, 325.6, 253.7))
         result['prediction']    # (H, W) uint8, index into segment.classes
 

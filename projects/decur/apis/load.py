@@ -8,6 +8,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
 from torch import Tensor, nn
 
+from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_finite, check_modalities, select
 from ..weights.convert import build_model
@@ -15,7 +16,7 @@ from ..weights.description import without_memory
 from ..weights.fit import fit
 from ..weights.formats import parse
 from ..weights.io import load_file, unwrap
-from ..weights.metadata import describe, read_metadata, read_notes
+from ..weights.metadata import describe_config, read_metadata, read_notes
 from ..weights.sources import fetch
 from ..weights.strict import check_fit, load_strict
 
@@ -49,10 +50,13 @@ class ModalityTransform:
             DataError: If the image has another number of channels.
         """
         image = np.asarray(image)
-        if image.ndim != 3 or image.shape[2] != self.entry['channels']:
+        if image.ndim != 3:
             raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
+        given = image.shape
         for step in self.radiometry if radiometry else ():
             image = step(image)
+        if image.shape[2] != self.entry['channels']:  # a step may add a band
+            raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {given}.')
         x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32, copy=False))
         buffer = next(self.preprocessor.buffers())
         return self.preprocessor.normalize(self.name, x[None].to(buffer.device))[0].contiguous()
@@ -110,7 +114,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     ::
 
         encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')
-        encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/decur_ssl4eo.py', modalities=['sar'])
+        encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/ssl4eo_s1-s2_r50_decur.py', modalities=['sar'])
         x = torch.stack([encoder.transforms['sar'](image) for image in images])   # images (H, W, C) in the data's units
         features = encoder.extract_feat(dict(sar=x))['sar']                       # (N, F)
 
@@ -133,9 +137,9 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     if isinstance(source, Config) or str(source).endswith('.py'):
         if sha256:
             raise ConfigError('sha256 is the digest of a checkpoint, but the source is a config.')
-        described = describe(_config(source).model)
-        encoder = LoadedEncoder(*_selected(described, modalities, 'the config'))
-        original = _config(source).model['backbone']['modalities']
+        cfg = _config(source)
+        encoder = LoadedEncoder(*_selected(describe_config(cfg), modalities, 'the config'))
+        original = cfg['model']['backbone']['modalities']
         for name, stream in encoder.backbone.streams.items():
             init_cfg = (original[name]['encoder'].get('init_cfg') or {})
             if init_cfg.get('type') == 'Pretrained':
@@ -170,7 +174,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     missing = [name for name in wanted if name not in found]
     if missing:
         raise WeightsError(f'{source} ({report.kind}) has no encoder for {missing}; it has one for {found}.')
-    entries, interactions = _selected(describe(cfg.model), wanted, str(config))
+    entries, interactions = _selected(describe_config(cfg), wanted, str(config))
     _check_trained(entries, (*report.initialised, *read_notes(checkpoint, path)['initialised']), str(source))
     return _loaded(entries, interactions, _own_state(state, entries, str(source)), source).to(device)
 
@@ -182,7 +186,8 @@ def _config(config) -> Config:
         cfg = Config.fromfile(config)
     else:
         raise ConfigError(f'config {str(config)!r} does not exist.')
-    if not describe(cfg.get('model') or {}):
+    cfg = bind(cfg)
+    if not describe_config(cfg):
         raise ConfigError(f'{cfg.filename or "the config"}: its model has no MultimodalBackbone with modalities.')
     return cfg
 
@@ -208,7 +213,7 @@ def _check_trained(entries: Mapping, untrained: Sequence[str], origin: str) -> N
             remedy = 'Give a config without interactions.'
         elif inner == 'head':
             remedy = (f'For features without the linear layer give a config in which modalities.{name}.feature_channels is None, '
-                      f"for example cfg.merge_from_dict({{'model.backbone.modalities.{name}.feature_channels': None}}).")
+                      f"for example cfg.merge_from_dict({{'modalities.{name}.feature_channels': None}}).")
         elif inner == 'encoder':
             remedy = 'Leave that modality out: modalities=[...].'
         else:

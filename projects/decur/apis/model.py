@@ -1,15 +1,47 @@
-"""A trained model from its config and checkpoint, loaded strictly."""
+"""Models from configs: as they are built, or with a checkpoint, loaded strictly."""
+import copy
 from collections.abc import Mapping
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from torch import nn
 
+from decur.binding import bind
 from decur.datasets import MultimodalDataset
 from decur.datasets.labels import LabelTable, default_palette
 from decur.engine import load_config
 from decur.weights import load_file, load_strict, unwrap
-from decur.weights.convert import build_model
+from decur.weights.convert import build_model as build_untrained
+
+
+def build_model(config, options: Mapping | None = None) -> nn.Module:
+    """Build the model of a config, with its modalities.
+
+    It is what ``MODELS.build`` gives: call ``model.init_weights()`` for the initialisation that the config asks for.
+
+    Args:
+        config (str | Path | Config): Config file, or a config that was read.
+        options (dict, optional): Overrides of the config by dotted key, for example ``{'modalities.rgb.encoder.init_cfg': None}``.
+
+    Returns:
+        nn.Module: In training mode.
+
+    Raises:
+        ConfigError: If there is no such file, or the config's modalities are wrong.
+    """
+    cfg = read_config(config, options)
+    init_default_scope(cfg.get('default_scope', 'mmengine'))
+    return MODELS.build(bind(cfg).model)
+
+
+def read_config(config, options: Mapping | None = None) -> Config:
+    """A config file, or a copy of a config that was read, with overrides by dotted key."""
+    if not isinstance(config, Config):
+        return load_config(str(config), options)
+    cfg = copy.deepcopy(config)
+    cfg.merge_from_dict(dict(options or {}))
+    return cfg
 
 
 def load_model(config, checkpoint, device='cpu', options: Mapping | None = None) -> tuple:
@@ -27,12 +59,8 @@ def load_model(config, checkpoint, device='cpu', options: Mapping | None = None)
     Raises:
         WeightsError: If a key of the model is not in the checkpoint, one of the checkpoint not in the model, or a shape differs.
     """
-    if isinstance(config, Config):
-        cfg = config
-        cfg.merge_from_dict(dict(options or {}))
-    else:
-        cfg = load_config(str(config), options)
-    model = build_model(cfg)
+    cfg = read_config(config, options)
+    model = build_untrained(cfg)
     load_strict(model, unwrap(load_file(checkpoint), checkpoint), checkpoint)
     return model.to(torch.device(device)).eval(), cfg
 

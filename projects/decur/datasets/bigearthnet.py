@@ -296,7 +296,7 @@ class BigEarthNetDataset(MultimodalDataset):
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
         """Of both versions the folders, or a store of either."""
-        config = 'configs/bigearthnet/bigearthnet_s1-s2_r50_linear.py'
+        config = 'configs/classification/bigearthnet_s1-s2_r50_frozen.py'
         use = dict(v1=train_command(config, split='train.csv'), v2=train_command(config, split='train'))
         if is_store(root):
             dataset = str(read_manifest(root).get('dataset'))

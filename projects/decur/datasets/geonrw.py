@@ -103,7 +103,7 @@ class GeoNRWDataset(MultimodalDataset):
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
         """The released images, tiles, or a store."""
-        use = train_command('configs/decur/decur_geonrw.py')
+        use = train_command('configs/decur/geonrw_rgb-dem_r50_decur.py')
         if is_store(root):
             stored = read_manifest(root).get('dataset') == 'geonrw'
             return Layout('geonrw', 'compact store of geonrw', use, partial(_store_parts, root), True) if stored else None

@@ -100,7 +100,7 @@ class RGBDDataset(PairedRasterDataset):
         if not {'rgb', 'depth'} <= names or not (root / 'intrinsics.json').is_file():
             return None
         roles = [place['folder'] for place in LAYOUTS['prepared'].values()]
-        return Layout('rgbd', 'prepared RGB-D (colour, depth, HHA)', train_command('configs/decur/decur_resnet50_sunrgbd.py'),
+        return Layout('rgbd', 'prepared RGB-D (colour, depth, HHA)', train_command('configs/decur/sunrgbd_rgb-hha_r50_decur.py'),
                       partial(folder_parts, root, [name for name in roles if name in names]))
 
     #: fx, fy, cx, cy of every image, where one camera took them all; else None.

@@ -225,7 +225,8 @@ class SSL4EODataset(MultimodalDataset):
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
         """Of v1.0 the folders, of v1.1 the archives, or a store of either."""
-        use = {'v1.0': train_command('configs/decur/decur_ssl4eo.py'), 'v1.1': train_command('configs/decur/decur_ssl4eo-v11.py')}
+        use = {'v1.0': train_command('configs/decur/ssl4eo_s1-s2_r50_decur.py'),
+               'v1.1': train_command('configs/decur/ssl4eo-v11_s1-s2_r50_decur.py')}
         if is_store(root):
             dataset = str(read_manifest(root).get('dataset'))
             version = next((version for version in use if dataset.startswith(f'ssl4eo-s12-{version}')), None)

@@ -2,6 +2,7 @@
 import logging
 import os
 import re
+import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from ..weights.strict import check_fit
 from ..writing import replacing
 from .launch import check_batches
 from .loops import ResumableEpochLoop
-from .options import REGISTRIES, signature
+from .options import REGISTRIES, check_top_level, signature
 from .resume import batches_done, check_resumable, newest_checkpoint
 from .work_dir import lock_work_dir
 
@@ -47,6 +48,7 @@ class CheckedRunner(Runner):
         self._loaded_meta = {}
         self._weights_initialised = False
         self._withheld = None
+        check_top_level(kwargs.get('cfg') or {})
         with _explained():
             super().__init__(*args, **kwargs)
 
@@ -146,10 +148,10 @@ class CheckedRunner(Runner):
         if self._loaded_file is None or self._loaded_file[0] != str(self._load_from):
             self._loaded_file = str(self._load_from), self._read(self._load_from)
         checkpoint = self._loaded_file[1]
-        check_fit(self._inner.state_dict(), self._state(checkpoint, self._load_from), self._load_from,
-                  allow_missing=() if self._resume else allowed, cure=self._cure(bool(self._resume)))
         if self._resume:
             check_resumable(checkpoint, self._load_from, self.train_loop)
+        check_fit(self._inner.state_dict(), self._state(checkpoint, self._load_from), self._load_from,
+                  allow_missing=() if self._resume else allowed, cure=self._cure(bool(self._resume)))
 
     def _newest(self) -> tuple:
         """Whether to resume, and the newest checkpoint of the work directory that can be read: the same in all processes."""
@@ -308,11 +310,6 @@ class _Withheld(logging.Filter):
         self.records, self.handlers = [], []
 
 
-def _registries() -> list:
-    """The registries of all scopes."""
-    return [scoped for registry in REGISTRIES for scoped in (registry, *registry.children.values())]
-
-
 @contextmanager
 def _explained():
     """Turn the registry's errors about unknown types and arguments into a :class:`ConfigError` that names the closest one."""
@@ -320,13 +317,21 @@ def _explained():
         yield
     except (KeyError, TypeError) as error:
         text = str(error.args[0]) if error.args else ''
-        argument = re.match(r"class `(\w+)` in \S+: .*unexpected keyword argument '(\w+)'", text)
-        unknown = re.match(r'(\S+) is not in the (\S+) registry', text)
-        if argument:
-            kinds = [registry.get(argument[1]) for registry in _registries()]
-            names = [name for kind in kinds if kind is not None for name in signature(kind)[0]]
-            raise ConfigError(f'{argument[1]} has no argument {argument[2]!r}{closest(argument[2], names)}') from error
+        argument = re.search(r"got an unexpected keyword argument '(\w+)'", text)
+        unknown = re.match(r'(\S+) is not in the \S+ registry', text)
+        kind, given = _built(error)
+        if argument and argument[1] in given:
+            raise ConfigError(f'{kind.__name__} has no argument {argument[1]!r}{closest(argument[1], signature(kind)[0])}') from error
         if unknown:
-            names = {name for registry in _registries() for name in registry.module_dict}
+            names = {name for registry in REGISTRIES for scoped in (registry, *registry.children.values()) for name in scoped.module_dict}
             raise ConfigError(f'type={unknown[1]!r} is not known{closest(unknown[1], names)}') from error
         raise
+
+
+def _built(error: BaseException) -> tuple:
+    """The class that the registry was building when an error was raised, and the arguments that the config gives it."""
+    found = None, {}
+    for frame, _ in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_name == 'build_from_cfg' and frame.f_locals.get('obj_cls') is not None:
+            found = frame.f_locals['obj_cls'], frame.f_locals['args']
+    return found

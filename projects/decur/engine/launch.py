@@ -15,7 +15,7 @@ from torch import nn
 from decur.errors import ConfigError
 
 from .allocator import keep_freed_memory
-from .options import apply_options
+from .options import apply_options, check_top_level
 from .parent import end_with_parent
 
 
@@ -31,7 +31,7 @@ def load_config(path: str, options: Mapping | None = None, work_dir: str | None 
         Config: Ready for :func:`prepare`.
 
     Raises:
-        ConfigError: If the file does not exist or cannot be read, or an option names a key that nothing reads.
+        ConfigError: If the file does not exist or cannot be read, or a key at its top or of an option is one that nothing reads.
     """
     if not Path(path).is_file():
         raise ConfigError(f'config {str(path)!r} does not exist.')
@@ -41,6 +41,7 @@ def load_config(path: str, options: Mapping | None = None, work_dir: str | None 
         raise
     except Exception as error:  # a config is a program: anything may go wrong in it
         raise ConfigError(f'config {str(path)!r} cannot be read: {_reason(error)}') from error
+    check_top_level(cfg)
     if options:
         apply_options(cfg, options)
     if work_dir is not None:

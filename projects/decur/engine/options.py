@@ -43,6 +43,8 @@ TOP_LEVEL = frozenset({
     'activation_checkpointing', 'allow_missing', 'classes', 'compile', 'custom_imports', 'efficient_conv_bn_eval', 'find_unused_parameters',
     'modalities', 'model_wrapper_cfg', 'palette', 'runner_type', 'score_dataset', 'sync_bn', 'tta_model', 'tta_pipeline'
 })
+#: Names of variables in OpenMMLab's configs that resemble a key.
+_VARIABLES = ('train_pipeline', 'val_pipeline', 'test_pipeline')
 #: Keys that may stand in any part: MMEngine reads them before the part is built.
 _ANYWHERE = ('type', '_delete_', '_scope_', 'priority', 'init_cfg')
 _MISSING = object()
@@ -75,6 +77,17 @@ def apply_options(cfg: Config, options: Mapping) -> Config:
     return cfg
 
 
+def check_top_level(cfg: Mapping) -> None:
+    """Raise :class:`ConfigError` if a key at the top of a config is most likely a misspelt one: nothing would read it.
+
+    A config file may define variables of any name for its own use; one that resembles a key is taken for a mistake.
+    """
+    known = _arguments(cfg, [], '')[0]
+    for key in cfg:
+        if key not in known and key not in _VARIABLES and get_close_matches(key, known, n=1, cutoff=0.85):
+            raise ConfigError(f'{getattr(cfg, "filename", None) or "the config"}: nothing reads its top-level {key!r}{closest(key, known)}')
+
+
 def chosen(cfg: Config, options: Mapping) -> dict:
     """The values that a config has at the keys of ``options``, after :func:`apply_options`."""
     values = {}
@@ -95,6 +108,9 @@ def _locate(cfg: Config, key: str, value) -> tuple:
         where = '.'.join(parts[:i])
         if isinstance(node, Mapping | Config):
             names, is_all, hints = _arguments(node, parts[:i], scope)
+            if i == 0 and part in node and part not in names:
+                raise ConfigError(f'{what}: {part!r} is a variable of the config file; what the file made of it stays as it is. Override '
+                                  'the settings that it stands in.')
             if part not in node:
                 _check_new(part, node, names, is_all, where, what)
             if last:

@@ -299,6 +299,12 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     lengths = {len(v) for group in (embeddings, factors, features) for v in group.values()}
     if len(lengths) != 1:
         raise DataError(f'embeddings, features and factors must have the same number of samples, got {sorted(lengths)}')
+    for title, group in (('embeddings', embeddings), ('features', features)):
+        for modality, x in group.items():
+            broken = (~np.isfinite(x).all(axis=1)).sum()
+            if broken:
+                raise DataError(f'the {title} of {modality!r} are not finite (NaN or infinite) for {broken} of {len(x)} samples: look at '
+                                'the weights of the model and at the images.')
     missing = [name for name in factors if name not in kinds]
     if missing:
         raise DataError(f'no kind given for factor(s) {missing}: kinds must map each to one of {KINDS}')

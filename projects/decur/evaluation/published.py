@@ -13,7 +13,7 @@ PAPER, SUPPLEMENT = 'paper', 'supplement'
 class Setting(NamedTuple):
     """What a config evaluates: one row of a table, whatever the encoders were pretrained with.
 
-    ``labels`` is a share of the training labels in percent; ``options`` are the test's beside the config (CMX: multi-scale and flip).
+    ``labels`` is a share of the training labels in percent.
     """
 
     dataset: str
@@ -21,7 +21,6 @@ class Setting(NamedTuple):
     labels: int
     protocol: str
     encoder: str
-    options: str = ''
 
 
 #: The figure of each data set, by its name in the test's metrics, and how the tables call it.
@@ -30,26 +29,27 @@ FIGURES = {'BigEarthNet-MM': ('multi-label/mAP_micro', 'mAP micro'), 'GeoNRW': (
 _ENCODERS = {'r50': 'ResNet50', 'r50-rda': 'ResNet50-RDA', 'r50-da': 'ResNet50-DA', 'r50-cross-da': 'ResNet50-Cross-DA',
              'r50-cbam': 'ResNet50-CBAM', 'vit-s16': 'ViT-S/16'}
 _MODALITIES = {'bigearthnet': ('BigEarthNet-MM', {'s1-s2': 'SAR + optical', 's1': 'SAR', 's2': 'optical'}),
-               'fcn_geonrw': ('GeoNRW', {'rgb-dem': 'RGB + DEM', 'rgb': 'RGB'})}
-_PROTOCOLS = {'linear': 'frozen', 'finetune': 'fine-tune'}
+               'geonrw': ('GeoNRW', {'rgb-dem': 'RGB + DEM', 'rgb': 'RGB'})}
+_PROTOCOLS = {'frozen': 'frozen', 'finetune': 'fine-tune'}
 
 
 def _settings() -> dict:
-    """Config name to setting."""
+    """(config name, options) to setting."""
     out = {}
     for task, (dataset, modalities) in _MODALITIES.items():
         for name, labels, protocol, encoder in product(modalities, (1, 10, 100), _PROTOCOLS, _ENCODERS):
-            suffix = '' if labels == 100 else f'_{labels}pct'
-            out[f'{task}_{name}_{encoder}_{protocol}{suffix}'] = Setting(dataset, modalities[name], labels, _PROTOCOLS[protocol],
-                                                                        _ENCODERS[encoder])
-    for name, dataset, crop in (('sunrgbd', 'SUN-RGBD', '480x480'), ('nyudv2', 'NYU-Depth v2', '480x640')):
-        out[f'fcn_r50_{name}'] = Setting(dataset, 'RGB', 100, 'fine-tune', 'FCN ResNet50')
-        for size in ('b2', 'b4', 'b5'):
-            out[f'cmx_mit-{size}_{name}-{crop}'] = Setting(dataset, 'RGB + HHA', 100, 'fine-tune', f'CMX MiT-{size.upper()}', 'tta=True')
+            options = '' if labels == 100 else f'train_dataloader.dataset.fraction={labels / 100}'
+            out[f'{task}_{name}_{encoder}_{protocol}', options] = Setting(dataset, modalities[name], labels, _PROTOCOLS[protocol],
+                                                                         _ENCODERS[encoder])
+    for name, dataset in (('sunrgbd', 'SUN-RGBD'), ('nyudv2', 'NYU-Depth v2')):
+        out[f'{name}_rgb_r50_finetune', ''] = Setting(dataset, 'RGB', 100, 'fine-tune', 'FCN ResNet50')
+        for size in ('b2', 'b4', 'b5'):  # published with multi-scale and flip
+            out[f'{name}_rgb-hha_mit-{size}_finetune', 'tta=True'] = Setting(dataset, 'RGB + HHA', 100, 'fine-tune',
+                                                                            f'CMX MiT-{size.upper()}')
     return out
 
 
-#: Config name (without ``.py``) to :class:`Setting`; also of configs that are not there yet.
+#: (config name without ``.py``, options of its training and test) to :class:`Setting`; also of configs that are not there yet.
 SETTINGS = _settings()
 
 
@@ -72,11 +72,12 @@ def _published() -> dict:
             encoder = 'ResNet50-RDA' if method == 'DeCUR' else 'ResNet50'
             for protocol, value in zip(('frozen', 'fine-tune'), values):
                 out[Setting(dataset, modalities, labels, protocol, encoder), method] = value, PAPER
-    for config, values in (('fcn_r50_sunrgbd', {'CLIP': 30.5, 'DeCUR': 34.5}), ('fcn_r50_nyudv2', {'CLIP': 30.4, 'DeCUR': 31.2}),
-                           ('cmx_mit-b2_sunrgbd-480x480', {'ImageNet': 49.7, 'DeCUR': 50.6}),
-                           ('cmx_mit-b5_nyudv2-480x640', {'ImageNet': 56.9, 'DeCUR': 57.3})):
+    for config, options, values in (('sunrgbd_rgb_r50_finetune', '', {'CLIP': 30.5, 'DeCUR': 34.5}),
+                                    ('nyudv2_rgb_r50_finetune', '', {'CLIP': 30.4, 'DeCUR': 31.2}),
+                                    ('sunrgbd_rgb-hha_mit-b2_finetune', 'tta=True', {'ImageNet': 49.7, 'DeCUR': 50.6}),
+                                    ('nyudv2_rgb-hha_mit-b5_finetune', 'tta=True', {'ImageNet': 56.9, 'DeCUR': 57.3})):
         for method, value in values.items():
-            out[SETTINGS[config], method] = value, PAPER
+            out[SETTINGS[config, options], method] = value, PAPER
     # Supplement, Tables 1 and 2: SAR alone on BigEarthNet-MM and RGB alone on GeoNRW, frozen, 1 %.
     for encoder, method, sar, rgb in (
             ('ViT-S/16', 'random', 57.7, 13.2), ('ViT-S/16', 'SimCLR', 73.9, 35.1), ('ViT-S/16', 'DeCUR', 75.8, 35.6),

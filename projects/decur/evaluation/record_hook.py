@@ -21,8 +21,8 @@ class TestRecordHook(Hook):
     """Write the metrics of a test with what they are of into ``<work dir>/<time stamp>/test.json``.
 
     ``config``, ``options``, ``checkpoint``, ``seed`` (of its training), ``encoders`` (``{modality: {file, objective}}``, None for one that
-    started at random; None altogether where the checkpoint does not say), ``not_loaded`` (what of the checkpoint did not fit the model;
-    empty if all did), ``samples``, ``time`` (UTC), ``metrics``.
+    started at random; None altogether where the checkpoint does not say), ``trained_on`` (the share of the training set, if not all of it),
+    ``not_loaded`` (what of the checkpoint did not fit the model; empty if all did), ``samples``, ``time`` (UTC), ``metrics``.
 
     Args:
         options (dict, optional): What was asked for beside the config (``--cfg-options``, ``--tta``).
@@ -48,7 +48,8 @@ class TestRecordHook(Hook):
             encoders = {name: described['started_from'].get(name) for name in described['modalities']}
         write_json(Path(runner.log_dir) / RECORD, dict(
             config=str(runner.cfg.filename), options=self.options, checkpoint=str(runner.cfg.load_from), seed=self.meta.get('seed'),
-            encoders=encoders, not_loaded=self.not_loaded, samples=len(runner.test_dataloader.dataset),
+            encoders=encoders, trained_on=described.get('trained_on') or {}, not_loaded=self.not_loaded,
+            samples=len(runner.test_dataloader.dataset),
             time=time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime()),
             metrics={key: float(value) for key, value in (metrics or {}).items()}))
 

@@ -39,14 +39,15 @@ _RECORD = dict(
     config=lambda value: isinstance(value, str), options=lambda value: isinstance(value, dict),
     encoders=lambda value: value is None or isinstance(value, dict) and len(value) > 0 and all(map(_is_start, value.values())),
     seed=lambda value: value is None or isinstance(value, int), time=lambda value: isinstance(value, str),
-    not_loaded=lambda value: isinstance(value, str),
+    not_loaded=lambda value: isinstance(value, str), trained_on=lambda value: isinstance(value, dict),
     metrics=lambda value: isinstance(value, dict) and all(map(_is_number, value.values())))
 _NOTE = ('Percent; this project: mean ± standard deviation over the runs (seed of each). Values under "published" were not computed by '
          'this project: † second-hand reading of the tables of the paper (arXiv 2309.05300), others from its supplement, Tables 1 and 2.')
 
 
 class Run(NamedTuple):
-    """One record of a test: the config's name, options that change what is tested, what the encoders were pretrained with, the seed."""
+    """One record of a test: the config's name, options that change what is trained or tested, what the encoders were pretrained with, the
+    seed."""
 
     config: str
     options: str
@@ -101,6 +102,7 @@ def read_runs(folders: Sequence) -> tuple[list, list]:
     newest = {}
     for record in sorted(records, key=lambda record: record['time']):
         options = {key: value for key, value in record['options'].items() if key.split('.')[-1] not in _HARMLESS}
+        options.update({f'train_dataloader.dataset.{key}': value for key, value in record['trained_on'].items()})
         run = Run(Path(record['config']).stem, ' '.join(f'{key}={value}' for key, value in sorted(options.items())),
                   pretraining_name(record['encoders']), record['seed'], record['metrics'])
         which = record.get('checkpoint') if run.seed is None else run.seed
@@ -117,6 +119,7 @@ def _read(path: Path) -> dict:
         problem = str(error).partition('\n')[0] or type(error).__name__
     if not problem:
         record.setdefault('not_loaded', _UNCHECKED)
+        record.setdefault('trained_on', {})
         wrong = [key for key, valid in _RECORD.items() if key not in record or not valid(record[key])]
         problem = f'{", ".join(wrong)} missing or wrong' if wrong else None
     if problem:
@@ -142,8 +145,8 @@ def collect(runs: Sequence[Run]) -> tuple:
     found, others = {}, []
     for (config, options, pretraining), members in groups.items():
         seeds = [run.seed for run in members]
-        setting = SETTINGS.get(config)
-        if setting is None or setting.options != options:
+        setting = SETTINGS.get((config, options))
+        if setting is None:
             keys = [key for key in dict.fromkeys(key for key, _ in FIGURES.values()) if key in members[0].metrics]
             figure = keys[0] if keys else next(iter(members[0].metrics), '')
             values = [run.metrics[figure] for run in members if figure in run.metrics]
@@ -165,8 +168,9 @@ def collect(runs: Sequence[Run]) -> tuple:
             datasets.index(cell[0].dataset), order[cell[0]], methods.index(cell[1]) if cell[1] in methods else len(methods), cell[1])):
         value, source = PUBLISHED.get((setting, pretraining), (None, ''))
         own = found.get((setting, pretraining), dict(values=[], seeds=[]))
+        config, options = names[setting]
         rows.append(dict(setting._asdict(), figure=FIGURES[setting.dataset][1], pretraining=pretraining, published=value, source=source,
-                         config=names[setting], **own))
+                         config=config, options=options, **own))
     return rows, others
 
 

@@ -5,6 +5,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS
 from torch import nn
 
+from decur.binding import bind
 from decur.errors import ConfigError, WeightsError
 from decur.weights import load_file, load_strict, unwrap
 from decur.weights.streams import load_streams
@@ -30,7 +31,7 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
     if level not in LEVELS:
         raise ConfigError(f'level must be one of {LEVELS}, got {level!r}.')
     offer = 'Encoder features can be looked at without it: level="encoder" (--level encoder on the command line).'
-    model_cfg = cfg.model.copy()
+    model_cfg = bind(cfg).model
     if model_cfg.get('type') != 'MultimodalPretraining' or not model_cfg.get('neck'):
         if level == 'embedding':
             raise ConfigError('common and unique dimensions are those of a projector, and this config has none '

@@ -57,11 +57,12 @@ class LoadLabelMap(BoundTransform):
         missing = np.zeros(values.shape, bool) if missing is None else missing[..., 0]
         if values.dtype.kind == 'f':
             missing = missing | np.isnan(values)
-            odd = ~missing & ~((values == np.rint(values)) & (np.abs(values) < 2**53))
+            whole = (values == np.rint(values)) & (np.abs(values) < 2**53)
+            odd = ~missing & ~whole
             if odd.any():
                 raise DataError(f'{source}: a label must be whole numbers, got {values[odd][0]:g}. Was it resampled? Use nearest '
                                 'neighbours.')
-            values = np.where(missing, 0, values)
+            values = np.where(whole, values, 0)  # what is missing but has a value may be named
         elif values.dtype.kind not in 'iub':
             raise DataError(f'{source}: a label must be whole numbers, got {values.dtype}.')
         results['gt_seg_map'] = self._map(values.astype(np.int64), missing, source)

@@ -6,10 +6,11 @@ import torch
 from mmengine.registry import MODELS
 from torch import nn
 
+from ..binding import bind
 from .fit import components, fit
 from .formats import parse
 from .io import load_file
-from .metadata import describe, read_notes
+from .metadata import describe_config, read_notes
 
 
 def build_model(cfg, seed: int = 0) -> nn.Module:
@@ -21,7 +22,7 @@ def build_model(cfg, seed: int = 0) -> nn.Module:
     """
     from mmengine.registry import init_default_scope
     init_default_scope(cfg.get('default_scope', 'mmengine'))
-    model_cfg = dict(cfg.model)
+    model_cfg = dict(bind(cfg)['model'])
     if model_cfg.get('backbone'):
         model_cfg['backbone'] = dict(model_cfg['backbone'], pretrained=None)
     quiet = logging.root.manager.disable
@@ -56,7 +57,7 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     parsed = parse(checkpoint, str(source))
     model = build_model(cfg)
     state, report = fit(parsed, model, modality, attention)
-    described = describe(cfg.model)
+    described = describe_config(cfg)
     # What a file that was itself converted does not have stays untrained.
     before = read_notes(checkpoint, source)['initialised']
     untrained = [part for part in components(model) if part.startswith('backbone.') and (part in report.initialised or part in before)]

@@ -3,13 +3,15 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ..binding import bind
 from ..errors import WeightsError
 from ..version import __version__
 from .description import check_description
 
-#: Of a modality's entry, what a reader of the weights needs.
-_KEPT = ('channels', 'bands', 'mean', 'std', 'channel_order', 'radiometry', 'interpolation', 'encoder', 'attention', 'feature_channels',
-         'meta')
+#: Which part of a run decides each key of a modality's entry: the model, its data preprocessor, or the data set that it was trained on.
+_OF_MODEL = ('channels', 'encoder', 'attention', 'feature_channels')
+_OF_PREPROCESSOR = ('mean', 'std', 'channel_order')
+_OF_DATASET = ('bands', 'radiometry', 'interpolation', 'meta')
 
 
 def plain(value):
@@ -23,11 +25,15 @@ def plain(value):
     raise WeightsError(f'{value!r} in the model config is no plain value and cannot be stored with the weights; name types by strings.')
 
 
-def describe(model_cfg: Mapping) -> dict:
+def describe(model_cfg: Mapping, trained_on: Mapping | None = None) -> dict:
     """The metadata of a model whose backbone is a :class:`~decur.models.MultimodalBackbone`.
 
+    Every value is taken from the part of the run that uses it: encoders from the backbone; mean, standard deviation and channel order from
+    the data preprocessor; radiometry, bands and the origin of the data from the data set.
+
     Args:
-        model_cfg (dict): A config's ``model``.
+        model_cfg (dict): A bound config's ``model`` (:func:`~decur.binding.bind`).
+        trained_on (dict[str, dict], optional): The modality entries of the training data set. Defaults to the backbone's.
 
     Returns:
         dict: ``version`` of this project, ``modalities`` (entries with ``channels``, ``bands``, ``mean``, ``std``, ``encoder``,
@@ -37,17 +43,45 @@ def describe(model_cfg: Mapping) -> dict:
     backbone = model_cfg.get('backbone') or {}
     if not backbone.get('modalities'):
         return {}
+    normalized = (model_cfg.get('data_preprocessor') or {}).get('modalities') or {}
     modalities = {}
     for name, entry in backbone['modalities'].items():
-        if entry is not None:
-            modalities[name] = plain({key: entry[key] for key in _KEPT if entry.get(key) is not None})
-            # Where the weights started from: of no use to who loads them, and a download.
-            if (modalities[name].get('encoder', {}).get('init_cfg') or {}).get('type') == 'Pretrained':
-                modalities[name]['encoder'].pop('init_cfg')
+        if entry is None:
+            continue
+        parts = ((entry, _OF_MODEL), (normalized.get(name) or entry, _OF_PREPROCESSOR),
+                 ((trained_on or {}).get(name) or entry, _OF_DATASET))
+        modalities[name] = plain({key: part[key] for part, keys in parts for key in keys if part.get(key) is not None})
+        # Where the weights started from: of no use to who loads them, and a download.
+        if (modalities[name].get('encoder', {}).get('init_cfg') or {}).get('type') == 'Pretrained':
+            modalities[name]['encoder'].pop('init_cfg')
     described = dict(version=__version__, modalities=modalities, interactions=plain(backbone.get('interactions') or {}))
     if model_cfg.get('neck') and model_cfg.get('head'):
         described['objective'] = model_cfg['head'].get('type')
     return described
+
+
+def describe_config(cfg: Mapping) -> dict:
+    """The metadata of a whole config, bound or not: what a checkpoint of a run of it would say.
+
+    Returns:
+        dict: As from :func:`describe`.
+
+    Raises:
+        ConfigError: If its modalities cannot be bound.
+    """
+    bound = bind(cfg)
+    dataset = unwrapped((bound.get('train_dataloader') or {}).get('dataset'))
+    return describe(bound.get('model') or {}, None if dataset is None else dataset['modalities'])
+
+
+def unwrapped(dataset):
+    """The data set (or its config) that has ``modalities``, out of its wrappers (repeated or joined data sets: the first one), or None."""
+    while dataset is not None:
+        get = dataset.get if isinstance(dataset, Mapping) else lambda key, of=dataset: getattr(of, key, None)
+        if get('modalities') is not None:
+            break
+        dataset = next(iter(get('datasets') or ()), None) or get('dataset')
+    return dataset
 
 
 def read_metadata(checkpoint: Mapping, path) -> dict:

@@ -37,7 +37,7 @@ def world(tmp_path_factory):
 
 
 def test_complexity_agrees_with_counting_by_hand():
-    cfg = Config.fromfile(ROOT / 'configs' / 'decur' / 'decur_ssl4eo.py')
+    cfg = Config.fromfile(ROOT / 'configs' / 'decur' / 'ssl4eo_s1-s2_r50_decur.py')
     cfg.model.neck.update(hid_channels=16, out_channels=16)
     model, modalities = build_for_analysis(cfg)
     parameters = count_parameters(model)
@@ -52,7 +52,7 @@ def test_complexity_agrees_with_counting_by_hand():
 
 
 def test_attention_is_counted():
-    cfg = Config.fromfile(ROOT / 'configs' / 'decur' / 'decur_vit-s16_ssl4eo.py')
+    cfg = Config.fromfile(ROOT / 'configs' / 'decur' / 'ssl4eo_s1-s2_vit-s16_decur.py')
     cfg.model.neck.update(hid_channels=16, out_channels=16)
     model, modalities = build_for_analysis(cfg)
     # Per layer: 12 d^2 multiply-adds per token, and 2 n^2 d for the two products of attention (n = 197 tokens, d = 384).
@@ -62,7 +62,7 @@ def test_attention_is_counted():
 
 
 def test_complexity_tool(tmp_path, world):
-    done = run_tool('tools/analysis/get_complexity.py', 'configs/quickstart/fcn_rooms_rgb-hha_finetune.py', '--size', 64, 64,
+    done = run_tool('tools/analysis/get_complexity.py', 'configs/quickstart/rooms_rgb-hha_small-resnet_finetune.py', '--size', 64, 64,
                     '--repeats', 2, '--json', tmp_path / 'c.json')
     assert 'torch.utils.flop_counter' in done.stdout and 'backbone.streams.hha' in done.stdout and 'ms median' in done.stdout
     figures = json.loads((tmp_path / 'c.json').read_text())

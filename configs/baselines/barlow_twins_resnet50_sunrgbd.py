@@ -1,3 +1,0 @@
-# Cross-modal Barlow Twins on SUN-RGBD with ResNet50: DeCUR without unique dimensions and without the intra-modal terms.
-_base_ = '../decur/decur_resnet50_sunrgbd.py'
-model = dict(head=dict(_delete_=True, type='MultimodalBarlowTwinsHead', lambd=0.0051))

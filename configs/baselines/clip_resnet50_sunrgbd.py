@@ -1,5 +1,0 @@
-# CLIP between modalities on SUN-RGBD with ResNet50: the same encoders, data and schedule as DeCUR, another objective and projector.
-_base_ = '../decur/decur_resnet50_sunrgbd.py'
-model = dict(
-    neck=dict(hid_channels=512, out_channels=128, num_layers=2),
-    head=dict(_delete_=True, type='MultimodalCLIPHead', temperature=0.07))

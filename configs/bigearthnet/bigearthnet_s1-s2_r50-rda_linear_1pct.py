@@ -1,2 +1,0 @@
-_base_ = './bigearthnet_s1-s2_r50-rda_linear.py'
-train_dataloader = dict(dataset=dict(fraction=0.01))

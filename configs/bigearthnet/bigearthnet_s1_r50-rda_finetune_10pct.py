@@ -1,2 +1,0 @@
-_base_ = './bigearthnet_s1_r50-rda_finetune.py'
-train_dataloader = dict(dataset=dict(fraction=0.1))

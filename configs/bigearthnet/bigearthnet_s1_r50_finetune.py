@@ -1,3 +1,0 @@
-_base_ = './bigearthnet_s1_r50_linear.py'
-model = dict(backbone=dict(frozen=False))
-optim_wrapper = dict(optimizer=dict(lr=0.05))

@@ -1,7 +1,0 @@
-# DeCUR on GeoNRW with ResNet50 (supplement B.1, RGB-DEM): 8192-d embeddings, 6144 common dimensions, 4 x 64 samples, 100 epochs.
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/modalities/rgb_dem.py', '../_base_/datasets/geonrw_pretraining.py',
-    '../_base_/models/decur.py', '../_base_/schedules/lars_100e.py'
-]
-model = dict(backbone=dict(modalities={{_base_.modalities}}))
-train_dataloader = dict(dataset=dict(modalities={{_base_.modalities}}, data_root='data/geonrw'))

@@ -1,5 +1,0 @@
-# Residual deformable attention after the last two stages of both encoders (supplement B.1); AdamW, as published.
-_base_ = ['./decur_ssl4eo.py', '../_base_/attention/rda.py']
-stream = dict(attention={{_base_.attention}})
-model = dict(backbone=dict(modalities=dict(sar=stream, optical=stream)))
-optim_wrapper = dict(_delete_=True, type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-4, weight_decay=0.01))

@@ -1,0 +1,4 @@
+# Supplement Table 2, CBAM in the places of RDA.
+_base_ = './geonrw_rgb-dem_r50-rda_decur.py'
+stream = dict(attention={'2': dict(_delete_=True, type='CBAM'), '3': dict(_delete_=True, type='CBAM')})
+modalities = dict(rgb=stream, dem=stream)

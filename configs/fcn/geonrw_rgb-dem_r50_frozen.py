@@ -1,0 +1,8 @@
+# FCN on GeoNRW, RGB and elevation, encoders frozen. Give them by --cfg-options model.backbone.pretrained=CHECKPOINT.
+# Fewer labels: train_dataloader.dataset.fraction=0.01. Background as an eleventh class, which is learnt and counts in the mIoU:
+# train_dataloader.dataset.background=True test_dataloader.dataset.background=True model.decode_head.num_classes=11.
+_base_ = [
+    '../_base_/default_runtime.py', '../_base_/modalities/rgb_dem.py', '../_base_/datasets/geonrw.py',
+    '../_base_/models/fcn_multi_level.py', '../_base_/schedules/adamw_30e.py'
+]
+model = dict(backbone=dict(frozen=True), decode_head=dict(num_classes=10, in_channels=(1024, 2048, 4096)))

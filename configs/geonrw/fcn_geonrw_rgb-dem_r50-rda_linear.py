@@ -1,4 +1,0 @@
-# The paper's DeCUR encoders: ResNet50 with residual deformable attention after the last two stages (supplement B.1).
-_base_ = ['./fcn_geonrw_rgb-dem_r50_linear.py', '../_base_/attention/rda.py']
-stream = dict(attention={{_base_.attention}})
-model = dict(backbone=dict(modalities=dict(rgb=stream, dem=stream)))

@@ -1,2 +1,0 @@
-_base_ = './fcn_geonrw_rgb-dem_r50_linear.py'
-model = dict(backbone=dict(frozen=False))

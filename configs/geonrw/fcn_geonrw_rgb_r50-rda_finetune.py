@@ -1,2 +1,0 @@
-_base_ = './fcn_geonrw_rgb_r50-rda_linear.py'
-model = dict(backbone=dict(frozen=False))

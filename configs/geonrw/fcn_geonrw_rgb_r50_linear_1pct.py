@@ -1,2 +1,0 @@
-_base_ = './fcn_geonrw_rgb_r50_linear.py'
-train_dataloader = dict(dataset=dict(fraction=0.01))

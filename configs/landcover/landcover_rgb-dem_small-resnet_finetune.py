@@ -1,0 +1,2 @@
+_base_ = './landcover_rgb-dem_small-resnet_frozen.py'
+model = dict(backbone=dict(frozen=False))

@@ -1,2 +1,0 @@
-_base_ = './fcn_rooms_rgb_finetune.py'
-model = dict(backbone=dict(frozen=True))
