@@ -73,7 +73,7 @@ def test_wrong_band_count_names_file_and_shape(root):
     wrong = entries(False)
     wrong['optical']['channels'] = 12
     wrong['optical'].pop('mean')
-    with pytest.raises(DataError, match=r"a\.tif: modality 'optical' has 12 channels, the file has shape \(32, 40, 13\)"):
+    with pytest.raises(DataError, match=r"a\.tif: modality 'optical' has 12 channels, but the image has shape \(32, 40, 13\)"):
         build(root, modalities=wrong)[0]
 
 

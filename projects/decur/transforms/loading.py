@@ -91,7 +91,7 @@ class ModalityLoader:
         except DataError as error:
             raise DataError(f'modality {self.name!r}: {error}') from error
         if image.ndim != 3 or image.shape[2] != self.entry['channels']:
-            raise DataError(f'{where}: modality {self.name!r} has {self.entry["channels"]} channels, the file has shape {image.shape} '
+            raise DataError(f'{where}: modality {self.name!r} has {self.entry["channels"]} channels, but the image has shape {image.shape} '
                             '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
         values, left = split(image)
         if left is not None:
