@@ -43,17 +43,19 @@ class SegmentationInferencer:
         config (str | Config): Config of a segmentation model.
         checkpoint (str): Its checkpoint; every key must fit.
         device (str): Defaults to ``'cpu'``.
-        depth_unit (float): Values per metre of 16-bit depth files. Defaults to 1000 (millimetres).
+        depth_unit (float, optional): Values per metre of 16-bit depth files. Defaults to 1000 (millimetres), checked
+            (:class:`~decur.readers.DepthReader`).
         options (dict, optional): Overrides of the config by dotted key, for example ``{'model.test_cfg.mode': 'slide'}``.
     """
 
-    def __init__(self, config, checkpoint, device: str = 'cpu', depth_unit: float = 1000., options: Mapping | None = None):
+    def __init__(self, config, checkpoint, device: str = 'cpu', depth_unit: float | None = None, options: Mapping | None = None):
         self.model, self.cfg = load_model(config, checkpoint, device, options)
         if not isinstance(self.model.data_preprocessor, MultimodalSegDataPreprocessor):
             raise ConfigError('the inferencer needs a segmentation model with a MultimodalSegDataPreprocessor.')
         self.modalities = self.model.data_preprocessor.modalities
         meta = label_meta(self.cfg)
         self.classes, self.palette = meta['classes'], meta['palette']
+        self.dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
         # Read as the test data are: their entries may say something else of a modality than the model's.
         dataset = unwrapped((bind(self.cfg).get('test_dataloader') or {}).get('dataset'))
         entries = dataset['modalities'] if dataset else {}
@@ -61,7 +63,10 @@ class SegmentationInferencer:
         self.depth_reader = DepthReader(unit=depth_unit)
 
     def load(self, sample: Mapping, intrinsics=None) -> dict:
-        """Arrays (H, W, C) by modality of a sample of arrays or files.
+        """Arrays (H, W, C) by modality of a sample of arrays or files, as the data set's pipeline gives them to the model.
+
+        An array has the units of the files; a masked array has missing pixels, which become the modality's mean
+        (:class:`~decur.transforms.ModalityLoader`).
 
         Raises:
             DataError: An unknown name, a wrong shape, sizes that differ, values that are no numbers, a depth that is not metres, missing
@@ -109,8 +114,8 @@ class SegmentationInferencer:
             scores (bool): Return the class probabilities too.
 
         Returns:
-            dict: ``prediction`` (H, W) uint8, index into :attr:`classes`; ``images``, the arrays by modality; with ``scores`` also
-            ``scores`` (classes, H, W) float32 that sum to 1.
+            dict: ``prediction`` (H, W) uint8 (uint16 for more than 256 classes), index into :attr:`classes`; ``images``, the arrays by
+            modality; with ``scores`` also ``scores`` (classes, H, W) float32 that sum to 1.
         """
         arrays = self.load(sample, intrinsics)
         size = next(iter(arrays.values())).shape[:2]
@@ -125,7 +130,7 @@ class SegmentationInferencer:
             output = self.model.test_step(dict(inputs=[image], data_samples=[data]))[0]
         finally:
             preprocessor.hide(before)
-        result = dict(prediction=output.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8), images=arrays)
+        result = dict(prediction=output.pred_sem_seg.data[0].cpu().numpy().astype(self.dtype), images=arrays)
         if scores:
             result['scores'] = output.seg_logits.data.float().softmax(0).cpu().numpy()
         return result

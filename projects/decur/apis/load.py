@@ -41,21 +41,21 @@ class ModalityTransform:
         """Transform one image.
 
         Args:
-            image (ndarray | Tensor): ``(H, W, C)`` as the modality's reader gives it, in the data's own units. Pixels under the mask of a
-                :class:`numpy.ma.MaskedArray` are missing and become the entry's mean.
-            radiometry (bool): Apply the entry's ``radiometry``; False for an image that ``LoadModalities`` has read.
+            image (ndarray | Tensor): ``(H, W, C)`` as the modality's reader gives it, in the data's own units; a masked array where pixels
+                are missing, which become the modality's mean.
+            radiometry (bool): Apply the entry's ``radiometry``; False for an image to which ``LoadModalities`` has applied it.
 
         Returns:
             Tensor: ``(C, H, W)`` float32; stack several to the ``(N, C, H, W)`` of ``extract_feat``.
 
         Raises:
-            DataError: If the image has another number of channels, or a value that is no finite number.
+            DataError: If the image has another number of channels, or values that are no numbers.
         """
         image = np.asanyarray(image)
-        if image.ndim != 3 or 0 in image.shape:
-            raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
-        if radiometry:
+        if radiometry and image.ndim == 3:
             image = self.loader.finish(image)[0]
+        if image.ndim != 3 or image.shape[2] != self.entry['channels']:
+            raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
         x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32, copy=False))
         buffer = next(self.preprocessor.buffers())
         return self.preprocessor.normalize(self.name, x[None].to(buffer.device))[0].contiguous()

@@ -108,8 +108,9 @@ class RGBDRelease(Release):
         sizes = {name: content[name].shape[:2] for name in ('rgb', 'depth', 'depth_raw', 'label') if content.get(name) is not None}
         if len(set(sizes.values())) > 1:
             raise DataError(f'{key}: image, depth and label differ in size: {sizes}. Is the source complete and unchanged?')
-        if content['label'].max() > self.num_classes:
-            raise DataError(f'{key}: label id {int(content["label"].max())} is outside 0..{self.num_classes}.')
+        least, most = int(content['label'].min(initial=0)), int(content['label'].max(initial=0))
+        if least < 0 or most > self.num_classes:
+            raise DataError(f'{key}: label id {least if least < 0 else most} is outside 0..{self.num_classes}.')
         images = dict(depth=to_millimetres(content['depth']), label=content['label'].astype(np.uint8))
         if sample['has_raw']:
             images['depth_raw'] = to_millimetres(content['depth_raw'])
@@ -125,11 +126,11 @@ class RGBDRelease(Release):
         """The stem."""
         return str(Path(name).relative_to(Path(name).parts[0]).with_suffix(''))
 
-    def damaged(self, writer, units, workers):
-        """Images of which a file is missing or not as it should be."""
-        check = partial(_check, out=writer.folder, num_classes=self.num_classes, folders=_folders(writer.folder))
-        there = [unit.key for unit in units if all(name in writer for name in self.records_of(unit))]
-        return {stem for stem, wrong in zip(there, run_jobs(check, there, workers, f'checking {writer.folder}')) if wrong}
+    def damaged(self, out, units, workers):
+        """Images of which a file is not as it should be."""
+        check = partial(_check, out=out, num_classes=self.num_classes, folders=_folders(out))
+        there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
+        return {stem for stem, wrong in zip(there, run_jobs(check, there, workers, f'checking {out}')) if wrong}
 
     def finish(self, writer, units, skipped):
         """Intrinsics and the lists of the splits, which are there when everything else is."""
