@@ -16,7 +16,7 @@ def main():
     parser.add_argument('--intrinsics', nargs='+', metavar='K',
                         help='fx fy cx cy in pixels of all images, or a JSON file {stem: [fx, fy, cx, cy]} under root; '
                         'default intrinsics.json')
-    parser.add_argument('--unit', type=float, default=1000., help='file values per metre')
+    parser.add_argument('--unit', type=float, help='file values per metre (default: 1000, millimetres, checked)')
     parser.add_argument('--rotated', action='store_true', help="the bits are rotated as in SUN-RGBD's original files")
     parser.add_argument('--workers', type=int, default=2, help='processes')
     args = parser.parse_args()

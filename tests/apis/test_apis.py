@@ -160,7 +160,7 @@ def test_folder_to_pictures(trained, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('sample, intrinsics, says', [
-    (dict(rgb=np.zeros((8, 8), np.uint8)), None, r"'rgb' must be \(H, W, 3\)"),
+    (dict(rgb=np.zeros((8, 8), np.uint8)), None, r"'rgb' takes images \(H, W, 3\)"),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), hha=np.zeros((8, 9, 3), np.uint8)), None, 'differ in size'),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), depth=np.ones((8, 8))), None, 'give intrinsics'),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), depth=np.full((8, 8), 2000.)), (9, 9, 4, 4), 'millimetres'),

@@ -211,3 +211,28 @@ def test_make_hha_errors(prepared, tmp_path):
                           (dict(intrinsics=np.eye(4)), r'\(4, 4\)')):
         with pytest.raises(DataError, match=says):
             make_hha(root, out='new', **options)
+
+
+@pytest.mark.parametrize('path', ['../../../../etc/image/x.png', 'SUNRGBD/../../x/image/y.png'])
+def test_paths_of_the_release_do_not_lead_outside(releases, tmp_path, path):
+    src = shutil.copytree(releases / 'sunrgbd', tmp_path / 'src')
+    meta = src / 'SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat'
+    scipy.io.savemat(meta, dict(SUNRGBDMeta=np.array([[(path, 'a.jpg', 'b.png', np.eye(3))] * 8],
+                                                     [(k, object) for k in ('rgbpath', 'rgbname', 'depthname', 'K')])))
+    folder = path.split('SUNRGBD/')[-1].rsplit('/', 2)[0]
+    scipy.io.savemat(src / 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat',
+                     dict(alltrain=np.array([[folder, folder]], object), alltest=np.array([[folder, folder]], object)))
+    with pytest.raises(DataError, match='outside the folder of the release'):
+        sunrgbd.prepare(src, tmp_path / 'out')
+
+
+def test_damaged_label_maps_and_images_are_named_after_the_others_are_done(releases, tmp_path):
+    src = shutil.copytree(releases / 'nyudv2', tmp_path / 'src')
+    with h5py.File(src / 'nyu_depth_v2_labeled.mat', 'r+') as file:
+        file['labels'][1] = 895
+        file['depths'][4] = 0.01
+    with pytest.raises(DataError, match='2 sample.s. cannot be prepared, the first is 0002: .*label 895.* same command again'):
+        nyudv2.prepare(src, tmp_path / 'out')
+    assert len(list((tmp_path / 'out' / 'hha').iterdir())) == 6 and not (tmp_path / 'out' / 'train.txt').exists()
+    nyudv2.prepare(releases / 'nyudv2', tmp_path / 'out')
+    assert len((tmp_path / 'out' / 'train.txt').read_text().split()) == 5

@@ -12,7 +12,8 @@ from decur.hha import check_intrinsics, depth_to_hha
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
 from decur.progress import Progress
 from decur.readers.depth import DepthReader, read_intrinsics
-from decur.readers.files import IMAGE_SUFFIXES, build_reader
+from decur.readers.files import IMAGE_SUFFIXES
+from decur.transforms.loading import ModalityLoader
 from decur.visualization import label_picture, modality_picture, save_label_map, sheet
 
 from .model import label_meta, load_model
@@ -36,11 +37,12 @@ class SegmentationInferencer:
         config (str | Config): Config of a segmentation model.
         checkpoint (str): Its checkpoint; every key must fit.
         device (str): Defaults to ``'cpu'``.
-        depth_unit (float): Values per metre of 16-bit depth files. Defaults to 1000 (millimetres).
+        depth_unit (float, optional): Values per metre of 16-bit depth files. Defaults to 1000 (millimetres), checked
+            (:class:`~decur.readers.DepthReader`).
         options (dict, optional): Overrides of the config by dotted key, for example ``{'model.test_cfg.mode': 'slide'}``.
     """
 
-    def __init__(self, config, checkpoint, device: str = 'cpu', depth_unit: float = 1000., options: Mapping | None = None):
+    def __init__(self, config, checkpoint, device: str = 'cpu', depth_unit: float | None = None, options: Mapping | None = None):
         self.model, self.cfg = load_model(config, checkpoint, device, options)
         if not isinstance(self.model.data_preprocessor, MultimodalSegDataPreprocessor):
             raise ConfigError('the inferencer needs a segmentation model with a MultimodalSegDataPreprocessor.')
@@ -48,11 +50,14 @@ class SegmentationInferencer:
         meta = label_meta(self.cfg)
         self.classes, self.palette = meta['classes'], meta['palette']
         self.dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
-        self.readers = {name: build_reader(entry.get('reader')) for name, entry in self.modalities.items()}
+        self.loaders = {name: ModalityLoader(name, entry) for name, entry in self.modalities.items()}
         self.depth_reader = DepthReader(unit=depth_unit)
 
     def load(self, sample: Mapping, intrinsics=None) -> dict:
-        """Arrays (H, W, C) by modality of a sample of arrays or files.
+        """Arrays (H, W, C) by modality of a sample of arrays or files, as the data set's pipeline gives them to the model.
+
+        An array has the units of the files; a masked array has missing pixels, which become the modality's mean
+        (:class:`~decur.transforms.ModalityLoader`).
 
         Raises:
             DataError: An unknown name, a wrong shape, sizes that differ, a depth that is not metres, missing intrinsics.
@@ -82,13 +87,9 @@ class SegmentationInferencer:
         return arrays
 
     def _array(self, name: str, source) -> np.ndarray:
-        channels = self.modalities[name]['channels']
-        array = source if isinstance(source, np.ndarray) else self.readers[name](source)
-        array = array[..., None] if array.ndim == 2 else array
-        if array.ndim != 3 or array.shape[2] != channels:
-            where = '' if isinstance(source, np.ndarray) else f'{source}: '
-            raise DataError(f'{where}modality {name!r} must be (H, W, {channels}), got {array.shape}.')
-        return array
+        if not isinstance(source, np.ndarray):
+            return self.loaders[name](source)[0]
+        return self.loaders[name].finish(source[..., None] if source.ndim == 2 else source)[0]
 
     @torch.no_grad()
     def __call__(self, sample: Mapping, intrinsics=None, scores: bool = False) -> dict:

@@ -108,8 +108,9 @@ class RGBDRelease(Release):
         sizes = {name: content[name].shape[:2] for name in ('rgb', 'depth', 'depth_raw', 'label') if content.get(name) is not None}
         if len(set(sizes.values())) > 1:
             raise DataError(f'{key}: image, depth and label differ in size: {sizes}. Is the source complete and unchanged?')
-        if content['label'].max() > self.num_classes:
-            raise DataError(f'{key}: label id {int(content["label"].max())} is outside 0..{self.num_classes}.')
+        least, most = int(content['label'].min(initial=0)), int(content['label'].max(initial=0))
+        if least < 0 or most > self.num_classes:
+            raise DataError(f'{key}: label id {least if least < 0 else most} is outside 0..{self.num_classes}.')
         images = dict(depth=to_millimetres(content['depth']), label=content['label'].astype(np.uint8))
         if sample['has_raw']:
             images['depth_raw'] = to_millimetres(content['depth_raw'])
