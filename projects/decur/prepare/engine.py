@@ -88,8 +88,8 @@ def prepare(release: Release, out: str | Path, subset: float | None = None, limi
 
 def _failed(release: Release, skipped: Mapping) -> DataError:
     name, problem = next(iter(skipped.items()))
-    return DataError(f'{release.dataset}: {len(skipped)} sample(s) cannot be prepared, the first is {name}: {problem.rstrip(".")}. The others '
-                     'are done; mend the files and run the same command again.')
+    return DataError(f'{release.dataset}: {len(skipped)} sample(s) cannot be prepared, the first is {name}: {problem.rstrip(".")}. The '
+                     'others are done; mend the files and run the same command again.')
 
 
 def choose(samples: Mapping, subset: float | None, limit: int | None, seed: int) -> dict:
