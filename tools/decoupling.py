@@ -58,7 +58,7 @@ def main():
                               'configs/decoupling/shapes_optical-radar_small-resnet_decur.py, or a config with a data set of known factors '
                               'for the modalities of this model.')
         dataset = dict(bind(data).score_dataset)
-        if args.num_samples:
+        if args.num_samples is not None:
             dataset['num_images'] = args.num_samples
         dataset = DATASETS.build(dataset)
         model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)

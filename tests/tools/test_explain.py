@@ -214,7 +214,8 @@ def test_bad_input(setup):
     cfg = load_config(str(config))
     model, data = load_explained(cfg, root / 'whole.pth'), dataset(config)
     for options, error, message in ((Options(num_samples=41), DataError, 'has 40'), (Options(num_samples=3), DataError, 'at least 4'),
-                                    (Options(num_samples=8, modalities=('thermal', )), ConfigError, 'thermal')):
+                                    (Options(num_samples=8, modalities=('thermal', )), ConfigError, 'thermal'),
+                                    (Options(num_samples=8, layer='backbone.{'), ConfigError, r"no layer 'backbone.\{'")):
         with pytest.raises(error, match=message):
             Explanation(model, data, root / 'bad', options)
     assert not (root / 'bad').exists()

@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 
 #: The kinds of factors: classes, numbers (a scalar or a vector a sample), angles in radians (period 2 pi).
 KINDS = ('categorical', 'continuous', 'periodic')
@@ -295,6 +295,8 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         - ``cka``: the two modalities and blocks, ``score``;
         - ``effective_rank``: modality, representation, dimensions, ``score`` (:func:`effective_rank`).
     """
+    if seed < 0:
+        raise ConfigError(f'the seed of the probes must be at least 0, got {seed}.')
     features = features or {}
     lengths = {len(v) for group in (embeddings, factors, features) for v in group.values()}
     if len(lengths) != 1:

@@ -27,7 +27,7 @@ from .files import load_npz, save_npz
 from .folder import Folder, Options
 from .gradcam import grad_cam
 from .maps import resize_maps, saliency_statistics
-from .representation import BlockMeans, blocks_of, represent
+from .representation import BlockMeans, blocks_of, check_layer, represent
 from .spectral import band_importance, integrated_gradients
 from .summary import Summary
 from .tsne import tsne_of_dimensions
@@ -46,7 +46,7 @@ class Explanation:
         progress: show progress bars.
 
     Raises:
-        ConfigError: On an unknown modality, or if ``out`` holds an explanation with other settings.
+        ConfigError: On an unknown modality or layer, or if ``out`` holds an explanation with other settings.
         DataError: If there are fewer samples than asked for or needed.
     """
 
@@ -60,6 +60,10 @@ class Explanation:
         if unknown:
             raise ConfigError(f'unknown modality {unknown}: this model has {list(model.modalities)}.')
         self.names = [name for name in model.modalities if not opt.modalities or name in opt.modalities]
+        for name in self.names if opt.layer else ():
+            check_layer(model, opt.layer.replace('{}', name))
+        if num_workers < 0:
+            raise ConfigError(f'num_workers must be at least 0, got {num_workers}.')
         self.pairs = list(combinations(self.names, 2))
         self.device = next(model.parameters()).device
         available = len(dataset)
