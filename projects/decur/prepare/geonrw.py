@@ -21,6 +21,7 @@ from .release import Release, Unit
 from .store_writer import StoreWriter, encode
 
 _FILE = 'file'
+_BANDS = dict(rgb=3, dem=1, seg=1)
 
 
 class GeoNRWRelease(Release):
@@ -76,7 +77,7 @@ class GeoNRWRelease(Release):
         """The blocks, then the size."""
         if _FILE not in files:
             raise DataError(f'{key}: the file is gone')
-        planes, tags = read_raster(files[_FILE], key)
+        planes, tags = read_raster(files[_FILE], key, _BANDS[key.rsplit('/', 1)[1]])
         image = convert(planes.transpose(1, 2, 0), key)
         if None in tags and any(tag is not None for tag in tags):
             raise DataError(f'{key}: only some of its bands have a nodata tag')

@@ -125,11 +125,11 @@ class RGBDRelease(Release):
         """The stem."""
         return str(Path(name).relative_to(Path(name).parts[0]).with_suffix(''))
 
-    def damaged(self, writer, units, workers):
-        """Images of which a file is missing or not as it should be."""
-        check = partial(_check, out=writer.folder, num_classes=self.num_classes, folders=_folders(writer.folder))
-        there = [unit.key for unit in units if all(name in writer for name in self.records_of(unit))]
-        return {stem for stem, wrong in zip(there, run_jobs(check, there, workers, f'checking {writer.folder}')) if wrong}
+    def damaged(self, out, units, workers):
+        """Images of which a file is not as it should be."""
+        check = partial(_check, out=out, num_classes=self.num_classes, folders=_folders(out))
+        there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
+        return {stem for stem, wrong in zip(there, run_jobs(check, there, workers, f'checking {out}')) if wrong}
 
     def finish(self, writer, units, skipped):
         """Intrinsics and the lists of the splits, which are there when everything else is."""
