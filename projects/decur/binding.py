@@ -13,7 +13,6 @@ from mmengine.registry import DATASETS, MODELS
 
 from .errors import ConfigError, closest
 from .modalities import check_modalities
-from .top_level import check_top_level
 
 
 def bind(cfg):
@@ -30,10 +29,9 @@ def bind(cfg):
         Config | dict: The bound copy.
 
     Raises:
-        ConfigError: If a top-level key is misspelt (:func:`~decur.top_level.check_top_level`), an entry is wrong
-            (:func:`~decur.modalities.check_modalities`), or a part changes a modality that the top level does not have.
+        ConfigError: If a top-level entry is wrong (see :func:`~decur.modalities.check_modalities`), or a part changes a modality that the
+            top level does not have.
     """
-    check_top_level(cfg.keys())
     bound = copy.deepcopy(cfg)
     shared = bound.get('modalities')
     if shared is not None:
