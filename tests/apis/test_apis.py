@@ -1,4 +1,6 @@
 """The whole way of a trained model: missing modalities in one table, inference on files and arrays, ONNX."""
+import contextlib
+import io
 import json
 import runpy
 import shutil
@@ -24,12 +26,15 @@ CONFIG = str(ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_finet
 
 
 def tool(monkeypatch, name, *options):
-    """Run a tool here; what it ends with, None if it ends well."""
+    """Run a tool here; the error that it ends with, None if it ends well."""
     monkeypatch.setattr(sys, 'argv', [name, *map(str, options)])
+    said = io.StringIO()
     try:
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        with contextlib.redirect_stderr(said):
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
     except SystemExit as error:
-        return error.code
+        if error.code:
+            return error.code if isinstance(error.code, str) else said.getvalue()
     return None
 
 
