@@ -19,7 +19,8 @@ def missing_of(image):
 
 
 @pytest.mark.parametrize('dtype, value', [('float32', -9999.), ('float32', np.nan), ('float32', LEAST), ('float32', -9999.9),
-                                          ('float64', -1e300), ('int16', -32768), ('uint8', 0), ('uint16', 65535), ('int32', -2147483648), ('float32', 0.)])
+                                          ('float64', -1e300), ('int16', -32768), ('uint8', 0), ('uint16', 65535),
+                                          ('int32', -2147483648), ('float32', 0.)])
 def test_a_tag_marks_its_value(tmp_path, dtype, value):
     array = np.full((3, 4, 2), 7, dtype)
     array[1, 2] = array[2, 0, 1] = value
@@ -127,7 +128,8 @@ def test_values_that_are_said_to_mean_missing(tmp_path, missing, expected):
     given = dict(missing=missing)
     with pytest.warns(DataWarning) if missing is None else np.errstate():
         for image in (RasterioReader(**given)(tmp_path / 'a.tif'), NpyReader(**given)(tmp_path / 'a.npy'),
-                      AutoReader(**given)(tmp_path / 'a.npy'), ArrayReader(**given)(array[..., None]), BandReader(['a', 'b'], (1, 4), **given)(dict(folder=str(tmp_path)))):
+                      AutoReader(**given)(tmp_path / 'a.npy'), ArrayReader(**given)(array[..., None]),
+                      BandReader(['a', 'b'], (1, 4), **given)(dict(folder=str(tmp_path)))):
             assert np.ma.getmaskarray(image)[0, :, 0].astype(int).tolist() == expected
 
 
