@@ -25,7 +25,7 @@ def write_tif(path, array, **profile):
     path.parent.mkdir(parents=True, exist_ok=True)
     array = array[..., None] if array.ndim == 2 else array
     with rasterio.open(path, 'w', driver='GTiff', height=array.shape[0], width=array.shape[1], count=array.shape[2], dtype=array.dtype,
-                       crs='EPSG:32633', **dict(dict(transform=from_origin(0, 0, 10, 10)), **profile)) as file:
+                       **dict(dict(crs='EPSG:32633', transform=from_origin(0, 0, 10, 10)), **profile)) as file:
         file.write(array.transpose(2, 0, 1))
 
 

@@ -54,10 +54,11 @@ def main():
         init_default_scope(cfg.get('default_scope', 'mmpretrain'))
         data = load_config(args.data) if args.data else cfg
         if 'score_dataset' not in data:
-            raise ConfigError(f'{args.data or args.config} has no score_dataset: give --data configs/decoupling/decur_shapes.py, or a '
-                              'config with a data set of known factors for the modalities of this model.')
+            raise ConfigError(f'{args.data or args.config} has no score_dataset: give --data '
+                              'configs/decoupling/shapes_optical-radar_small-resnet_decur.py, or a config with a data set of known factors '
+                              'for the modalities of this model.')
         dataset = dict(bind(data).score_dataset)
-        if args.num_samples:
+        if args.num_samples is not None:
             dataset['num_images'] = args.num_samples
         dataset = DATASETS.build(dataset)
         model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)

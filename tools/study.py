@@ -52,6 +52,7 @@ def main():
                 raise ConfigError(f'{path} does not exist: run from the root of the repository, or give --doc and --study.')
         study = Config.fromfile(study_file)
         runs = plan(study, study_file.parent, Path(args.work_dir), args.seeds, args.cfg_options)
+        document.check(study, doc)
         results = read(runs) if args.report_only else execute_all(runs, args.jobs)
         if not results:
             raise DataError(f'{args.work_dir} holds no scores: run without --report-only first.')

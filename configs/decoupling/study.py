@@ -11,7 +11,9 @@ linear_projector = {'model.neck.num_layers': 1}
 steps_2000 = {
     'train_cfg.max_iters': 2000, 'param_scheduler': [dict(type='CosineAnnealingLR', T_max=2000, by_epoch=False)],
     'default_hooks.checkpoint.interval': 2000}
-shapes, three, gaussian = 'decur_shapes.py', 'decur_shapes3.py', 'decur_gaussian.py'
+shapes, three, gaussian = (
+    'shapes_optical-radar_small-resnet_decur.py', 'shapes_optical-radar-height_small-resnet_decur.py',
+    'gaussian_first-second_small-resnet_decur.py')
 runs = [
     dict(config=shapes, label='DeCUR', groups=('objectives', 'share', 'lambda', 'terms', 'encoder'),
          labels=dict(share='75 %', terms='all terms', **{'lambda': '0.0051'})),

@@ -13,6 +13,10 @@ class DataError(ValueError):
     """A file or a sample is not what the config says (missing, truncated, wrong band count)."""
 
 
+class DataWarning(UserWarning):
+    """A file is read, but what it says of itself or holds is odd. ``warnings.simplefilter('error', DataWarning)`` makes it an error."""
+
+
 class WeightsError(ValueError):
     """A checkpoint does not fit, is damaged, or holds something that is not weights."""
 

@@ -15,6 +15,10 @@ NORMAL_RADIUS, GRAVITY_RADIUS = 3, 10
 GRAVITY_ROUNDS = ((45, 5), (15, 5))
 #: Metres. A median depth outside of this range is a wrong unit rather than a room or a street.
 PLAUSIBLE_DEPTH = (0.1, 80.0)
+#: Focal length over the larger side of the image: fields of view of 143 to 7 degrees.
+PLAUSIBLE_FOCAL = (1 / 6, 8.)
+#: Images with a shorter side, in pixels, say nothing about their camera.
+_SMALLEST_IMAGE = 16
 
 
 def check_intrinsics(intrinsics):
@@ -38,6 +42,44 @@ def check_intrinsics(intrinsics):
     if not np.isfinite(k).all() or k[0] <= 0 or k[1] <= 0:
         raise DataError(f'intrinsics need finite values and positive focal lengths, got fx, fy, cx, cy = {k.tolist()}')
     return tuple(k.tolist())
+
+
+def check_camera(intrinsics, size):
+    """Return (fx, fy, cx, cy) after a check that they can be those of an image of this size.
+
+    Args:
+        intrinsics: As :func:`check_intrinsics`.
+        size (tuple[int]): Height and width of the image, pixels.
+
+    Raises:
+        DataError: As :func:`check_intrinsics`; or the intrinsics are normalised (shares of the image's size), of an image of another
+            size, have cx and cy swapped, or a principal point outside of the image. Images with fewer than 16 rows or columns are
+            not checked.
+    """
+    fx, fy, cx, cy = check_intrinsics(intrinsics)
+    height, width = size
+    if min(height, width) < _SMALLEST_IMAGE:
+        return fx, fy, cx, cy
+    camera = f'intrinsics fx, fy, cx, cy = {fx:g}, {fy:g}, {cx:g}, {cy:g} do not fit an image of {height}x{width} pixels (height x width)'
+    if max(fx, fy) < _SMALLEST_IMAGE and max(abs(cx), abs(cy)) <= 2:
+        raise DataError(f'{camera}: they are shares of its size. Multiply fx and cx by the width, fy and cy by the height.')
+    # Where the principal point lies, as shares of width and height: about 0.5.
+    x, y = cx / width, cy / height
+    if abs(cx / height - .5) < .1 and abs(cy / width - .5) < .1 and abs(x - .5) + abs(y - .5) > .2:
+        raise DataError(f'{camera}: cx and cy are swapped. Give fx, fy, cx, cy, with cx along the width.')
+    inside = 0 <= x <= 1 and 0 <= y <= 1
+    scaled = abs(x - y) < .1 * max(x, y) and not 2 / 3 <= x * 2 <= 3 / 2
+    if not inside or scaled:
+        if scaled:
+            raise DataError(f'{camera}: they are of an image of another size, perhaps of {2 * cy:.0f}x{2 * cx:.0f}. Scale them with the '
+                            'image, or give those of this camera.')
+        raise DataError(f'{camera}: the principal point (cx, cy) lies outside of it.')
+    low, high = PLAUSIBLE_FOCAL
+    for name, focal in (('fx', fx), ('fy', fy)):
+        if not low <= focal / max(height, width) <= high:
+            raise DataError(f'{camera}: {name} is {focal / max(height, width):.3g} times its larger side, expected {low:.2g} to {high:g} '
+                            'times. Are they in pixels of this image?')
+    return fx, fy, cx, cy
 
 
 def check_depth(depth, name='depth'):
@@ -176,10 +218,10 @@ def depth_to_hha(depth, intrinsics, raw_depth=None):
         (180 degrees), as in the published images. An image without any depth is all 0. Images of any size from 1x1 are taken.
 
     Raises:
-        DataError: See :func:`check_depth` and :func:`check_intrinsics`; also if the two depths differ in size.
+        DataError: See :func:`check_depth` and :func:`check_camera`; also if the two depths differ in size.
     """
-    fx, fy, cx, cy = check_intrinsics(intrinsics)
     depth = check_depth(depth)
+    fx, fy, cx, cy = check_camera(intrinsics, depth.shape)
     present = depth > 0
     fitted = present
     if raw_depth is not None:

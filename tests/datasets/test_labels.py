@@ -6,7 +6,7 @@ import pytest
 from helpers import write_tif
 from PIL import Image
 
-from decur.datasets import BigEarthNetDataset, GeoNRWDataset, PairedRasterDataset, RasterioReader
+from decur.datasets import BigEarthNetDataset, GeoNRWDataset, PairedRasterDataset
 from decur.datasets.bigearthnet import CLASSES_19
 from decur.datasets.geonrw import CLASSES, PALETTE
 from decur.datasets.labels import LabelTable, default_palette
@@ -144,10 +144,6 @@ def test_more_than_255_classes_stay_what_they_are(tmp_path):
     assert read(root, kind, metainfo=dict(classes=('c299', 'c255'))) == [255, 1, 0]
 
 
-marks_missing = pytest.mark.skipif(not hasattr(RasterioReader, 'decode'), reason='needs readers that mark missing pixels')
-
-
-@marks_missing
 @pytest.mark.parametrize('ids', [(0, 1, 2**31 + 1), (0, -5), (0, 2**32), (0, 256)])
 def test_ids_are_checked_before_they_are_cast(tmp_path, ids):
     """All of these are 0 to 3 in 8 or 32 bits."""
@@ -203,7 +199,6 @@ def test_lossy_labels_are_refused(tmp_path, how):
     assert np.array_equal(seen, label)
 
 
-@marks_missing
 @pytest.mark.parametrize('dtype, nodata, values', [(np.uint8, 0, [0, 1, 2]), (np.int16, -1, [-1, 1, 2]), (np.uint8, 2, [0, 1, 2]),
                                                    (np.float32, -9999., [-9999, 0, 1]), (np.uint8, 200, [0, 200, 1])])
 def test_what_a_file_calls_missing_is_ignored_unless_it_is_named(tmp_path, dtype, nodata, values):
@@ -215,12 +210,16 @@ def test_what_a_file_calls_missing_is_ignored_unless_it_is_named(tmp_path, dtype
 
 
 def test_floats_are_labels_if_they_are_whole(tmp_path):
-    write(tmp_path, [0, 1, np.nan, 2], '.tif', np.float32)
-    assert read(tmp_path, suffix='.tif', metainfo=dict(classes=('a', 'b', 'c'))) == [0, 1, 255, 2]
+    write(tmp_path, [0, 1, np.nan, 2], '.tif', np.float32, nodata=-3.4028234663852886e38)
+    abc = dict(metainfo=dict(classes=('a', 'b', 'c')))
+    assert read(tmp_path, suffix='.tif', **abc) == [0, 1, 255, 2]
+    assert read(tmp_path, suffix='.tif', label_values={0: 'c', 1: 'b', 2: 'a'}, **abc) == [2, 1, 255, 0]  # NaN is not 0
+    write(tmp_path, [0, 1, -3.4028234663852886e38, 2], '.tif', np.float32, nodata=-3.4028234663852886e38)
+    assert read(tmp_path, suffix='.tif', **abc) == [0, 1, 255, 2]
     for bad, says in (([0, 1.5], '1.5'), ([0, np.inf], 'whole numbers, got inf'), ([0, 3], r'\[3\]')):
         write(tmp_path, bad, '.tif', np.float32)
         with pytest.raises(DataError, match=says):
-            read(tmp_path, suffix='.tif', metainfo=dict(classes=('a', 'b', 'c')))
+            read(tmp_path, suffix='.tif', **abc)
 
 
 def test_colours_are_no_labels(tmp_path):

@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from helpers import entries, write_pairs
+from helpers import entries, write_pairs, write_tif
 from mmengine.registry import DATASETS, init_default_scope
+from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
 
 import decur  # noqa: F401
@@ -87,20 +88,75 @@ def test_subsets_are_drawn_without_replacement_and_seeded(root):
         build(root, num_samples=9)
 
 
-def test_tiles_cover_the_image_once_and_blocks_do_not_overlap():
-    count = np.zeros((64, 96), int)
-    for row, column, height, width in tile_windows((64, 96), tile_size=(32, 32)):
+def times(size, windows):
+    count = np.zeros(size, int)
+    for row, column, height, width in windows:
+        assert row >= 0 and column >= 0 and row + height <= size[0] and column + width <= size[1]
         count[row:row + height, column:column + width] += 1
-    assert (count == 1).all()
-    seen = {}
-    for block in ('train', 'test'):
-        mask = np.zeros((224, 224), bool)
-        for row, column, height, width in tile_windows((224, 224), tile_size=(56, 56), stride=(28, 28), blocks=block):
-            mask[row:row + height, column:column + width] = True
-        seen[block] = mask
-    assert not (seen['train'] & seen['test']).any() and seen['train'].any() and seen['test'].any()
+    return count
+
+
+def test_tiles_cover_the_image_once_where_it_is_a_multiple():
+    assert (times((64, 96), tile_windows((64, 96), tile_size=(32, 32))) == 1).all()
     with pytest.raises(ConfigError, match='no tile of 100x100'):
         tile_windows((64, 64), tile_size=(100, 100))
+
+
+@pytest.mark.parametrize('size, options', [
+    ((600, 600), dict(tile_size=(512, 512), stride=(256, 256))), ((100, 100), dict(tile_size=(64, 64))),
+    ((70, 131), dict(tile_size=(32, 20), stride=(31, 7))), ((65, 33), dict(tile_size=(64, 32))), ((64, 32), dict(tile_size=(64, 32)))
+])
+def test_the_remainder_is_a_last_window_that_is_shifted_back(size, options):
+    windows = tile_windows(size, **options)
+    assert times(size, windows).all() and len(set(windows)) == len(windows)
+    # Those that fit without shifting are the same, and nothing else is left out.
+    dropped = tile_windows(size, remainder='drop', **options)
+    assert set(dropped) <= set(windows) and all(row % options.get('stride', options['tile_size'])[0] == 0 for row, _, _, _ in dropped)
+    assert times(size, dropped).all() == (dropped == windows)
+
+
+@pytest.mark.parametrize('width', [224, 200, 131])
+@pytest.mark.parametrize('stride', [None, (28, 28), (40, 5)])
+@pytest.mark.parametrize('share', [.25, .4])
+def test_blocks_never_share_a_pixel_and_are_covered(width, stride, share):
+    seen = {block: times((100, width), tile_windows((100, width), tile_size=(48, 32), stride=stride, blocks=block, test_share=share)) > 0
+            for block in ('train', 'test')}
+    assert not (seen['train'] & seen['test']).any() and (seen['train'] | seen['test']).all()
+    assert seen['test'].mean() == pytest.approx(share, abs=.5 / width)
+
+
+@pytest.mark.parametrize('options', [dict(blocks='val'), dict(remainder='pad'), dict(test_share=1.), dict(stride=(0, 4)),
+                                     dict(tile_size=(0, 4))])
+def test_tiles_that_cannot_be(options):
+    with pytest.raises(ConfigError, match='tile: '):
+        tile_windows((64, 64), **dict(dict(tile_size=(8, 8)), **options))
+
+
+def test_what_tiles_leave_out_is_said_and_pixels_can_be_counted_once(tmp_path, caplog):
+    from mmengine.logging import MMLogger
+    write_tif(tmp_path / 's' / 'a.tif', np.arange(100 * 90, dtype=np.float32).reshape(100, 90))
+    write_tif(tmp_path / 'label' / 'a.tif', np.random.default_rng(0).integers(0, 2, (100, 90), dtype=np.uint8))
+    make = dict(modalities=dict(s=dict(channels=1, files=dict(folder='s', suffix='.tif'))), label=dict(folder='label', suffix='.tif'),
+                metainfo=dict(classes=('a', 'b')), pipeline=[dict(type='LoadModalities'), dict(type='LoadLabelMap')])
+    MMLogger.get_current_instance().addHandler(caplog.handler)
+    try:
+        build(tmp_path, tile=dict(tile_size=(64, 64)), **make)
+        assert 'leave out' not in caplog.text
+        build(tmp_path, tile=dict(tile_size=(64, 64), remainder='drop'), **make)
+        assert 'leave out 54.5 % of an image of 100x90 pixels' in caplog.text
+        caplog.clear()
+        build(tmp_path, tile=dict(tile_size=(50, 20), stride=(50, 30), blocks='train', test_share=1 / 3), **make)
+        assert 'leave out 16.7 % of an image of 100x90 pixels (of its train block)' in caplog.text
+    finally:
+        MMLogger.get_current_instance().removeHandler(caplog.handler)
+    for stride in ((64, 64), (40, 13)):
+        tile = dict(tile_size=(64, 64), stride=stride, count_once=True)
+        counted = np.concatenate([s['images']['s'][..., 0][s['gt_seg_map'] != 255] for s in build(tmp_path, tile=tile, **make)])
+        assert len(counted) == 9000 and len(np.unique(counted)) == 9000
+    with pytest.raises(ConfigError, match=r"tile has \['size'\]; it takes tile_size"):
+        build(tmp_path, tile=dict(size=(64, 64)), **make)
+    with pytest.raises(ConfigError, match="sample 'a': no tile of 512x512"):
+        build(tmp_path, tile=dict(tile_size=(512, 512)), **make)
 
 
 def test_tiled_samples_equal_cuts_of_the_whole(root):
@@ -184,9 +240,8 @@ def test_label_of_several_bands_is_refused(root):
 
 
 def test_modalities_of_other_sizes_are_resized_or_refused(tmp_path):
-    from helpers import write_tif
     write_tif(tmp_path / 'a' / 'x.tif', np.zeros((20, 30, 1), np.float32))
-    write_tif(tmp_path / 'b' / 'x.tif', np.arange(150, dtype=np.float32).reshape(10, 15))
+    write_tif(tmp_path / 'b' / 'x.tif', np.arange(150, dtype=np.float32).reshape(10, 15), transform=from_origin(0, 0, 20, 20))
     both = {n: dict(channels=1, files=dict(folder=n, suffix='.tif')) for n in 'ab'}
     both['b']['interpolation'] = 'nearest'
     run = lambda **kw: build(tmp_path, modalities=both, pipeline=[dict(type='LoadModalities'), dict(type='ConcatModalities', **kw)])[0]  # noqa: E731

@@ -3,7 +3,7 @@ import pytest
 import torch
 from mmengine.registry import DATASETS, MODELS
 
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from decur.evaluation.collect import collect_representations, score_model
 
 
@@ -35,3 +35,15 @@ def test_a_data_set_without_factors():
 
     with pytest.raises(DataError, match='no known factors'):
         score_model(None, Plain(), 4)
+
+
+@pytest.mark.parametrize('theirs', [dict(a=dict(channels=3)), dict(a=dict(channels=2), c=dict(channels=2))])
+def test_a_data_set_of_other_modalities(theirs):
+    class Model:
+        modalities = dict(a=dict(channels=2), b=dict(channels=2))
+
+    class Data:
+        metainfo, modalities = dict(factors=dict(shape={})), theirs
+
+    with pytest.raises(ConfigError, match=f"{list(theirs)[-1]!r} in . channels, the model has {{'a': 2, 'b': 2}}"):
+        score_model(Model(), Data(), 4)

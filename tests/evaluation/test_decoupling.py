@@ -194,6 +194,9 @@ def test_bad_input(rng):
         decoupling.variance_explained(z, np.array([1, 2, np.nan, 3, 4]), 'continuous')
     with pytest.raises(DataError, match='same number of samples'):
         decoupling.decoupling_scores(dict(a=z), dict(f=np.arange(4)), dict(f='categorical'), 1)
+    with pytest.raises(DataError, match="embeddings of 'a' are not finite .* 1 of 5"):
+        broken = np.where(np.arange(5)[:, None] == 2, np.nan, z)
+        decoupling.decoupling_scores(dict(a=broken), dict(f=np.arange(5)), dict(f='categorical'), 1)
     with pytest.raises(DataError, match='no kind'):
         decoupling.decoupling_scores(dict(a=z), dict(f=np.arange(5)), {}, 1)
     with pytest.raises(DataError, match='two classes'):

@@ -32,7 +32,8 @@ def test_a_record_says_what_was_tested(tmp_path):
     record = recorded(tmp_path / 'a', model, dict(meta=META, state_dict=model.state_dict()))
     assert record.pop('time').endswith('Z')
     assert record == dict(
-        config='configs/a.py', options=dict(data_root='x'), checkpoint='c.pth', seed=3, samples=7, not_loaded='', metrics=dict(mIoU=12.5),
+        config='configs/a.py', options=dict(data_root='x'), checkpoint='c.pth', seed=3, samples=7, not_loaded='', trained_on={},
+        metrics=dict(mIoU=12.5),
         encoders=dict(sar=dict(file='pre.pth', objective='DeCURHead'), optical=None))
     assert [run.seed for run in read_runs([tmp_path])[0]] == [3]
 

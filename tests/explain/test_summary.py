@@ -22,7 +22,7 @@ def rows(path):
 @pytest.fixture
 def written(tmp_path):
     """Two batches of two samples; the folder, and its page."""
-    options = Options(num_samples=4, batch_size=2, bins=2, analyses=('alignment', 'spatial', 'spectral'))
+    options = Options(num_samples=4, batch_size=4, bins=2, analyses=('alignment', 'spatial', 'spectral'))
     folder = Folder(tmp_path, {}, 2)
     for batch in range(2):
         part = slice(2 * batch, 2 * batch + 2)

@@ -4,7 +4,7 @@ import rasterio
 from helpers import write_tif
 from PIL import Image
 
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from decur.readers.files import AutoReader, NpyReader, PillowReader, RasterioReader, build_reader, read_size
 
 
@@ -87,7 +87,7 @@ def test_a_band_that_is_not_there_is_named(tmp_path):
 
 
 def test_unknown_reader_lists_the_known():
-    with pytest.raises(DataError, match='RasterioReader'):
+    with pytest.raises(ConfigError, match='RasterioReader'):
         build_reader(dict(type='NoReader'))
 
 

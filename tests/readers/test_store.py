@@ -82,7 +82,7 @@ def test_windows_are_put_together_from_blocks(tmp_path, window):
 
 def test_a_window_or_a_size_beyond_the_blocks_is_an_error(tmp_path):
     store = raster_store(tmp_path / 'store', np.zeros((300, 520, 1), np.uint8))
-    with pytest.raises(DataError, match=r"window \(290, 0, 20, 20\) leaves 'a' of 300x520 pixels"):
+    with pytest.raises(DataError, match=r"a: window \(290, 0, 20, 20\) leaves the image of 300x520 pixels"):
         StoreReader()(dict(store=str(store), key='a', size=(300, 520), window=(290, 0, 20, 20)))
     with pytest.raises(DataError, match=r"blocks of 'a' are smaller than its size \(400, 520\)"):
         StoreReader()(dict(store=str(store), key='a', size=(400, 520)))

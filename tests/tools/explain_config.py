@@ -2,7 +2,7 @@
 from helpers import ROOT
 
 
-def tiny(path, base='decur_shapes.py', extra=''):
+def tiny(path, base='shapes_optical-radar_small-resnet_decur.py', extra=''):
     """Write a child of a decoupling config that trains two steps on small pictures."""
     path.write_text(f'''
 _base_ = {str(ROOT / 'configs' / 'decoupling' / base)!r}

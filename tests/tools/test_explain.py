@@ -1,7 +1,6 @@
 import csv
 import gc
 import json
-import re
 import weakref
 
 import numpy as np
@@ -129,14 +128,40 @@ def test_other_settings_do_not_mix_into_a_folder(setup):
         explanation(root, config, 'mixed', Options(num_samples=24, batch_size=8, perplexity=4, steps=5))
     with pytest.raises(ConfigError, match='checkpoint'):
         explanation(root, config, 'mixed', facts=dict(checkpoint='other.pth'))
-    record = root / 'mixed' / 'explanation.json'
-    content = record.read_text()
-    record.write_text(re.sub(r'"format": \d+', '"format": 1', content))
-    with pytest.raises(ConfigError, match=r'other settings \(format\)'):
-        explanation(root, config, 'mixed')
-    record.write_text(content[:40])
-    with pytest.raises(DataError, match='explanation.json cannot be read: it is damaged'):
-        explanation(root, config, 'mixed')
+
+
+def test_a_damaged_file_is_named_and_made_again_once_it_is_gone(setup):
+    root, config = setup
+    options = Options(num_samples=16, batch_size=8, perplexity=4, steps=2, analyses=('tsne', 'spatial'))
+    page = explanation(root, config, 'damaged', options).run()
+    out, before = page.parent, page.read_bytes()
+    for name in ('parts/embeddings_00001.npz', 'parts/saliency_00000.npz', 'tsne.npz', 'saliency_maps.npz'):
+        whole = (out / name).read_bytes()
+        for content in (b'', whole[:len(whole) // 2], b'PK' + bytes(100), whole[:200] + bytes(50) + whole[250:]):
+            (out / name).write_bytes(content)
+            with pytest.raises(DataError, match=f'{name} cannot be read'):
+                explanation(root, config, 'damaged', options).run()
+        (out / name).unlink()
+        (out / 'index.html').unlink()
+        explanation(root, config, 'damaged', options).run()
+        assert (out / name).is_file() and (out / 'index.html').read_bytes() == before
+
+
+def test_samples_whose_embeddings_are_not_finite_are_named(setup):
+    root, config = setup
+    model, data = load_explained(load_config(str(config)), root / 'whole.pth'), dataset(config)
+    represented = type(model).extract_embeddings
+
+    def broken(self, inputs):
+        z = represented(self, inputs)
+        z['radar'][2, 0] = float('nan')
+        return z
+
+    model.extract_embeddings = broken.__get__(model)
+    run = Explanation(model, data, root / 'nan', Options(num_samples=8, batch_size=8, analyses=('alignment', )), progress=False)
+    name = data[run.batches[0][2]]['data_samples'].sample_id
+    with pytest.raises(DataError, match=f"'radar' are not finite .* 1 of 8 samples of a batch: {name}. Look"):
+        run.run()
 
 
 def test_statistics_do_not_depend_on_the_batch_size(setup):
@@ -190,7 +215,7 @@ def test_bad_input(setup):
     model, data = load_explained(cfg, root / 'whole.pth'), dataset(config)
     for options, error, message in ((Options(num_samples=41), DataError, 'has 40'), (Options(num_samples=3), DataError, 'at least 4'),
                                     (Options(num_samples=8, modalities=('thermal', )), ConfigError, 'thermal'),
-                                    (Options(num_samples=8, analyses=('smell', )), ConfigError, 'smell')):
+                                    (Options(num_samples=8, layer='backbone.{'), ConfigError, r"no layer 'backbone.\{'")):
         with pytest.raises(error, match=message):
             Explanation(model, data, root / 'bad', options)
     assert not (root / 'bad').exists()
@@ -214,7 +239,7 @@ def test_the_record_is_readable(setup):
 
 def test_three_modalities_give_three_pairs(setup):
     root, _ = setup
-    config = tiny(root / 'three.py', 'decur_shapes3.py', extra=COMMON)
+    config = tiny(root / 'three.py', 'shapes_optical-radar-height_small-resnet_decur.py', extra=COMMON)
     model = load_explained(load_config(str(config)), None)
     options = Options(num_samples=16, batch_size=8, perplexity=4, analyses=('alignment', 'tsne', 'spatial'))
     Explanation(model, dataset(config), root / 'three', options, progress=False).run()

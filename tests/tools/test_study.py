@@ -2,12 +2,12 @@ import json
 
 import pytest
 from decoupling_study import document
-from decoupling_study.runs import plan
+from decoupling_study.runs import execute, plan
 from explain_config import tiny
 from helpers import ROOT, run_tool
 from mmengine.config import Config
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, DataError
 from decur.evaluation.intervals import t_interval
 
 DOC = '# Results\n' + ''.join(f'<!-- {group}: {table} -->\nold\n<!-- /{group}: {table} -->\n' for group in ('objectives', 'share')
@@ -79,6 +79,11 @@ def test_tables():
         document.replace_between('text', 'a', 'b')
 
 
+def with_arm(study, **arm):
+    study = study.to_dict()
+    return Config(dict(study, runs=[*study['runs'], arm]))
+
+
 def test_arms_differ_by_their_options_and_have_folders_of_their_own(folder):
     study = Config.fromfile(folder / 'study.py')
     runs = plan(study, folder, folder / 'work', options={'model.head.statistics': False})
@@ -89,9 +94,44 @@ def test_arms_differ_by_their_options_and_have_folders_of_their_own(folder):
     assert heads[1] == dict(type='MultimodalCLIPHead', statistics=False) == heads[5]  # loading one changes no other
     assert [heads[i].common_dim for i in (0, 2, 3)] == [8, 8, 0]
     assert len({run.fingerprint(run.load()) for run in runs}) == 8
-    study.runs.append(dict(config='decur.py', label='again'))
+    study = with_arm(study, config='decur.py', label='again', groups=())
     with pytest.raises(ConfigError, match="several arms of the study have the name 'decur'"):
         plan(study, folder, folder / 'work')
+
+
+@pytest.mark.parametrize('change, message', [
+    (dict(runs=[]), 'the study says no runs'), (dict(seeds=()), 'the study says no seeds'),
+    (dict(runs=[dict(label='A', groups=())]), "lacks 'config'"), (dict(runs=[dict(config='decur.py', groups=())]), "lacks 'label'"),
+    (dict(runs=[dict(config='decur.py', label='A', groups=(), option={})]), "has an unknown 'option'"),
+    (dict(runs=[dict(config='gone.py', label='A', groups=())]), 'gone.py of an arm of the study does not exist')])
+def test_a_study_that_lacks_something(folder, change, message):
+    study = Config(dict(dict(seeds=(0, ), runs=[dict(config='decur.py', label='A', groups=('objectives', ))]), **change))
+    with pytest.raises(ConfigError, match=message):
+        plan(study, folder, folder / 'work')
+
+
+def test_the_document_is_checked_before_the_runs(folder):
+    study = Config.fromfile(folder / 'study.py')
+    document.check(study, folder / 'doc.md')
+    study = with_arm(study, config='decur.py', label='A', groups=('gaussian', ))
+    with pytest.raises(ConfigError, match='no place <!-- gaussian: blocks -->'):
+        document.check(study, folder / 'doc.md')
+    with pytest.raises(ConfigError, match='--jobs must be at least 1, got 0'):
+        next(execute([], 0))
+
+
+def test_scores_are_taken_only_of_the_config_as_it_is(folder, tmp_path):
+    run = plan(Config.fromfile(folder / 'study.py'), folder, tmp_path)[0]
+    assert run.stored() is None
+    run.folder.mkdir(parents=True)
+    path = run.folder / 'scores.json'
+    for key, there in ((run.fingerprint(run.load()), True), ('of another config', False)):
+        path.write_text(json.dumps(dict(fingerprint=key, seed=0)))
+        assert bool(run.stored()) == there
+    for content in ('', '{"fingerprint": "', '[]', '{}'):
+        path.write_text(content)
+        with pytest.raises(DataError, match='scores.json is damaged: delete it'):
+            run.stored()
 
 
 def test_every_arm_of_the_study_is_there():

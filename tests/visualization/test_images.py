@@ -1,6 +1,7 @@
 import numpy as np
 from PIL import Image
 
+from decur.datasets.labels import default_palette
 from decur.visualization import label_picture, modality_picture, save_label_map, sheet
 
 PALETTE = [[10, 20, 30], [40, 50, 60]]
@@ -13,6 +14,17 @@ def test_label_map_is_indices_as_an_array_and_colours_as_a_picture(tmp_path):
         assert np.array_equal(np.asarray(image), label)
         assert np.array_equal(np.asarray(image.convert('RGB')), label_picture(label, PALETTE))
     assert label_picture(label, PALETTE)[1, 0].tolist() == [0, 0, 0]
+
+
+def test_more_than_256_classes_and_other_ignore_indices(tmp_path):
+    palette, label = default_palette(847), np.array([[0, 44, 300], [846, 255, 256]], np.uint16)
+    save_label_map(label, palette, tmp_path / 'x.png')
+    with Image.open(tmp_path / 'x.png') as image:
+        assert np.array_equal(np.asarray(image), label)
+    picture = label_picture(label, palette, ignore_index=65535)
+    assert all(picture[i, j].tolist() == palette[label[i, j]] for i in range(2) for j in range(3))
+    for ignore in (255, 65535, -100, 1):
+        assert label_picture(np.array([[ignore, 0]]), PALETTE, ignore)[0].tolist() == [[0, 0, 0], PALETTE[0]]
 
 
 def test_pictures_of_any_number_of_channels():

@@ -29,6 +29,8 @@ _GEOMETRY = {'diag(C) common': 'diag(C) common', 'diag(C) unique': 'diag(C) uniq
              'CKA common – unique, within': 'CKA common–unique', 'CKA common, across': 'CKA common across',
              'CKA unique, across': 'CKA unique across', 'CKA all, across': 'CKA all across',
              **{f'effective rank: {name}': f'effective rank: {name}' for name in ('encoder', 'embedding', 'common', 'unique')}}
+#: The tables of a group.
+_TABLES = ('blocks', 'factors', 'probes', 'geometry')
 #: What heads the first column of each group's tables.
 _HEADS = dict(objectives='objective', encoder='objective', share='common dimensions', terms='DeCUR with', three='objective',
               gaussian='objective', **{'lambda': 'λ'})
@@ -69,6 +71,17 @@ def replace_between(text: str, name: str, content: str) -> str:
     return text[:text.index(begin) + len(begin)] + '\n' + content.strip() + '\n' + text[text.index(end):]
 
 
+def check(study: Config, path: Path) -> None:
+    """See before hours of training that the document can take all tables.
+
+    Raises:
+        ConfigError: If a place is missing.
+    """
+    text = path.read_text(encoding='utf-8')
+    for name in ('runs', *(f'{group}: {table}' for arm in study.runs for group in arm.groups for table in _TABLES)):
+        replace_between(text, name, '')
+
+
 def _is_shown(measure: str) -> bool:
     """Whether a measure stands in the tables of probes: those of the encoder by factor, the others by role."""
     where, _, what = measure.partition(' probe: ')
@@ -107,8 +120,7 @@ def write(study: Config, runs: Sequence[Run], results: Sequence[tuple[Run, dict]
         factors = {name: name.replace('partial', 'pair') for name in names
                    if name.split(':')[0] in ('common', 'unique', 'all') and '(' in name}
         probes = {name: name.replace(' probe', '').replace('partial', 'pair') for name in names if _is_shown(name)}
-        for table, columns in (('blocks', _BLOCKS), ('factors', {**factors, **_JOINT}), ('probes', {**_ENCODER, **probes}),
-                               ('geometry', _GEOMETRY)):
+        for table, columns in zip(_TABLES, (_BLOCKS, {**factors, **_JOINT}, {**_ENCODER, **probes}, _GEOMETRY)):
             text = replace_between(text, f'{group}: {table}', measure_table(rows, columns, head))
         if group == 'encoder':
             figure = plot_encoders(rows)

@@ -12,14 +12,19 @@ from pathlib import Path
 
 from joblib import Parallel, delayed, parallel_config
 from mmengine.config import Config
-from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import Runner, set_random_seed
+from mmengine.registry import DATASETS, MODELS, RUNNERS, init_default_scope
+from mmengine.runner import set_random_seed
 
 from decur.binding import bind
 from decur.engine import load_config, prepare
 from decur.errors import ConfigError, DataError
 from decur.evaluation.collect import score_model
 from decur.writing import write_bytes
+
+#: Version of what a run's scores hold: those of another are not read.
+_SCORES = 2
+#: Settings of an arm; :mod:`~decoupling_study.document` reads the last three.
+_ARM = ('config', 'options', 'name', 'train', 'label', 'groups', 'labels')
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,13 @@ class Run:
         """
         cfg = load_config(self.config, copy.deepcopy(self.options), str(self.folder))
         if 'score_dataset' not in cfg:
-            raise ConfigError(f'{self.config} has no score_dataset: see configs/decoupling/decur_shapes.py.')
+            raise ConfigError(f'{self.config} has no score_dataset: see configs/decoupling/shapes_optical-radar_small-resnet_decur.py.')
         return cfg
 
     def fingerprint(self, cfg: Config) -> str:
         """What the scores depend on, so that a changed config is run again. Where results go does not count."""
         content = {key: value for key, value in cfg.to_dict().items() if key not in ('work_dir', 'log_level', 'launcher', 'default_hooks')}
-        return hashlib.sha256(json.dumps([content, self.seed, self.train], sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return hashlib.sha256(json.dumps([_SCORES, content, self.seed, self.train], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
     def stored(self, cfg: Config | None = None) -> dict | None:
         """The scores in the folder, if they are of the config as it is now.
@@ -97,7 +102,7 @@ class Run:
         cfg.merge_from_dict({'randomness.seed': self.seed, 'log_level': 'WARNING',
                              'experiment_name': f'{self.folder.parent.name}_{self.folder.name}_{key}'})
         if self.train:
-            runner = Runner.from_cfg(cfg)
+            runner = RUNNERS.build(cfg)
             model = runner.train()
             loss = float(runner.message_hub.get_scalar('train/loss').mean(window_size=20))
         else:
@@ -117,16 +122,26 @@ def plan(study: Config, folder: Path, work_dir: Path, seeds: Sequence[int] | Non
     """The runs of a study, all arms with the first seed before the second.
 
     Args:
-        study: ``seeds`` and ``runs``, a list of ``dict(config, options={}, name=None, train=True, ...)``.
+        study: ``seeds`` and ``runs``, a list of ``dict(config, options={}, name=None, train=True, label, groups, labels={})``.
         folder: the configs are relative to it.
         work_dir: a run goes to ``work_dir/NAME/seedN``. The name of an arm defaults to that of its config.
         seeds: instead of the study's own.
         options: further overrides, of every arm.
 
     Raises:
-        ConfigError: If two arms have one name, since they would write to one folder.
+        ConfigError: If the study or an arm lacks a setting or has an unknown one, a config does not exist, or two arms have one name,
+            since they would write to one folder.
     """
     study = study.to_dict()
+    for key in ('seeds', 'runs'):
+        if not study.get(key):
+            raise ConfigError(f'the study says no {key}: see configs/decoupling/study.py.')
+    for arm in study['runs']:
+        missing, unknown = [key for key in ('config', 'label', 'groups') if key not in arm], [key for key in arm if key not in _ARM]
+        if missing or unknown:
+            raise ConfigError(f'an arm of the study {"lacks" if missing else "has an unknown"} {(missing or unknown)[0]!r}: {arm}.')
+        if not (folder / arm['config']).is_file():
+            raise ConfigError(f'the config {folder / arm["config"]} of an arm of the study does not exist.')
     names = [arm.get('name') or Path(arm['config']).stem + ('' if arm.get('train', True) else '_random') for arm in study['runs']]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
@@ -143,8 +158,11 @@ def execute(runs: Sequence[Run], jobs: int) -> Iterator[tuple[Run, dict]]:
         tuple: a run and its scores, in the order in which they finish.
 
     Raises:
+        ConfigError: If ``jobs`` is not positive.
         DataError: If a process was killed, as by a machine that is out of memory.
     """
+    if jobs < 1:
+        raise ConfigError(f'--jobs must be at least 1, got {jobs}.')
     try:
         with parallel_config('loky', n_jobs=jobs, inner_max_num_threads=1):
             yield from Parallel(return_as='generator_unordered')(delayed(_execute)(run) for run in runs)

@@ -2,7 +2,7 @@
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +13,10 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..binding import bind
-from ..errors import ConfigError, DataError
+from ..errors import ConfigError, DataError, WeightsError, first_line
+from ..modalities import check_finite
 from ..weights import load_file, save_file
-from ..writing import replacing, write_bytes
+from ..writing import output_folder, replacing, write_bytes, write_json
 from .load import LoadedEncoder
 
 
@@ -29,18 +30,25 @@ class _Images(Dataset):
     def __len__(self):
         return len(self.dataset)
 
-    def __getitem__(self, index: int) -> dict:
-        images = self.dataset[index]['images']
-        out = {}
-        for name, transform in self.transforms.items():
-            if images.get(name) is None:
-                out[name] = None
-                continue
-            x = transform(images[name], radiometry=False)  # LoadModalities has applied it
-            if self.size is not None and tuple(x.shape[1:]) != tuple(self.size):
-                x = F.interpolate(x[None], tuple(self.size), mode='bilinear', antialias=True, align_corners=False)[0]
-            out[name] = x
-        return out
+    def __getitem__(self, index: int) -> dict | DataError:
+        """The images of a sample, or the error that it raises: raised in a worker process, it would arrive with that process's traceback.
+
+        Arrays, not tensors: a worker passes tensors on through files of shared memory, and if one cannot be made (a limit of file sizes, a
+        small ``/dev/shm``) the main process waits for ever.
+        """
+        try:
+            images = self.dataset[index]['images']
+            return {name: self._prepare(name, images[name]) for name in self.transforms}
+        except DataError as error:
+            return error
+
+    def _prepare(self, name: str, image: np.ndarray | None) -> np.ndarray | None:
+        if image is None:
+            return None
+        x = self.transforms[name](image, radiometry=False)  # LoadModalities has applied it
+        if self.size is not None and tuple(x.shape[1:]) != tuple(self.size):
+            x = F.interpolate(x[None], tuple(self.size), mode='bilinear', antialias=True, align_corners=False)[0]
+        return x.numpy()
 
 
 def build_image_dataset(cfg: Config, split: str = 'train'):
@@ -62,7 +70,7 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
                      num_workers: int = 0, part_size: int = 1024, progress: Callable | None = None, origin: Mapping | None = None) -> dict:
     """Write the features of every sample of a data set.
 
-    Parts of ``part_size`` samples are kept beside ``out`` while it runs; started again after a stop it goes on behind the last whole part
+    Parts of ``part_size`` samples are kept beside ``out`` while it runs; started again after a stop it computes what is missing or damaged
     and ends with the same file.
 
     Args:
@@ -82,33 +90,29 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
         dict[str, tuple]: Shape of each modality's features.
 
     Raises:
-        DataError: If the parts beside ``out`` are of another run, or a sample cannot be read.
+        DataError: If the parts beside ``out`` are of another run, a sample cannot be read or has values that are not finite, or a file
+            cannot be written.
     """
     out = Path(out)
-    parts = out.with_name(f'.{out.name}.parts')
+    single = out.suffix == '.safetensors'
+    if out.exists() and out.is_dir() == single:
+        raise DataError(f'{out} is a {"folder" if single else "file"}; X.safetensors is written as a file, any other name as a folder.')
+    parts = output_folder(out.with_name(f'.{out.name}.parts'))
     ids = [str(dataset.get_data_info(i)['sample_id']) for i in range(len(dataset))]
     names = list(encoder.modalities)
     run = json.loads(json.dumps(dict(origin=dict(origin or {}), weights=_digest(encoder), modalities=names, size=size, part_size=part_size,
                                      sample_ids=ids)))
-    manifest = parts / 'run.json'
-    if manifest.is_file():
-        if json.loads(manifest.read_text()) != run:
-            raise DataError(f'{parts} holds parts of another run (other samples, encoder or options). Remove it, or choose another output.')
-    else:
-        shutil.rmtree(parts, ignore_errors=True)  # of a run that was stopped while it removed them: nothing says whose they are
-        parts.mkdir(parents=True)
-        write_bytes(manifest, json.dumps(run).encode())
+    _check_run(parts, run)
     images = _Images(dataset, encoder, size)
     device = next(encoder.parameters()).device
-    starts = range(0, len(ids), part_size)
-    for start in starts:
+    joined = {name: torch.full((len(ids), dim), torch.nan) for name, dim in encoder.feature_dims.items()}
+    for start in range(0, len(ids), part_size):
         stop = min(start + part_size, len(ids))
         path = parts / f'{start:09d}.safetensors'
-        if not path.is_file():
-            rows = {name: torch.full((stop - start, dim), torch.nan) for name, dim in encoder.feature_dims.items()}
-            loader = DataLoader(Subset(images, range(start, stop)), batch_size, num_workers=num_workers, collate_fn=list)
+        rows = {name: values[start:stop] for name, values in joined.items()}
+        if not _read_part(path, rows):
             done = 0
-            for batch in loader:
+            for batch in _batches(Subset(images, range(start, stop)), batch_size, num_workers):
                 _encode(encoder, batch, rows, done, device, ids[start + done:])
                 done += len(batch)
                 if progress:
@@ -116,18 +120,63 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
             save_file(rows, path)
         elif progress:
             progress(stop, len(ids))
-    loaded = [load_file(parts / f'{start:09d}.safetensors') for start in starts]
-    joined = {name: torch.cat([part[name] for part in loaded]) for name in names}
-    if out.suffix == '.safetensors':
+    if single:
         save_file(joined, out, metadata=dict(sample_ids=json.dumps(ids), origin=json.dumps(run['origin'])))
     else:
-        out.mkdir(parents=True, exist_ok=True)
+        output_folder(out)
         for name, values in joined.items():
             with replacing(out / f'{name}.npy') as temporary, open(temporary, 'wb') as file:
                 np.save(file, values.numpy())
         write_bytes(out / 'sample_ids.json', (json.dumps(ids) + '\n').encode())
     shutil.rmtree(parts)
     return {name: tuple(values.shape) for name, values in joined.items()}
+
+
+def _check_run(parts: Path, run: dict) -> None:
+    """Note in the folder of parts what they are of, or see that it says the same."""
+    manifest = parts / 'run.json'
+    if manifest.is_file():
+        try:
+            found = json.loads(manifest.read_bytes())
+        except (ValueError, RecursionError) as error:
+            raise DataError(f'{manifest} is damaged ({first_line(error)}): nothing says what the parts beside it are of. Remove {parts}.'
+                            ) from error
+        if found != run:
+            raise DataError(f'{parts} holds parts of another run (other samples, encoder or options). Remove it, or choose another output.')
+    else:
+        for leftover in parts.iterdir():  # of a run that was stopped while it removed them: nothing says whose they are
+            leftover.unlink()
+        write_json(manifest, run)
+
+
+def _read_part(path: Path, rows: Mapping) -> bool:
+    """Fill the rows of a part from its file; False, and nothing filled, if there is none that is whole."""
+    if not path.is_file():
+        return False
+    try:
+        found = load_file(path)
+    except WeightsError:
+        return False
+    if {name: values.shape for name, values in found.items()} != {name: values.shape for name, values in rows.items()}:
+        return False
+    for name, values in rows.items():
+        values.copy_(found[name])
+    return True
+
+
+def _batches(images: Dataset, batch_size: int, num_workers: int) -> Iterator[list]:
+    """Lists of samples as tensors, in order; an error of a sample is raised, and so is the end of a worker process."""
+    try:
+        for batch in DataLoader(images, batch_size, num_workers=num_workers, collate_fn=list):
+            for sample in batch:
+                if isinstance(sample, DataError):
+                    raise sample
+            yield [{name: None if x is None else torch.from_numpy(x) for name, x in sample.items()} for sample in batch]
+    except RuntimeError as error:
+        if 'DataLoader worker' not in str(error):
+            raise
+        raise DataError(f'a process that reads samples ended ({first_line(error)}); it may have run out of memory. Start again with fewer '
+                        'workers: the parts that are done are kept.') from error
 
 
 def _digest(encoder: LoadedEncoder) -> str:
@@ -141,20 +190,26 @@ def _digest(encoder: LoadedEncoder) -> str:
 
 def _encode(encoder: LoadedEncoder, batch: Sequence, rows: Mapping, first: int, device, ids: Sequence) -> None:
     """Features of a batch into their rows; encoders that interact need every modality of a sample."""
-    if len(encoder.backbone.interactions):
-        for sample_id, sample in zip(ids, batch):
-            lacking = [name for name, x in sample.items() if x is None]
-            if lacking:
-                raise DataError(f'sample {sample_id!r} lacks {lacking}, but the encoders interact: each needs the others.')
-        features = encoder.extract_feat({name: torch.stack([sample[name] for sample in batch]).to(device) for name in rows})
-        for name, values in features.items():
-            rows[name][first:first + len(batch)] = values.float().cpu()
-        return
-    for name in rows:
-        present = [i for i, sample in enumerate(batch) if sample[name] is not None]
-        if present:
+    groups = [list(rows)] if len(encoder.backbone.interactions) else [[name] for name in rows]
+    for group in groups:
+        present = [i for i, sample in enumerate(batch) if sample[group[0]] is not None]
+        if len(group) > 1:
+            for sample_id, sample in zip(ids, batch):
+                lacking = [name for name in group if sample[name] is None]
+                if lacking:
+                    raise DataError(f'sample {sample_id!r} lacks {lacking}, but the encoders interact: each needs the others.')
+        if not present:
+            continue
+        inputs = {}
+        for name in group:
             shapes = {tuple(batch[i][name].shape) for i in present}
             if len(shapes) > 1:
                 raise DataError(f'images of modality {name!r} differ in size ({sorted(shapes)}): give a size, or batch_size=1.')
-            values = encoder.extract_feat({name: torch.stack([batch[i][name] for i in present]).to(device)})[name]
+            inputs[name] = torch.stack([batch[i][name] for i in present]).to(device)
+        check_finite(inputs, encoder.modalities, [ids[i] for i in present])
+        for name, values in encoder.extract_feat(inputs).items():
+            broken = [ids[i] for i, finite in zip(present, values.isfinite().all(1).tolist()) if not finite]
+            if broken:
+                raise DataError(f'sample {broken[0]!r}: the features of modality {name!r} are not finite, though its image is: its values '
+                                'are far from those of the training data, or the weights are damaged.')
             rows[name][[first + i for i in present]] = values.float().cpu()

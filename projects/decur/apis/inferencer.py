@@ -47,6 +47,7 @@ class SegmentationInferencer:
         self.modalities = self.model.data_preprocessor.modalities
         meta = label_meta(self.cfg)
         self.classes, self.palette = meta['classes'], meta['palette']
+        self.dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
         self.readers = {name: build_reader(entry.get('reader')) for name, entry in self.modalities.items()}
         self.depth_reader = DepthReader(unit=depth_unit)
 
@@ -99,8 +100,8 @@ class SegmentationInferencer:
             scores (bool): Return the class probabilities too.
 
         Returns:
-            dict: ``prediction`` (H, W) uint8, index into :attr:`classes`; ``images``, the arrays by modality; with ``scores`` also
-            ``scores`` (classes, H, W) float32 that sum to 1.
+            dict: ``prediction`` (H, W) uint8 (uint16 for more than 256 classes), index into :attr:`classes`; ``images``, the arrays by
+            modality; with ``scores`` also ``scores`` (classes, H, W) float32 that sum to 1.
         """
         arrays = self.load(sample, intrinsics)
         size = next(iter(arrays.values())).shape[:2]
@@ -115,7 +116,7 @@ class SegmentationInferencer:
             output = self.model.test_step(dict(inputs=[image], data_samples=[data]))[0]
         finally:
             preprocessor.hide(before)
-        result = dict(prediction=output.pred_sem_seg.data[0].cpu().numpy().astype(np.uint8), images=arrays)
+        result = dict(prediction=output.pred_sem_seg.data[0].cpu().numpy().astype(self.dtype), images=arrays)
         if scores:
             result['scores'] = output.seg_logits.data.float().softmax(0).cpu().numpy()
         return result

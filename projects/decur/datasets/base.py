@@ -10,8 +10,14 @@ from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities
 from decur.readers.table import LazySamples
 
+from .georeference import GeoreferenceCheck
 from .labels import LabelTable
 from .layouts import Layout
+
+#: Samples whose georeference is compared when a data set is made.
+LOOKED_AT = 100
+#: A list of fewer samples is not serialised for the workers: it is small, and the garbage collection before takes longer.
+SHORT = 20000
 
 
 class MultimodalDataset(BaseDataset):
@@ -39,6 +45,9 @@ class MultimodalDataset(BaseDataset):
         reduce_zero_label (bool): 0 in a label file means "no label"; the classes start at 1. Defaults to False.
         ignore_index (int): The label that no loss and no metric counts, -32768 to 65535 and none of the classes. Defaults to 255.
         pipeline (Sequence[dict]): Transforms.
+        georeference (str): ``'check'``: rasters of a sample that say where they lie must show the same ground, to half a pixel (CRS,
+            extent, orientation; :mod:`decur.datasets.georeference`). Of the files that the data set lists, up to 100 samples are looked
+            at when it is made, the others when they are read. ``'ignore'``: not compared. Defaults to ``'check'``.
         label_options (dict, optional): What a subclass hands to its :meth:`own_labels`.
         **kwargs: As in MMEngine's ``BaseDataset``.
     """
@@ -55,6 +64,7 @@ class MultimodalDataset(BaseDataset):
                  reduce_zero_label: bool = False,
                  ignore_index: int = 255,
                  pipeline: Sequence = (),
+                 georeference: str = 'check',
                  label_options: Mapping | None = None,
                  **kwargs):
         self.modalities = check_modalities(modalities)
@@ -64,6 +74,7 @@ class MultimodalDataset(BaseDataset):
             raise ConfigError(f'fraction must be in (0, 1], got {fraction}.')
         self.num_samples, self.fraction, self.subset_seed = num_samples, fraction, subset_seed
         self.seed = None
+        self.check_georeference = GeoreferenceCheck(georeference)
         #: What each value of the label files means.
         self.label_table = self.label_table_of(
             metainfo, class_groups, label_values, reduce_zero_label, ignore_index, **(label_options or {}))
@@ -129,6 +140,10 @@ class MultimodalDataset(BaseDataset):
         if not data:
             raise DataError(f'{type(self).__name__} found no samples under {self.data_root!r}. Check data_root, the folders and '
                             'suffixes of the modalities, and the split.')
+        if len(data) < SHORT:
+            self.serialize_data = False
+        for index in np.unique(np.linspace(0, len(data) - 1, LOOKED_AT).astype(int)).tolist():
+            self.check_georeference(data[index]['sample_id'], self.georeferenced(data[index]))
         count = self.num_samples
         if self.fraction is not None:
             count = max(1, round(self.fraction * len(data)))
@@ -138,6 +153,12 @@ class MultimodalDataset(BaseDataset):
             raise ConfigError(f'num_samples={count}, but {type(self).__name__} has only {len(data)} samples under {self.data_root!r}.')
         chosen = np.sort(np.random.default_rng(self.subset_seed).choice(len(data), count, replace=False))
         return data.take(chosen) if isinstance(data, LazySamples) else [data[i] for i in chosen]
+
+    def georeferenced(self, info: Mapping) -> dict:
+        """Files of a sample, by modality, that must show the same ground."""
+        sources = {**info['sources'], **({'label': info['seg_source']} if info.get('seg_source') is not None else {})}
+        paths = {name: source.get('path') if isinstance(source, Mapping) else source for name, source in sources.items()}
+        return {name: path for name, path in paths.items() if isinstance(path, str)}
 
     def get_data_info(self, idx: int) -> dict:
         """The record of one sample, with what label transforms read."""
@@ -150,6 +171,7 @@ class MultimodalDataset(BaseDataset):
         """Run the pipeline on sample ``idx % len(self)``, seeded by (seed, ``idx // len(self)``, sample)."""
         epoch, index = divmod(idx, len(self))
         info = self.get_data_info(index)
+        self.check_georeference(info['sample_id'], self.georeferenced(info))
         if self.seed is None:
             return self.pipeline(info)
         states = np.random.get_state(), random.getstate()

@@ -2,8 +2,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
@@ -21,8 +23,9 @@ class PairedRasterDataset(MultimodalDataset):
     """Files of the same name in one folder per modality; GeoTIFF, PNG, JPEG or ``.npy``.
 
     A modality's entry says where its files are: ``files=dict(folder='s1', suffix='.tif')``; a sample's file is
-    ``data_root/folder/<id><suffix>``. Several suffixes are tried in order. The ids come from a split file (one per line) or, without
-    one, from the folder of the first modality; ids may contain sub-folders.
+    ``data_root/folder/<id><suffix>``. Any of several suffixes may be there, but not two files of one id. For names with more around
+    the id there is ``files=dict(folder='s1', pattern='S1_after_{id}.png')`` (:class:`~decur.datasets.finding.FilePlace`). The ids come
+    from a split file (one per line) or, without one, from the files of the first modality; ids may contain sub-folders.
 
     The same class serves pretraining (no label folder) and segmentation.
 
@@ -31,12 +34,14 @@ class PairedRasterDataset(MultimodalDataset):
         data_root (str): The folder they are under.
         split (str, optional): A text file of ids, relative to ``data_root``. Lines that are empty or start with ``#`` are left out.
         folder_prefix (str): Inserted before every folder (``'train/'`` for data split by folder). Defaults to ''.
-        label (dict, optional): ``dict(folder=..., suffix=...)`` of the label rasters.
+        label (dict, optional): ``dict(folder=..., suffix=...)`` or ``dict(folder=..., pattern=...)`` of the label rasters.
         missing (str): What to do with an id whose file is missing in a modality: ``'error'`` (default), ``'skip'`` it, counted and
             listed, or ``'keep'`` it with the modality absent (pretraining with masked terms).
         tile (dict, optional): Cut every raster into windows that are read one by one:
-            ``dict(tile_size=(h, w), stride=(h, w), blocks='train' | 'test' | None, test_share=0.25)`` in pixels, as
-            :func:`tile_windows`; all rasters of a sample must have the same size.
+            ``dict(tile_size=(h, w), stride=(h, w), blocks='train' | 'test' | None, test_share=0.25, remainder='shift' | 'drop')`` in
+            pixels, as :func:`tile_windows`; all rasters of a sample must have the same size. By default the windows cover all of an image
+            (or block); what they leave out is logged. With ``count_once=True`` the labels of pixels that are in an earlier window become
+            the ignore index, so that a metric counts every pixel once.
         **kwargs: As :class:`MultimodalDataset`.
 
     Raises:
@@ -136,22 +141,57 @@ class PairedRasterDataset(MultimodalDataset):
 
     def _tiles(self, samples: Sequence) -> list:
         """One sample per window of every raster."""
-        tiles = []
+        options = dict(self.tile)
+        count_once = options.pop('count_once', False)
+        unknown = sorted(set(options) - {'tile_size', 'stride', 'blocks', 'test_share', 'remainder'})
+        if unknown or 'tile_size' not in options:
+            raise ConfigError(f'tile has {sorted(self.tile)}; it takes tile_size, and stride, blocks, test_share, remainder and '
+                              'count_once.')
+        tiles, shares = [], {}
         for sample in samples:
             sources = dict(sample['sources'], **({'label': sample['seg_source']} if 'seg_source' in sample else {}))
             sizes = {name: read_size(path) for name, path in sources.items() if path is not None}
             if len(set(sizes.values())) > 1:
                 raise DataError(f'sample {sample["sample_id"]!r} cannot be tiled: its rasters differ in size: {sizes}. '
                                 'Resample them to one grid.')
-            for window in tile_windows(next(iter(sizes.values())), **self.tile):
-                row, column = window[:2]
+            size = next(iter(sizes.values()))
+            try:
+                windows = tile_windows(size, **options)
+            except ConfigError as error:
+                raise ConfigError(f'sample {sample["sample_id"]!r}: {error}') from error
+            if size not in shares:
+                shares[size] = self._share(size, windows, options)
+            for window, before in zip(windows, _counted_before(windows)):
                 tile = dict(
-                    sample_id=f'{sample["sample_id"]}@{row},{column}',
+                    sample_id=f'{sample["sample_id"]}@{window[0]},{window[1]}',
                     sources={name: path and dict(path=path, window=window) for name, path in sample['sources'].items()})
                 if 'seg_source' in sample:
                     tile['seg_source'] = dict(path=sample['seg_source'], window=window)
+                if count_once:
+                    tile['counted_before'] = before
                 tiles.append(tile)
+        least = min(shares, key=shares.get)
+        if shares[least] < 1:
+            print_log(f'{type(self).__name__}: the tiles leave out {100 * (1 - shares[least]):.1f} % of an image of {least[0]}x{least[1]} '
+                      f'pixels{" (of its " + options["blocks"] + " block)" if options.get("blocks") else ""}; '
+                      "tile=dict(remainder='shift') with a stride of at most tile_size covers all of it", logger='current', level=30)
         return tiles
+
+    @staticmethod
+    def _share(size: Sequence, windows: Sequence, options: Mapping) -> float:
+        """Share of the image (or of its block) that is in a window."""
+        if not options.get('blocks'):
+            return covered(size, windows)
+        test = round(size[1] * options.get('test_share', 0.25)) / size[1]
+        return covered(size, windows) / (test if options['blocks'] == 'test' else 1 - test)
+
+
+def _counted_before(windows: Sequence) -> list:
+    """For each window the rows at its top and the columns at its left that are in an earlier one; windows are a grid, row by row."""
+    rows, columns = sorted({window[0] for window in windows}), sorted({window[1] for window in windows})
+    top = {row: max(0, before + windows[0][2] - row) for before, row in pairwise(rows)}
+    left = {column: max(0, before + windows[0][3] - column) for before, column in pairwise(columns)}
+    return [(top.get(row, 0), left.get(column, 0)) for row, column, _, _ in windows]
 
 
 def folder_parts(root: Path, folders: Sequence) -> dict:
@@ -194,7 +234,8 @@ def tile_windows(size: Sequence,
                  tile_size: Sequence,
                  stride: Sequence | None = None,
                  blocks: str | None = None,
-                 test_share: float = 0.25) -> list:
+                 test_share: float = 0.25,
+                 remainder: str = 'shift') -> list:
     """Windows ``(row, column, height, width)`` that cut an image; train and test windows never share a pixel.
 
     For ``blocks='train'`` or ``'test'`` the image is cut in two along its width: the right ``test_share`` of it is the test block.
@@ -205,21 +246,45 @@ def tile_windows(size: Sequence,
         tile_size (Sequence[int]): Height and width of a window.
         stride (Sequence[int], optional): Step between windows. Defaults to their size (no overlap).
         blocks (str, optional): ``'train'``, ``'test'``, or None for the whole image.
-        test_share (float): Share of the width that is the test block. Defaults to 0.25.
+        test_share (float): Share of the width that is the test block, in (0, 1). Defaults to 0.25.
+        remainder (str): What happens to the rows and columns that are left at the end: ``'shift'`` covers them by a last window that is
+            shifted back to the edge, so that every pixel is in a window (if the stride is no larger than the window); ``'drop'`` leaves
+            them out. Defaults to ``'shift'``.
 
     Returns:
         list[tuple[int]]: Windows, row by row.
 
     Raises:
-        ConfigError: If no window fits.
+        ConfigError: If no window fits, or an option cannot be.
     """
     height, width = size
     rows, columns = tile_size
     step = stride or tile_size
+    if blocks not in (None, 'train', 'test') or remainder not in ('shift', 'drop') or not 0 < test_share < 1:
+        raise ConfigError(f"tile: blocks must be None, 'train' or 'test', remainder 'shift' or 'drop', and test_share in (0, 1); got "
+                          f'blocks={blocks!r}, remainder={remainder!r}, test_share={test_share!r}.')
+    if min(*tile_size, *step) < 1:
+        raise ConfigError(f'tile: tile_size and stride must be at least 1 pixel, got {tuple(tile_size)} and {tuple(step)}.')
     cut = width - round(width * test_share)
     first, last = {None: (0, width), 'train': (0, cut), 'test': (cut, width)}[blocks]
-    windows = [(row, column, rows, columns) for row in range(0, height - rows + 1, step[0])
-               for column in range(first, last - columns + 1, step[1])]
-    if not windows:
+    if rows > height or columns > last - first:
         raise ConfigError(f'no tile of {rows}x{columns} fits into columns {first}..{last} of an image of {height}x{width} pixels.')
-    return windows
+    shift = remainder == 'shift'
+    return [(row, column, rows, columns) for row in _starts(0, height, rows, step[0], shift)
+            for column in _starts(first, last, columns, step[1], shift)]
+
+
+def _starts(first: int, last: int, length: int, step: int, shift: bool) -> list:
+    """Where windows of ``length`` begin between ``first`` and ``last``."""
+    starts = list(range(first, last - length + 1, step))
+    if shift and starts[-1] + length < last:
+        starts.append(last - length)
+    return starts
+
+
+def covered(size: Sequence, windows: Sequence) -> float:
+    """Share of an image's pixels that are in at least one window."""
+    mask = np.zeros(tuple(size), bool)
+    for row, column, height, width in windows:
+        mask[row:row + height, column:column + width] = True
+    return float(mask.mean())

@@ -212,7 +212,11 @@ class RGBDDataset(PairedRasterDataset):
         if self.layout == 'numbered':
             wanted = NUMBERED_TEST if self.split == 'test' else NUMBERED_TRAIN
             if self._list_file():
-                wanted = {int(number) for number in super()._ids(root, first)}
+                listed = super()._ids(root, first)
+                wrong = [name for name in listed if not re.fullmatch('[0-9]+', name)]
+                if wrong:
+                    raise DataError(f'{root / self._list_file()} has {wrong[:3]}; a list of layout {self.layout!r} has numbers.')
+                wanted = {int(number) for number in listed}
             return [number for number in images.ids() if int(number) in wanted]
         return super()._ids(root, images)
 

@@ -5,7 +5,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from decur.datasets import multimodal_collate
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from decur.synthetic.factors_dataset import FactorsDataset
 
 from .decoupling import decoupling_scores
@@ -58,10 +58,16 @@ def score_model(model: nn.Module, dataset: FactorsDataset, common_dim: int | Non
 
     Raises:
         DataError: If the data set has no factors.
+        ConfigError: If it has modalities that the model has not.
     """
     described = dataset.metainfo.get('factors')
     if not described:
         raise DataError(f'{type(dataset).__name__} has no known factors: use RenderedFactorsDataset or LinearGaussianDataset.')
+    for name, entry in dataset.modalities.items():
+        channels = model.modalities[name]['channels'] if name in model.modalities else None
+        if channels != entry['channels']:
+            raise ConfigError(f'the data set shows modality {name!r} in {entry["channels"]} channels, the model has '
+                              f'{ {m: e["channels"] for m, e in model.modalities.items()} }: score it on a data set of its own modalities.')
     features, z, values = collect_representations(model, dataset, embeddings=embeddings)
     kinds, seen = ({name: f[key] for name, f in described.items()} for key in ('kind', 'modalities'))
     tables = decoupling_scores(z or features, values, kinds, common_dim if embeddings else None, features=features, seen=seen, seed=seed)

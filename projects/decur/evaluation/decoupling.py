@@ -12,7 +12,7 @@ from itertools import combinations
 
 import numpy as np
 
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 
 #: The kinds of factors: classes, numbers (a scalar or a vector a sample), angles in radians (period 2 pi).
 KINDS = ('categorical', 'continuous', 'periodic')
@@ -295,10 +295,18 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         - ``cka``: the two modalities and blocks, ``score``;
         - ``effective_rank``: modality, representation, dimensions, ``score`` (:func:`effective_rank`).
     """
+    if seed < 0:
+        raise ConfigError(f'the seed of the probes must be at least 0, got {seed}.')
     features = features or {}
     lengths = {len(v) for group in (embeddings, factors, features) for v in group.values()}
     if len(lengths) != 1:
         raise DataError(f'embeddings, features and factors must have the same number of samples, got {sorted(lengths)}')
+    for title, group in (('embeddings', embeddings), ('features', features)):
+        for modality, x in group.items():
+            broken = (~np.isfinite(x).all(axis=1)).sum()
+            if broken:
+                raise DataError(f'the {title} of {modality!r} are not finite (NaN or infinite) for {broken} of {len(x)} samples: look at '
+                                'the weights of the model and at the images.')
     missing = [name for name in factors if name not in kinds]
     if missing:
         raise DataError(f'no kind given for factor(s) {missing}: kinds must map each to one of {KINDS}')

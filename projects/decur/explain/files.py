@@ -1,7 +1,6 @@
 """Numbers and pictures on disk, whole or not at all."""
 import csv
 import io
-import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -28,8 +27,9 @@ def load_npz(path: Path) -> dict:
     try:
         with np.load(path, allow_pickle=False) as file:
             return {key: file[key] for key in file.files}
-    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise DataError(f'{path} cannot be read ({error}): delete it and run again.') from error
+    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on damaged files
+        reason = str(error).partition('\n')[0] or type(error).__name__
+        raise DataError(f'{path} cannot be read ({reason}): delete it and run again.') from error
 
 
 def save_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence]) -> None:

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from decur.errors import ConfigError, DataError
-from decur.writing import write_json
+from decur.writing import output_folder, write_json
 
 from .files import load_npz
+from .gradcam import SIGNS
+from .representation import LEVELS
 
 #: What can be asked for.
 ANALYSES = ('alignment', 'tsne', 'spatial', 'spectral')
@@ -18,6 +20,9 @@ _FORMAT = 2
 @dataclass(frozen=True)
 class Options:
     """Settings of an explanation.
+
+    Raises:
+        ConfigError: If one has no meaning.
 
     Attributes:
         analyses: some of :data:`ANALYSES`.
@@ -49,6 +54,20 @@ class Options:
     steps: int = 50
     overlays: int = 6
 
+    def __post_init__(self):
+        wrong = [name for name in self.analyses if name not in ANALYSES]
+        if wrong or not self.analyses:
+            raise ConfigError(f'analyses must be some of {ANALYSES}, got {tuple(self.analyses)}.')
+        for name, choices in (('level', LEVELS), ('sign', SIGNS)):
+            if getattr(self, name) not in choices:
+                raise ConfigError(f'{name} must be one of {choices}, got {getattr(self, name)!r}.')
+        least = dict(num_samples=0, batch_size=4, seed=0, bins=1, max_dims=0, steps=1, overlays=0)
+        for name, value in least.items():
+            if getattr(self, name) < value:
+                raise ConfigError(f'{name} must be at least {value}, got {getattr(self, name)}.')
+        if not self.perplexity > 0:
+            raise ConfigError(f'perplexity must be above 0, got {self.perplexity}.')
+
 
 class Folder:
     """``OUT/explanation.json``, the settings, and ``OUT/parts``, one file per pass and batch; a batch that has a file is not repeated.
@@ -59,28 +78,36 @@ class Folder:
         num_batches: batches of a pass.
 
     Raises:
-        ConfigError: If it holds an explanation with another record.
+        ConfigError: If it holds an explanation with another record, or a page or parts of something else.
         DataError: If its record is damaged.
+        WriteError: If it cannot be written.
     """
 
     def __init__(self, path: Path, record: Mapping, num_batches: int):
         self.path, self.num_batches = path, num_batches
+        for folder in (path, path / 'parts'):
+            output_folder(folder)  # what a killed run left half-written goes
         record = json.loads(json.dumps(dict(record, format=_FORMAT)))  # tuples as lists, as they are read back
         file = path / 'explanation.json'
         if file.is_file():
             try:
                 earlier = json.loads(file.read_text(encoding='utf-8'))
                 damaged = not isinstance(earlier, dict)
-            except ValueError:
+            except (ValueError, RecursionError):
                 damaged = True
             if damaged:
                 raise DataError(f'{file} cannot be read: it is damaged. Delete {path} and run again.')
+            if earlier.get('format') != _FORMAT:
+                raise ConfigError(f'{path} holds an explanation that another version of this project wrote: choose another folder or '
+                                  'delete it.')
             differs = [key for key in {**earlier, **record} if earlier.get(key) != record.get(key)]
             if differs:
                 raise ConfigError(f'{path} holds an explanation with other settings ({", ".join(differs)}): choose another folder or '
                                   'delete it.')
         else:
-            (path / 'parts').mkdir(parents=True, exist_ok=True)
+            if (path / 'index.html').exists() or any((path / 'parts').iterdir()):
+                raise ConfigError(f'{path} holds an index.html or parts that are of no explanation ({file.name} is missing): choose '
+                                  'another folder.')
             write_json(file, record)
 
     def part(self, kind: str, index: int) -> Path:

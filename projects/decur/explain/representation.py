@@ -79,10 +79,8 @@ class BlockMeans(nn.Module):
         as_tensor = lambda v: torch.as_tensor(np.asarray(v), dtype=parameter.dtype, device=parameter.device)  # noqa: E731
         self.register_buffer('mean', as_tensor(mean), persistent=False)
         self.register_buffer('scale', (as_tensor(std) ** 2 + eps).rsqrt(), persistent=False)
-        if layer is not None and layer not in dict(model.named_modules()):
-            near = [name for name, _ in model.named_modules() if name and name.split('.')[-1] == layer.split('.')[-1]]
-            raise ConfigError(f'the model has no layer {layer!r}; layers of that last name: {near[:8]}. Names are those of '
-                              'model.named_modules(), for example backbone.streams.rgb.encoder.layer4.')
+        if layer is not None:
+            check_layer(model, layer)
 
     def forward(self, x: Tensor) -> Tensor:
         """Means (N, blocks) in the order of ``blocks``."""
@@ -124,6 +122,19 @@ class BlockMeans(nn.Module):
         tokens = out[:, extra:].transpose(1, 2).reshape(len(out), -1, height, width)
         tokens = self.tap(tokens).flatten(2).transpose(1, 2)
         return torch.cat([out[:, :extra], tokens], dim=1) if extra else tokens
+
+
+def check_layer(model: nn.Module, layer: str) -> None:
+    """Refuse the name of a layer that the model does not have.
+
+    Raises:
+        ConfigError: With layers of the same last name.
+    """
+    names = [name for name, _ in model.named_modules() if name]
+    if layer not in names:
+        near = [name for name in names if name.split('.')[-1] == layer.split('.')[-1]]
+        raise ConfigError(f'the model has no layer {layer!r}' + (f'; layers of that last name: {", ".join(near[:8])}' if near else '') +
+                          f'. Names are those of model.named_modules(), for example {names[-1]}.')
 
 
 def token_grid(length: int, image_size: tuple) -> tuple:

@@ -24,10 +24,10 @@ from decur.visualization import modality_picture
 
 from .alignment import Moments, alignment_histogram, alignment_losses
 from .files import load_npz, save_npz
-from .folder import ANALYSES, Folder, Options
+from .folder import Folder, Options
 from .gradcam import grad_cam
 from .maps import resize_maps, saliency_statistics
-from .representation import BlockMeans, blocks_of, represent
+from .representation import BlockMeans, blocks_of, check_layer, represent
 from .spectral import band_importance, integrated_gradients
 from .summary import Summary
 from .tsne import tsne_of_dimensions
@@ -46,7 +46,7 @@ class Explanation:
         progress: show progress bars.
 
     Raises:
-        ConfigError: On an unknown modality or analysis, or if ``out`` holds an explanation with other settings.
+        ConfigError: On an unknown modality or layer, or if ``out`` holds an explanation with other settings.
         DataError: If there are fewer samples than asked for or needed.
     """
 
@@ -59,18 +59,20 @@ class Explanation:
         unknown = [name for name in opt.modalities if name not in model.modalities]
         if unknown:
             raise ConfigError(f'unknown modality {unknown}: this model has {list(model.modalities)}.')
-        wrong = [name for name in opt.analyses if name not in ANALYSES]
-        if wrong:
-            raise ConfigError(f'unknown analyses {wrong}: choose from {ANALYSES}.')
         self.names = [name for name in model.modalities if not opt.modalities or name in opt.modalities]
+        for name in self.names if opt.layer else ():
+            check_layer(model, opt.layer.replace('{}', name))
+        if num_workers < 0:
+            raise ConfigError(f'num_workers must be at least 0, got {num_workers}.')
         self.pairs = list(combinations(self.names, 2))
         self.device = next(model.parameters()).device
         available = len(dataset)
         if opt.num_samples > available:
-            raise DataError(f'{opt.num_samples} samples were asked for, the data set has {available}: lower num_samples (--num-samples).')
+            raise DataError(f'{opt.num_samples} samples were asked for, the data set has {available}: lower num_samples (--num-samples; '
+                            '0 takes all).')
         count = opt.num_samples or available
-        if count < 4 or opt.batch_size < 4:
-            raise DataError(f'standardizing needs batches of at least 4 samples, got {count} samples in batches of {opt.batch_size}.')
+        if count < 4:
+            raise DataError(f'standardizing needs at least 4 samples, got {count}.')
         indices = np.random.default_rng(opt.seed).permutation(available)[:count]
         self.batches = [indices[i:i + opt.batch_size].tolist() for i in range(0, count, opt.batch_size)]
         if len(self.batches) > 1 and len(self.batches[-1]) < 4:  # too few to be standardized by themselves
@@ -87,17 +89,20 @@ class Explanation:
         """
         saliency = {'spatial', 'spectral'} & set(self.options.analyses)
         if saliency or {'alignment', 'tsne'} & set(self.options.analyses):
-            self._pass('embeddings', self._embed)
+            self._pass('embeddings', self._embed, self.out / 'tsne.npz' if 'tsne' in self.options.analyses else None)
         if saliency:
             moments = self._moments()
-            self._pass('saliency', lambda batch: self._saliency(batch, moments))
+            drawn = self.out / 'saliency_maps.npz' if 'spatial' in self.options.analyses and self.options.overlays else None
+            self._pass('saliency', lambda batch: self._saliency(batch, moments), drawn)
         asked = sum(map(len, self.batches))
         entries = {name: self.model.modalities[name] for name in self.names}
         return Summary(self.folder, self.options, entries, self.facts, asked).write()
 
-    def _pass(self, kind: str, compute) -> None:
-        """Run ``compute`` on the batches that have no file yet."""
+    def _pass(self, kind: str, compute, of_first: Path | None = None) -> None:
+        """Run ``compute`` on the batches that have no file yet, and on the first one where the file that it alone makes is missing."""
         todo = self.folder.missing(kind)
+        if of_first and not of_first.is_file():
+            todo = sorted({0, *todo})
         if not todo:
             return
         if self.progress:
@@ -134,6 +139,12 @@ class Explanation:
     def _embed(self, batch: dict) -> dict:
         z = represent(self.model, batch['inputs'], self.options.level)
         z = {name: z[name].float().cpu().numpy() for name in self.names}
+        for name, x in z.items():
+            broken = [sample for sample, row in zip(batch['ids'], x) if not np.isfinite(row).all()]
+            if broken:
+                raise DataError(f'the {self.options.level}s of modality {name!r} are not finite (NaN or infinite) for {len(broken)} of '
+                                f'{len(x)} samples of a batch: {", ".join(broken[:5])}{", ..." if len(broken) > 5 else ""}. Look at their '
+                                'images, and at the weights of the model.')
         out = dict(ids=batch['ids'])
         for name, x in z.items():
             moments = Moments()
@@ -176,7 +187,7 @@ class Explanation:
             mean, std = moments[name]
             others = {k: x for k, x in batch['inputs'].items() if k != name} if len(self.model.backbone.interactions) else None
             means = BlockMeans(self.model, name, self.blocks(len(mean)), mean, std, self.options.level, others,
-                               self.options.layer.format(name) or None)
+                               self.options.layer.replace('{}', name) or None)
             x = batch['inputs'][name]
             if 'spatial' in self.options.analyses:
                 maps[name] = grad_cam(means, x, sign=self.options.sign)

@@ -11,8 +11,8 @@ import numpy as np
 
 from decur.datasets.geonrw import ENDINGS, FOLDERS, split_name
 from decur.errors import ConfigError, DataError
-from decur.readers.files import NARROWED
 from decur.readers.store import BLOCK, block_keys, decode, record_keys
+from decur.readers.types import convert
 
 from . import engine
 from .archives import find_archives
@@ -76,9 +76,12 @@ class GeoNRWRelease(Release):
         """The blocks, then the size."""
         if _FILE not in files:
             raise DataError(f'{key}: the file is gone')
-        image = read_raster(files[_FILE], key).transpose(1, 2, 0)
-        image = image.astype(NARROWED.get(image.dtype.name, image.dtype), copy=False)
-        records = [(block, encode(dict(image=image[i * BLOCK:(i + 1) * BLOCK, j * BLOCK:(j + 1) * BLOCK])))
+        planes, tags = read_raster(files[_FILE], key)
+        image = convert(planes.transpose(1, 2, 0), key)
+        if None in tags and any(tag is not None for tag in tags):
+            raise DataError(f'{key}: only some of its bands have a nodata tag')
+        tagged = {} if None in tags else dict(nodata=np.array(tags, np.float64))
+        records = [(block, encode(dict(image=image[i * BLOCK:(i + 1) * BLOCK, j * BLOCK:(j + 1) * BLOCK], **tagged)))
                    for i, row in enumerate(block_keys(key, image.shape)) for j, block in enumerate(row)]
         return [*records, (key, encode(dict(size=np.array(image.shape))))]
 

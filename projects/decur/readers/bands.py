@@ -2,14 +2,17 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from decur.errors import DataError
 from decur.registry import READERS
+from decur.resizing import resize_missing, resize_plane
 
-from .files import RasterioReader
+from .base import Reader, source_name
+from .missing import equals, mask, split
+from .rasters import RasterioReader
 from .store import read_record
+from .types import common_type, convert
 from .zarr_archives import read_bands
 
 
@@ -17,57 +20,74 @@ def stack_bands(bands: Sequence, size: Sequence) -> np.ndarray:
     """Resize bands to one size (bilinear, as the published loaders do) and stack them.
 
     Args:
-        bands (Sequence[ndarray]): ``(h, w)`` each, of one type.
+        bands (Sequence[ndarray]): ``(h, w)`` each; masked arrays where values are missing. Of several types the narrowest that holds all.
         size (Sequence[int]): Height and width, pixels. Patches with an extra row or column are resized too.
 
     Returns:
-        ndarray: ``(H, W, C)``, planar in memory.
+        ndarray: ``(H, W, C)``, planar in memory; a masked array where values are missing.
+
+    Raises:
+        DataError: If a band holds no real numbers.
     """
-    out = np.empty((len(bands), *size), bands[0].dtype)
-    for band, target in zip(bands, out):
-        if band.shape == tuple(size):
-            target[...] = band
-        else:
-            cv2.resize(np.ascontiguousarray(band), tuple(size[::-1]), dst=target, interpolation=cv2.INTER_LINEAR)
-    return out.transpose(1, 2, 0)
+    dtype = common_type((band.dtype for band in bands), 'a band')
+    out = np.empty((len(bands), *size), dtype)
+    gone = np.zeros(out.shape, bool)
+    for band, target, missing in zip(bands, out, gone):
+        values, absent = split(band)
+        values = values.astype(dtype, copy=False)
+        target[...] = resize_plane(values, size, 'bilinear', absent)
+        if absent is not None:
+            missing[...] = resize_missing(absent[..., None], size)[..., 0]
+    return mask(out, gone).transpose(1, 2, 0)
 
 
 @READERS.register_module()
-class BandReader:
+class BandReader(Reader):
     """Read an image band by band, from single-band rasters, from the compact store or from a zarr archive.
 
     A source is ``dict(folder=..., pattern='{band}.tif')``, ``dict(zarr=archive, sample=i, time=j)``, or ``dict(store=folder, key=key)``,
-    which gives the arrays of what the store was made of. float16 is read as float32 (exactly the same values).
+    which gives the arrays of what the store was made of.
 
     Args:
         bands (Sequence[str]): Names of the bands, in the order of the channels.
         size (int | tuple[int]): Height and width to which every band is resized, pixels.
+        **kwargs: ``missing``, ``nodata`` and ``dtype``, as :class:`~decur.readers.base.Reader`.
     """
 
-    def __init__(self, bands: Sequence, size: int | Sequence):
+    def __init__(self, bands: Sequence, size: int | Sequence, **kwargs):
+        super().__init__(**kwargs)
         self.bands = tuple(bands)
         self.size = (size, size) if isinstance(size, int) else tuple(size)
-        self._raster = RasterioReader()
+        self._raster = RasterioReader(missing=kwargs.get('missing'), scaled=False)
 
     def native(self, source: Mapping) -> dict:
-        """The bands as they are stored, ``{name: (h, w) array}``.
+        """The bands at their own resolution, ``{name: (h, w) array}``, masked where values are missing.
 
         Raises:
-            DataError: If a band is missing or cannot be read.
+            DataError: If a band is absent or cannot be read.
         """
         if 'store' in source or 'zarr' in source:
             if 'store' in source:
                 record, name = read_record(source['store'], source['key']), f'{source["store"]}: record {source["key"]!r}'
             else:
                 record, name = read_bands(source['zarr'], source['sample'], source['time']), source['zarr']
-            missing = [band for band in self.bands if band not in record]
-            if missing:
-                raise DataError(f'{name} has no band {missing}; it has {sorted(record)}.')
+            absent = [band for band in self.bands if band not in record]
+            if absent:
+                raise DataError(f'{name} has no band {absent}; it has {sorted(key for key in record if not key.endswith(".nodata"))}.')
             bands = {band: record[band] for band in self.bands}
-            return {band: plane.astype(np.float32) if plane.dtype == np.float16 else plane for band, plane in bands.items()}
+            missing = {}
+            for band, plane in bands.items():
+                tag = record.get(f'{band}.nodata')  # the file's, which the store keeps
+                missing[band] = self.mark(plane, None if tag is None else equals(plane, tag.item()))
+            return {band: mask(convert(plane, f'{name}: band {band!r}', missing=missing[band]), missing[band])
+                    for band, plane in bands.items()}
         folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')
         return {band: self._raster(folder / pattern.format(band=band))[..., 0] for band in self.bands}
 
-    def __call__(self, source: Mapping) -> np.ndarray:
-        """Read a source as ``(H, W, C)``."""
-        return stack_bands(list(self.native(source).values()), self.size)
+    def decode(self, source: Mapping) -> tuple:
+        """See :class:`~decur.readers.base.Reader`."""
+        bands = self.native(source)
+        try:
+            return split(stack_bands(list(bands.values()), self.size))
+        except DataError as error:
+            raise DataError(f'{source_name(source)}: {error}') from error

@@ -18,6 +18,8 @@ import numpy as np
 from decur.errors import DataError
 from decur.registry import READERS
 
+from .base import Reader, check_window
+from .missing import equals
 from .table import Table
 
 FORMAT, VERSION = 'decur-store', 2
@@ -222,28 +224,32 @@ def block_keys(key: str, size: Sequence) -> list:
 
 
 @READERS.register_module()
-class StoreReader:
+class StoreReader(Reader):
     """Read a raster, or a window of one, from the blocks that a store keeps it in; only those that the window touches are read.
 
-    A source is ``dict(store=folder, key=key, size=(height, width))``, with ``window=(row, column, height, width)`` for a part.
+    A source is ``dict(store=folder, key=key, size=(height, width))``, with ``window=(row, column, height, width)`` for a part. A block
+    that has ``nodata`` beside ``image`` says by it which value means "missing" in each band, as the files' tags did.
+
+    Args:
+        **kwargs: ``missing``, ``nodata`` and ``dtype``, as :class:`~decur.readers.base.Reader`.
     """
 
-    def __call__(self, source: Mapping) -> np.ndarray:
-        """Read a source as ``(H, W, C)``.
+    def decode(self, source: Mapping) -> tuple:
+        """See :class:`~decur.readers.base.Reader`.
 
         Raises:
             DataError: If the window leaves the raster, or a block is missing or damaged.
         """
         keys = block_keys(source['key'], source['size'])
-        row, column, height, width = source.get('window') or (0, 0, *source['size'][:2])
-        if row < 0 or column < 0 or row + height > source['size'][0] or column + width > source['size'][1]:
-            raise DataError(f'{source["store"]}: window {(row, column, height, width)} leaves {source["key"]!r} of '
-                            f'{source["size"][0]}x{source["size"][1]} pixels.')
+        window = source.get('window') or (0, 0, *source['size'][:2])
+        check_window(f'{source["store"]}: {source["key"]}', source['size'], window)
+        row, column, height, width = window
         first, last = row // BLOCK, (row + height - 1) // BLOCK
         left, right = column // BLOCK, (column + width - 1) // BLOCK
         rows = []
         for keys_of_row in keys[first:last + 1]:
-            blocks = [read_record(source['store'], key)['image'] for key in keys_of_row[left:right + 1]]
+            records = [read_record(source['store'], key) for key in keys_of_row[left:right + 1]]
+            blocks = [record['image'] for record in records]
             rows.append(blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1))
         image = rows[0] if len(rows) == 1 else np.concatenate(rows)
         row, column = row - first * BLOCK, column - left * BLOCK
@@ -251,4 +257,9 @@ class StoreReader:
         if part.shape[:2] != (height, width):
             raise DataError(f'{source["store"]}: the blocks of {source["key"]!r} are smaller than its size {tuple(source["size"])} in '
                             f'{MANIFEST}. Run tools/prepare_dataset.py again with --repair.')
-        return np.ascontiguousarray(part)
+        part = np.ascontiguousarray(part)
+        missing = None
+        if 'nodata' in records[0]:
+            found = [equals(part[..., band], float(value)) for band, value in enumerate(records[0]['nodata'])]
+            missing = np.stack([np.zeros(part.shape[:2], bool) if one is None else one for one in found], axis=-1)
+        return part, self.mark(part, missing)

@@ -13,9 +13,7 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
-
-# INTER_NEAREST_EXACT has the pixel centres where the others have them; INTER_NEAREST is off by up to half a pixel.
-_INTERPOLATION = dict(nearest=cv2.INTER_NEAREST_EXACT, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA)
+from decur.resizing import check_interpolation, resize_plane
 
 
 class Geometry(NamedTuple):
@@ -109,8 +107,7 @@ class ViewAugmentation:
             raise ConfigError(f'value_range must be (low, high), got {value_range!r}.')
         if brightness < 0 or contrast < 0:
             raise ConfigError(f'brightness and contrast must not be negative, got {brightness} and {contrast}.')
-        if interpolation not in _INTERPOLATION:
-            raise ConfigError(f'interpolation must be one of {sorted(_INTERPOLATION)}, got {interpolation!r}.')
+        check_interpolation(interpolation)
         self.scale, self.ratio, self.blur_sigma = tuple(scale), tuple(ratio), tuple(blur_sigma)
         self.solarize_range, self.channel_drop = tuple(solarize_range), tuple(int(n) for n in channel_drop)
         self.brightness, self.contrast = brightness, contrast
@@ -163,7 +160,7 @@ class ViewAugmentation:
         w, h = min(1., ratio / aspect), min(1., aspect / ratio)
         return Geometry((1 - h) / 2, (1 - w) / 2, h, w, *flips)
 
-    def __call__(self, image: np.ndarray, view: int = 0, geometry: Geometry | None = None) -> np.ndarray:
+    def __call__(self, image: np.ndarray, view: int = 0, geometry: Geometry | None = None, missing: np.ndarray | None = None) -> np.ndarray:
         """Augment an image.
 
         Args:
@@ -171,6 +168,8 @@ class ViewAugmentation:
                 transposed ``(C, H, W)`` array) is fastest.
             view (int): Which view, from 0. Defaults to 0.
             geometry (Geometry, optional): The crop and flips. Defaults to a draw of its own.
+            missing (ndarray, optional): ``(H, W, C)`` bool, True where a pixel is missing. Such pixels enter no other pixel, no mean and no
+                blur, and have in the view the value that they have in the image.
 
         Returns:
             ndarray: ``(height, width, C)``, uint8 or float32. Its memory is planar, so the step to ``(C, height, width)`` is free.
@@ -189,14 +188,20 @@ class ViewAugmentation:
         channels = image.shape[2]
         if geometry is None:
             geometry = self.sample_geometry(image.shape[1] / image.shape[0], view)
-        planes = self._crop(image, geometry)
+        planes = self._crop(image, geometry, missing)
+        hidden = None if missing is None else self._crop(missing, geometry)
+        if hidden is not None and not hidden.any():
+            hidden = None
+        fill = planes if hidden is None else planes.copy()
         if self._chance('jitter', view):
-            planes = self._jitter(planes)
+            planes = self._jitter(planes, hidden)
         gray = channels > 1 and self._chance('grayscale', view)
+        known = hidden
         if gray:  # from here on all channels are the same: work on one
-            planes = self._grayscale(planes)
+            planes = self._grayscale(planes, hidden)
+            known = None if hidden is None else hidden.all(axis=0, keepdims=True)
         if self._chance('blur', view):
-            planes = self._blur(planes, np.random.uniform(*self.blur_sigma))
+            planes = self._blur(planes, np.random.uniform(*self.blur_sigma), known)
         if self._chance('solarize', view):
             planes = self._solarize(planes)
         if gray:
@@ -205,6 +210,8 @@ class ViewAugmentation:
             low, high = (min(n, channels - 1) for n in self.channel_drop)
             dropped = np.random.choice(channels, np.random.randint(low, high + 1), replace=False)
             planes[dropped] = self._range(image.dtype)[0]
+        if hidden is not None:
+            planes = np.where(hidden, fill, planes)
         return planes.transpose(1, 2, 0)
 
     def _range(self, dtype) -> tuple:
@@ -215,29 +222,37 @@ class ViewAugmentation:
                               'the augmentation, or set the probabilities of these to 0.')
         return self.value_range
 
-    def _crop(self, image: np.ndarray, geometry: Geometry) -> np.ndarray:
-        """Crop, resize and flip; ``(C, h, w)``, new memory."""
+    def _crop(self, image: np.ndarray, geometry: Geometry, missing: np.ndarray | None = None) -> np.ndarray:
+        """Crop, resize and flip; ``(C, h, w)``, new memory. A bool image, which says where pixels are missing, is resized by nearest."""
         height, width, channels = image.shape
         h, w = max(1, round(geometry.h * height)), max(1, round(geometry.w * width))
         y, x = min(round(geometry.y * height), height - h), min(round(geometry.x * width), width - w)
         crop = image[y:y + h, x:x + w]
-        if channels == 1 or image.strides[1] == image.itemsize:  # planar already
+        if channels == 1 or image.strides[1] == image.itemsize or image.dtype == bool:  # planar already, or cheap
             planes = crop.transpose(2, 0, 1)
         else:
             planes = np.empty((channels, h, w), image.dtype)
-            cv2.mixChannels([np.ascontiguousarray(crop)], list(planes), [i for c in range(channels) for i in (c, c)])
+            for first in range(0, channels, 512):  # OpenCV takes no more channels
+                part = np.ascontiguousarray(crop[..., first:first + 512])
+                cv2.mixChannels([part], list(planes[first:first + 512]), [i for c in range(part.shape[2]) for i in (c, c)])
         out = np.empty((channels, *self.size), image.dtype)
-        flag, size = _INTERPOLATION[self.interpolation], self.size[::-1]
+        interpolation = 'nearest' if image.dtype == bool else self.interpolation
         code = -1 if geometry.hflip and geometry.vflip else int(geometry.hflip)
-        for plane, target in zip(planes, out):
-            if geometry.hflip or geometry.vflip:
-                cv2.flip(cv2.resize(plane, size, interpolation=flag), code, dst=target)
-            else:
-                cv2.resize(plane, size, dst=target, interpolation=flag)
+        flips = geometry.hflip or geometry.vflip
+        for c, (plane, target) in enumerate(zip(planes, out)):
+            gone = None if missing is None else missing[y:y + h, x:x + w, c]
+            resized = resize_plane(plane, self.size, interpolation, gone, None if flips else target)
+            if flips:
+                target[...] = cv2.flip(resized.view(np.uint8), code) if image.dtype == bool else cv2.flip(resized, code, dst=target)
+            elif resized is not target:
+                target[...] = resized
         return out
 
-    def _jitter(self, planes: np.ndarray) -> np.ndarray:
-        """Brightness, then contrast. Linear operations on saturated types cost less than a look-up table per channel."""
+    def _jitter(self, planes: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+        """Brightness, then contrast about the mean of what is not missing.
+
+        Linear operations on saturated types cost less than a look-up table per channel.
+        """
         low, high = self._range(planes.dtype)
         brighter = np.random.uniform(max(0., 1 - self.brightness), 1 + self.brightness)
         stronger = np.random.uniform(max(0., 1 - self.contrast), 1 + self.contrast)
@@ -247,20 +262,29 @@ class ViewAugmentation:
                 planes = cv2.convertScaleAbs(planes.reshape(len(planes), -1), alpha=brighter).reshape(planes.shape)
             else:  # nothing can saturate in between: one pass does both
                 factor = stronger * brighter
-            for plane in planes:
-                offset = (1 - stronger) * cv2.mean(plane)[0] * min(brighter, 1.)
+            for band, plane in enumerate(planes):
+                valid = None if missing is None else (~missing[band]).astype(np.uint8)
+                offset = (1 - stronger) * cv2.mean(plane, valid)[0] * min(brighter, 1.)
                 if offset >= 0:  # nothing becomes negative, so the absolute value that this takes does not matter
                     cv2.convertScaleAbs(plane, dst=plane, alpha=factor, beta=offset)
                 else:
                     cv2.addWeighted(plane, factor, plane, 0, offset, dst=plane)
             return planes
         planes = np.clip(low + (planes - np.float32(low)) * np.float32(brighter), low, high, dtype=np.float32)
-        mean = planes.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+        if missing is None:
+            mean = planes.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
+        else:
+            count = np.maximum((~missing).sum(axis=(1, 2), keepdims=True), 1)
+            mean = np.where(missing, 0, planes).sum(axis=(1, 2), keepdims=True, dtype=np.float64) / count
         return np.clip(planes * np.float32(stronger) + ((1 - stronger) * mean).astype(np.float32), low, high, dtype=np.float32)
 
     @staticmethod
-    def _grayscale(planes: np.ndarray) -> np.ndarray:
-        """The mean of all channels, ``(1, h, w)``."""
+    def _grayscale(planes: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+        """The mean of all channels, or of those that are not missing, ``(1, h, w)``."""
+        if missing is not None:
+            total = np.where(missing, 0, planes).sum(axis=0, keepdims=True, dtype=np.float32)
+            mean = total / np.maximum((~missing).sum(axis=0, keepdims=True), 1)
+            return np.rint(mean).astype(np.uint8) if planes.dtype == np.uint8 else mean.astype(np.float32)
         if planes.dtype != np.uint8:
             return planes.mean(axis=0, keepdims=True)
         if len(planes) > 257:
@@ -269,16 +293,25 @@ class ViewAugmentation:
         return cv2.convertScaleAbs(total, alpha=1 / len(planes))[None]
 
     @staticmethod
-    def _blur(planes: np.ndarray, sigma: float) -> np.ndarray:
-        """Gaussian blur with the window that OpenCV chooses by itself: three standard deviations on 8 bit, four on float."""
+    def _blur(planes: np.ndarray, sigma: float, missing: np.ndarray | None) -> np.ndarray:
+        """Gaussian blur with the window that OpenCV chooses by itself: three standard deviations on 8 bit, four on float.
+
+        With missing pixels a normalized convolution: the weights of those that are there add up to 1.
+        """
         window = int(round(sigma * (6 if planes.dtype == np.uint8 else 8) + 1)) | 1
         if window == 1:
             return planes
         kernel = cv2.getGaussianKernel(window, sigma, cv2.CV_32F)
         out = np.empty_like(planes)
-        for plane, target in zip(planes, out):
-            # On single planes twice to three times as fast as GaussianBlur.
-            cv2.sepFilter2D(plane, -1, kernel, kernel, dst=target)
+        for band, (plane, target) in enumerate(zip(planes, out)):
+            if missing is None or not missing[band].any():
+                # On single planes twice to three times as fast as GaussianBlur.
+                cv2.sepFilter2D(plane, -1, kernel, kernel, dst=target)
+                continue
+            valid = (~missing[band]).astype(np.float32)
+            total, weight = (cv2.sepFilter2D(x, -1, kernel, kernel) for x in (np.where(missing[band], 0, plane).astype(np.float32), valid))
+            mean = np.where(missing[band], 0, total / np.maximum(weight, 1e-6))
+            target[...] = np.clip(np.rint(mean), 0, 255) if planes.dtype == np.uint8 else mean
         return out
 
     def _solarize(self, planes: np.ndarray) -> np.ndarray:

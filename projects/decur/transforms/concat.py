@@ -1,23 +1,21 @@
 """One image of all modalities, the form in which mmseg's transforms and models take them."""
-import cv2
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from decur.errors import DataError
 from decur.modalities import concat
+from decur.resizing import resize
 
 from .loading import BoundTransform
-
-_INTERPOLATION = dict(nearest=cv2.INTER_NEAREST, bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA)
 
 
 @TRANSFORMS.register_module()
 class ConcatModalities(BoundTransform):
     """Concatenate the images along channels, in the order of the entries.
 
-    Needs ``images``; adds ``img`` ``(H, W, sum C)``, ``img_shape`` and ``ori_shape``. An image of another size than the reference (the
-    label map, or else the first modality) is resized to it with the ``interpolation`` of its entry (``'bilinear'``; ``'nearest'`` for
-    depth with holes).
+    Needs ``images`` (and ``masks``); adds ``img`` ``(H, W, sum C)``, ``img_shape`` and ``ori_shape``. An image of another size than the
+    reference (the label map, or else the first modality) is resized to it with the ``interpolation`` of its entry (``'bilinear'``;
+    ``'nearest'`` for depth with holes); missing pixels do not enter others.
 
     Args:
         resize (bool): Allow different sizes. With False they are an error. Defaults to True.
@@ -42,9 +40,7 @@ class ConcatModalities(BoundTransform):
                 continue
             if not self.resize:
                 raise DataError(f'sample {results.get("sample_id")!r}: modality {name!r} is {image.shape[:2]}, expected {tuple(size)}.')
-            flag = _INTERPOLATION[self.modalities[name].get('interpolation', 'bilinear')]
-            resized = cv2.resize(image, (size[1], size[0]), interpolation=flag)
-            images[name] = resized[..., None] if resized.ndim == 2 else resized
+            images[name] = resize(image, size, self.modalities[name].get('interpolation', 'bilinear'), results.get('masks', {}).get(name))
         try:
             results['img'] = np.ascontiguousarray(concat(images, self.modalities, axis=-1))
         except DataError as error:

@@ -8,7 +8,8 @@ from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 
 from decur.errors import DataError
-from decur.readers.files import IMAGE_SUFFIXES, build_reader, open_raster
+from decur.readers import IMAGE_SUFFIXES, Reader, build_reader, open_raster
+from decur.readers.missing import equals, split
 
 from .loading import BoundTransform
 
@@ -17,7 +18,8 @@ from .loading import BoundTransform
 class LoadLabelMap(BoundTransform):
     """Read the label map of a sample.
 
-    Needs ``seg_source``; adds ``gt_seg_map`` ``(H, W)`` and lists it in ``seg_fields``. Its values are indices into the data set's
+    Needs ``seg_source`` (and ``counted_before``, rows at the top and columns at the left to ignore, if there is such); adds
+    ``gt_seg_map`` ``(H, W)`` and lists it in ``seg_fields``. Its values are indices into the data set's
     ``metainfo['classes']``, or the ignore index; its type is uint8 or, with more than 255 classes or another ignore index, uint16 or int16.
     What a value in the file means is the data set's ``label_table``. Palette PNGs are read as indices, floats if all are whole numbers.
     Pixels that the file itself marks as missing (a nodata tag, a mask band, NaN) become the ignore index, other than those whose value
@@ -54,45 +56,52 @@ class LoadLabelMap(BoundTransform):
         if values.shape[2] != 1:
             raise DataError(f'{source}: {_several(values)}')
         values = values[..., 0]
-        missing = np.zeros(values.shape, bool) if missing is None else missing[..., 0]
+        missing, void = np.zeros(values.shape, bool) if missing is None else missing[..., 0], None
         if values.dtype.kind == 'f':
-            missing = missing | np.isnan(values)
-            odd = ~missing & ~((values == np.rint(values)) & (np.abs(values) < 2**53))
+            whole = (values == np.rint(values)) & (np.abs(values) < 2**53)
+            odd = ~missing & ~np.isnan(values) & ~whole
             if odd.any():
                 raise DataError(f'{source}: a label must be whole numbers, got {values[odd][0]:g}. Was it resampled? Use nearest '
                                 'neighbours.')
-            values = np.where(missing, 0, values)
+            values, void = np.where(whole, values, 0), ~whole
         elif values.dtype.kind not in 'iub':
             raise DataError(f'{source}: a label must be whole numbers, got {values.dtype}.')
-        results['gt_seg_map'] = self._map(values.astype(np.int64), missing, source)
+        label = results['gt_seg_map'] = self._map(values.astype(np.int64), missing, source, void)
+        top, left = results.get('counted_before', (0, 0))
+        label[:top], label[:, :left] = self.table.ignore_index, self.table.ignore_index
         results['seg_fields'] = [*results.get('seg_fields', []), 'gt_seg_map']
         return results
 
     def _read(self, source) -> tuple:
         """``(H, W, C)`` values and where they are missing, or None."""
-        if hasattr(self.reader, 'decode'):  # the values as they are in the file, those that are missing too
-            return self.reader.decode(source)
-        image = self.reader(source)
-        return (image.data, np.ma.getmaskarray(image)) if isinstance(image, np.ma.MaskedArray) else (image, None)
+        if not isinstance(self.reader, Reader):
+            return split(self.reader(source))
+        values, missing = self.reader.decode(source)  # the values as they are in the file, those that are missing too
+        for value in self.reader.missing:
+            found = equals(values, value)
+            if found is not None:
+                missing = found if missing is None else missing | found
+        return values, missing
 
-    def _map(self, values: np.ndarray, missing: np.ndarray, source) -> np.ndarray:
+    def _map(self, values: np.ndarray, missing: np.ndarray, source, void: np.ndarray | None) -> np.ndarray:
+        """Labels of values; ``missing`` is where the file calls them so, ``void`` where there is no value at all (NaN)."""
         table, ignore = self.table, self.table.ignore_index
         present, inverse = _unique(values)
+        nothing = missing if void is None else missing | void
         seen = np.ones(len(present), bool)
-        if missing.any():
+        if nothing.any():
             seen[:] = False
-            seen[inverse[~missing]] = True
+            seen[inverse[~nothing]] = True
         if table.explicit:
             named = np.isin(present, list(table.index))
-            missing = missing & ~named[inverse]
-            seen |= named
+            nothing = nothing & ~named[inverse] if void is None else void | (missing & ~named[inverse])
         elif missing.any():
             self._tell_missing(present[np.unique(inverse[missing])], source)
         if table.classes is None:
             labels = present - int(table.reduce_zero_label)
-            void = (present == ignore) | ((present == 0) & table.reduce_zero_label)
-            wrong = seen & ~void & (labels < 0)
-            labels = np.where(void, ignore, labels)
+            ignored = (present == ignore) | ((present == 0) & table.reduce_zero_label)
+            wrong = seen & ~ignored & (labels < 0)
+            labels = np.where(ignored, ignore, labels)
         else:
             labels = np.array([table.index.get(value, ignore) for value in present.tolist()], np.int64)
             wrong = seen & ~np.isin(present, [*table.index, *([] if table.explicit else [ignore])])
@@ -100,7 +109,7 @@ class LoadLabelMap(BoundTransform):
             raise DataError(f'{source}: label id(s) {present[wrong][:8].tolist()} are outside {self._allowed()}. Correct the classes or '
                             'the file, or say what the values mean: label_values={value: class}.')
         self._check_mask(present[seen], source)
-        labels = np.where(missing, ignore, labels[inverse])
+        labels = np.where(nothing, ignore, labels[inverse])
         fits = table.classes is not None or labels.max(initial=0) <= np.iinfo(table.dtype).max
         return labels.astype(table.dtype if fits else np.int64)
 
@@ -190,9 +199,8 @@ def check_lossless(path: str) -> None:
 
 
 def _structure(path: str) -> dict:
-    from rasterio.errors import RasterioError
     try:
         with open_raster(Path(path)) as raster:
             return raster.tags(ns='IMAGE_STRUCTURE')
-    except (RasterioError, DataError):
+    except DataError:
         return {}  # the reader says it

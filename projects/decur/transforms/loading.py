@@ -1,12 +1,16 @@
 """Sources to arrays: the images of every modality and the label map."""
+import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from decur.errors import DataError
-from decur.readers.files import build_reader
+from decur.errors import DataError, DataWarning
+from decur.modalities import encoder_order, statistics
+from decur.readers import build_reader, read_marked, source_name
+from decur.readers.missing import check_finite, likely_missing, mask, split
+from decur.readers.types import as_image
 
 
 class BoundTransform(BaseTransform):
@@ -24,51 +28,144 @@ class BoundTransform(BaseTransform):
         self.modalities = modalities
 
 
+class ModalityLoader:
+    """From a source, or an image in memory, to the image that a model is given: radiometry, checks, missing pixels filled.
+
+    :class:`LoadModalities` reads data sets with it, the calls for programs single images.
+
+    Args:
+        name (str): The modality.
+        entry (dict): Its entry.
+    """
+
+    def __init__(self, name: str, entry: Mapping):
+        self.name, self.entry = name, entry
+        self.reader = build_reader(entry.get('reader'), names=entry.get('bands'))
+        self.radiometry = [TRANSFORMS.build(cfg) for cfg in entry.get('radiometry') or ()]
+        self.mean = self._mean(entry)
+        self._warned = False
+
+    @staticmethod
+    def _mean(entry: Mapping) -> np.ndarray:
+        """``(C,)`` mean in the order of the reader's channels; the entry gives it in that of the encoder."""
+        mean = np.zeros(entry['channels'])
+        mean[encoder_order(entry)] = statistics(entry)[0].numpy().reshape(-1)
+        return mean
+
+    def __call__(self, source) -> tuple:
+        """Read a source.
+
+        Returns:
+            tuple: ``(H, W, C)`` image, uint8, uint16, int16 or float32, every value of which is a number; and ``(H, W, C)`` bool, True
+            where it was missing, or None. Missing pixels have the entry's ``mean``, 0 after normalisation (the nearest value that
+            an integer type holds), or what the reader's ``nodata`` says.
+
+        Raises:
+            DataError: If it cannot be read, has another number of channels than the entry, or values that are no numbers.
+        """
+        name = source_name(source)
+        try:
+            return self.finish(read_marked(self.reader, source), name)
+        except DataError as error:
+            if name in str(error):
+                raise
+            raise DataError(f'{name}: {error}') from error
+
+    def finish(self, image: np.ndarray, source: str | None = None) -> tuple:
+        """The same for an image ``(H, W, C)`` in the units of the files: a masked array where pixels are missing.
+
+        Args:
+            image (ndarray): Of any type of real numbers.
+            source (str, optional): Where it comes from, for messages.
+        """
+        where = source or f'the image of modality {self.name!r}'
+        values, missing = split(image)
+        values = as_image(values, where)
+        check_finite(values, self.name, self.entry.get('bands'), source, missing)
+        if missing is None and not self._warned:
+            self._tell_sentinel(values, where)
+        image = mask(values, missing)
+        try:
+            for step in self.radiometry:
+                image = step(image)
+        except DataError as error:
+            raise DataError(f'modality {self.name!r}: {error}') from error
+        if image.ndim != 3 or image.shape[2] != self.entry['channels']:
+            raise DataError(f'{where}: modality {self.name!r} has {self.entry["channels"]} channels, the file has shape {image.shape} '
+                            '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
+        values, left = split(image)
+        if left is not None:
+            missing = left
+        elif missing is not None and missing.shape != values.shape:
+            missing = None  # a step that gave the channels a new meaning, and a value to each
+        if self.radiometry:
+            values = as_image(values, where)
+            check_finite(values, self.name, self.entry.get('bands'), source, missing)
+        if missing is not None and getattr(self.reader, 'nodata', None) is None:
+            values = fill(values, missing, self.mean)
+        return values, missing
+
+    def _tell_sentinel(self, values: np.ndarray, where: str) -> None:
+        found = likely_missing(values)
+        if found:
+            self._warned = True
+            value, count = found
+            warnings.warn(f'{where}: {count} values are {value:g}, far below all others, and no tag says that they are missing. If they '
+                          f'are, say so in the entry of modality {self.name!r}: reader=dict(type=..., missing={value:g}).', DataWarning,
+                          stacklevel=2)
+
+
+def fill(image: np.ndarray, missing: np.ndarray, values: np.ndarray) -> np.ndarray:
+    """Give the missing pixels of each channel its value, rounded to the nearest that the image's type holds.
+
+    Args:
+        image (ndarray): ``(H, W, C)``.
+        missing (ndarray): ``(H, W, C)`` bool.
+        values (ndarray): ``(C,)``.
+    """
+    if image.dtype.kind in 'iu':
+        limits = np.iinfo(image.dtype)
+        values = np.clip(np.rint(values), limits.min, limits.max)
+    return np.where(missing, values.astype(image.dtype), image)
+
+
 @TRANSFORMS.register_module()
 class LoadModalities(BoundTransform):
     """Read every modality with the reader of its entry.
 
     Needs ``sources`` (``{name: source or None}``); adds ``images`` (``{name: (H, W, C) array or None}``), with the entry's ``radiometry``
-    applied and as many channels as it says. A list of sources (one per view, see :class:`DrawSeasons`) gives a list of images; a source
-    that occurs twice in it is read once.
+    applied and as many channels as it says, and ``masks`` (``{name: (H, W, C) bool}``, True where a pixel is missing; only of images that
+    have such), see :class:`ModalityLoader`. A list of sources (one per view, see :class:`DrawSeasons`) gives lists of images and masks;
+    a source that occurs twice in it is read once.
     """
 
     def bind(self, modalities: Mapping, dataset) -> None:
-        """Build one reader per entry."""
+        """Build one loader per entry."""
         super().bind(modalities, dataset)
-        self.readers = {name: build_reader(entry.get('reader')) for name, entry in modalities.items()}
-        self.radiometry = {name: [TRANSFORMS.build(cfg) for cfg in entry.get('radiometry') or ()] for name, entry in modalities.items()}
+        self.loaders = {name: ModalityLoader(name, entry) for name, entry in modalities.items()}
 
     def transform(self, results: dict) -> dict:
         """Read the sample.
 
         Raises:
-            DataError: If a file has another number of channels than its modality.
+            DataError: See :class:`ModalityLoader`.
         """
-        results['images'] = {}
-        for name, entry in self.modalities.items():
+        results['images'], results['masks'] = {}, {}
+        for name, loader in self.loaders.items():
             source = results['sources'].get(name)
             if source is None:
                 results['images'][name] = None
                 continue
             if isinstance(source, list):
-                read = []
+                read: list = []
                 for i, one in enumerate(source):
                     twin = source.index(one)
-                    read.append(read[twin] if twin < i else self._read(name, entry, one))
-                results['images'][name] = read
+                    read.append(read[twin] if twin < i else loader(one))
+                images, masks = map(list, zip(*read))
+                missing = masks if any(m is not None for m in masks) else None
             else:
-                results['images'][name] = self._read(name, entry, source)
+                images, missing = loader(source)
+            results['images'][name] = images
+            if missing is not None:
+                results['masks'][name] = missing
         return results
-
-    def _read(self, name: str, entry: Mapping, source) -> np.ndarray:
-        image = self.readers[name](source)
-        try:
-            for step in self.radiometry[name]:
-                image = step(image)
-        except DataError as error:
-            raise DataError(f'{source}: modality {name!r}: {error}') from error
-        if image.ndim != 3 or image.shape[2] != entry['channels']:
-            raise DataError(f'{source}: modality {name!r} has {entry["channels"]} channels, the file has shape {image.shape} '
-                            '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
-        return image

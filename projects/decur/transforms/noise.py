@@ -33,13 +33,14 @@ class NoiseAugmentation(BaseTransform):
             return 0, 0
         return np.random.randint(-self.shift, self.shift + 1), np.random.randint(-self.shift, self.shift + 1)
 
-    def __call__(self, image: np.ndarray, view: int = 0, geometry: tuple | None = None) -> np.ndarray:
+    def __call__(self, image: np.ndarray, view: int = 0, geometry: tuple | None = None, missing: np.ndarray | None = None) -> np.ndarray:
         """Draw a view.
 
         Args:
             image (ndarray): ``(H, W, C)``.
             view (int): Which of the two views; both are drawn alike.
             geometry (tuple, optional): The shift, from :meth:`sample_geometry`.
+            missing (ndarray, optional): ``(H, W, C)`` bool; missing pixels keep their value.
 
         Returns:
             ndarray: ``(H, W, C)`` float32.
@@ -47,12 +48,13 @@ class NoiseAugmentation(BaseTransform):
         rows, columns = self.sample_geometry() if geometry is None else geometry
         height, width = image.shape[:2]
         if rows or columns:
-            image = image[_shifted(height, rows)[:, None], _shifted(width, columns)]
+            index = _shifted(height, rows)[:, None], _shifted(width, columns)
+            image, missing = image[index], None if missing is None else missing[index]
         out = self._noise(image.size).reshape(image.shape)
         out += image
         if self.brightness:
             out += np.float32(np.random.uniform(-self.brightness, self.brightness))
-        return out
+        return out if missing is None else np.where(missing, image, out).astype(np.float32, copy=False)
 
     def _noise(self, size: int) -> np.ndarray:
         """``(size,)`` float32: a window of the table at a random place; drawn anew where an image is larger than half the table."""
@@ -63,7 +65,8 @@ class NoiseAugmentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """As a pipeline step: every image of the sample."""
-        results['images'] = {name: None if x is None else self(x) for name, x in results['images'].items()}
+        masks = results.get('masks', {})
+        results['images'] = {name: None if x is None else self(x, missing=masks.get(name)) for name, x in results['images'].items()}
         return results
 
 

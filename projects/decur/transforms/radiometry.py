@@ -1,7 +1,8 @@
 """Raw values to the 8 bits that remote-sensing pretraining works on (supplement B.1 and B.2).
 
-Each class is a step of a modality entry's ``radiometry`` and is applied right after reading: a callable ``(H, W, C) -> (H, W, C)``. What
-they return is planar in memory (a transposed ``(C, H, W)`` array). The published recipes are
+Each class is a step of a modality entry's ``radiometry`` and is applied right after reading: a callable ``(H, W, C) -> (H, W, C)``. Where
+pixels are missing the image is a masked array: they are left out of every statistic and stay missing. What the steps return is planar
+in memory (a transposed ``(C, H, W)`` array). The published recipes are
 
 * optical: ``[dict(type='ToEightBit', statistics='ssl4eo_s2c')]``
 * SAR: ``[dict(type='CutOutliers'), dict(type='ToEightBit', statistics='ssl4eo_s1')]``
@@ -14,30 +15,58 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
+from decur.readers.missing import equals, mask, split
 from decur.sensors import STATISTICS
 
-#: Cirrus reflectance is near 0 (mean 22 in SSL4EO-S12 v1.0), so a mean of band 10 above this is the offset of baseline 04.00, 1000.
-OFFSET_THRESHOLD = 500.
+#: The offset of 1000 is a floor under all values (noise of dark pixels falls a little below it); clouds and cirrus only add to them.
+OFFSET_FLOOR = 900.
 
 
-def _planes(image: np.ndarray) -> np.ndarray:
-    """``(H, W, C)`` as contiguous planes ``(C, H, W)``, checked."""
+def _planes(image: np.ndarray) -> tuple:
+    """``(H, W, C)`` as contiguous planes ``(C, H, W)``, checked, and where values are missing, ``(C, H, W)`` bool or None."""
     if image.ndim != 3 or image.size == 0:
         raise DataError(f'an image must have shape (H, W, C) and pixels, got {image.shape}.')
-    return np.ascontiguousarray(image.transpose(2, 0, 1))
+    values, missing = split(image)
+    return np.ascontiguousarray(values.transpose(2, 0, 1)), None if missing is None else missing.transpose(2, 0, 1)
 
 
-def has_offset(band10: np.ndarray) -> bool:
-    """Whether Sentinel-2 values carry the +1000 of processing baseline 04.00 and later (and of SSL4EO-S12 v1.1), told by band 10."""
-    return float(band10.mean(dtype=np.float64)) > OFFSET_THRESHOLD
+def _image(planes: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+    """The inverse of :func:`_planes`."""
+    return mask(planes.transpose(1, 2, 0), None if missing is None else missing.transpose(1, 2, 0))
+
+
+def has_offset(band10: np.ndarray, image: np.ndarray | None = None) -> bool | None:
+    """Whether Sentinel-2 values carry the +1000 of processing baseline 04.00 and later (and of SSL4EO-S12 v1.1).
+
+    The reflectance of band 10 (cirrus) is about 0 wherever the sky is clear, so its 5th percentile is above :data:`OFFSET_FLOOR` only if
+    the values carry the offset, or under high cloud everywhere; then the other bands decide in the same way. Only valid values
+    count: not missing, finite and above 0, which Sentinel-2 has outside of the swath.
+
+    Args:
+        band10 (ndarray): Band 10, ``(H, W)``; a masked array where values are missing.
+        image (ndarray, optional): All bands, ``(H, W, C)``.
+
+    Returns:
+        bool | None: None for a tile without valid values.
+    """
+    def floor(band):
+        values, missing = split(band)
+        valid = np.isfinite(values) & (values > 0)
+        values = values[valid if missing is None else valid & ~missing]
+        return np.percentile(values, 5) if values.size else None
+
+    lowest = floor(band10)
+    if lowest is None or lowest <= OFFSET_FLOOR or image is None:
+        return None if lowest is None else bool(lowest > OFFSET_FLOOR)
+    return all(value is None or value > OFFSET_FLOOR for value in (floor(image[..., band]) for band in range(image.shape[2])))
 
 
 @TRANSFORMS.register_module()
 class RemoveOffset:
     """Take the offset of processing baseline 04.00 off a Sentinel-2 L1C image, if band 10 shows that it is there.
 
-    ``x - 1000`` for all bands, not below 0, where the mean of band 10 is above 500; else unchanged. L2A images have no band 10 and
-    cannot be told apart this way.
+    ``x - 1000`` for all bands, not below 0, where :func:`has_offset` finds it; else, and for a tile without valid pixels, unchanged. L2A
+    images have no band 10 and cannot be told apart this way.
 
     Args:
         band (int): Index of band 10 (cirrus). Defaults to 10, its place among the 13 bands.
@@ -55,9 +84,10 @@ class RemoveOffset:
         """
         if image.ndim != 3 or image.shape[2] <= self.band:
             raise DataError(f'an image of shape {image.shape} has no band with index {self.band} to tell the offset by: give all 13 bands.')
-        if not has_offset(image[..., self.band]):
+        if not has_offset(image[..., self.band], image):
             return image
-        return np.maximum(image, self.offset) - np.asarray(self.offset, image.dtype)
+        values, missing = split(image)
+        return mask(np.maximum(values, self.offset) - np.asarray(self.offset, values.dtype), missing)
 
 
 @TRANSFORMS.register_module()
@@ -65,8 +95,8 @@ class CutOutliers:
     """Clip every band of every image to its own percentiles: ``clip(x_c, P_low(x_c), P_high(x_c))``.
 
     "We cut out 2% outliers for each image": 1 % at each end. (The published loader mixes the bands before it takes the percentiles; here
-    each band has its own.) The seasons of a location are cut together by stacking them along the height. Pixels that are not finite are
-    left out of the percentiles and set to the lower one.
+    each band has its own.) The seasons of a location are cut together by stacking them along the height. Missing pixels, and those that
+    are not finite, are left out of the percentiles; the latter become the lower one.
 
     Args:
         share (float): Share of the pixels that is cut, both ends together. Defaults to 0.02.
@@ -79,16 +109,17 @@ class CutOutliers:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """``(H, W, C)`` to the same shape and type."""
-        planes = _planes(image)
+        planes, missing = _planes(image)
         out = np.empty_like(planes)
-        for plane, target in zip(planes, out):
-            finite = plane[np.isfinite(plane)]
-            if not finite.size:
+        for band, (plane, target) in enumerate(zip(planes, out)):
+            finite = np.isfinite(plane)
+            values = plane[finite if missing is None else finite & ~missing[band]]
+            if not values.size:
                 target[...] = 0
                 continue
-            low, high = np.percentile(finite, (50 * self.share, 100 - 50 * self.share)).astype(plane.dtype)
-            np.clip(plane if finite.size == plane.size else np.where(np.isfinite(plane), plane, low), low, high, out=target)
-        return out.transpose(1, 2, 0)
+            low, high = np.percentile(values, (50 * self.share, 100 - 50 * self.share)).astype(plane.dtype)
+            np.clip(plane if finite.all() else np.where(finite, plane, low), low, high, out=target)
+        return _image(out, missing)
 
 
 @TRANSFORMS.register_module()
@@ -140,19 +171,20 @@ class ToEightBit:
         Raises:
             DataError: If the number of bands differs, or band 10 shows that the statistics are not those of the image.
         """
-        planes = _planes(image)
+        planes, missing = _planes(image)
         if len(planes) != len(self.mean):
             known = STATISTICS[self.id].bands if self.id else ''
             raise DataError(f'an image of {len(planes)} bands does not fit statistics of {len(self.mean)} {known}: choose other '
                             'statistics, or the bands in the reader.')
-        if self.band10 is not None and has_offset(planes[self.band10]) != (self.mean[self.band10] > OFFSET_THRESHOLD):
-            mean = planes[self.band10].mean(dtype=np.float64)
-            if has_offset(planes[self.band10]):
-                raise DataError(f'statistics {self.id!r} do not fit: band 10 has mean {mean:.0f}, so the values carry an offset of 1000 '
-                                "(SSL4EO-S12 v1.1, or processing baseline 04.00 and later). Put dict(type='RemoveOffset') first, or for "
-                                "v1.1 use statistics='ssl4eo_v11_s2c'.")
-            raise DataError(f'statistics {self.id!r} do not fit: they are of values with an offset of 1000 (SSL4EO-S12 v1.1), and band 10 '
-                            f"has mean {mean:.0f}, as without it. Use statistics='ssl4eo_s2c'.")
+        if self.band10 is not None:
+            found = has_offset(image[..., self.band10], image)
+            if found and self.mean[self.band10] <= OFFSET_FLOOR:
+                raise DataError(f'statistics {self.id!r} do not fit: all bands are above {OFFSET_FLOOR:.0f}, so the values carry an '
+                                'offset of 1000 (SSL4EO-S12 v1.1, or processing baseline 04.00 and later). '
+                                "Put dict(type='RemoveOffset') first, or for v1.1 use statistics='ssl4eo_v11_s2c'.")
+            if self.mean[self.band10] > OFFSET_FLOOR and has_offset(image[..., self.band10]) is False:
+                raise DataError(f'statistics {self.id!r} do not fit: they are of values with an offset of 1000 (SSL4EO-S12 v1.1), and band '
+                                f"10 has values below {OFFSET_FLOOR:.0f}, as without it. Use statistics='ssl4eo_s2c'.")
         out = np.empty(planes.shape, np.uint8)
         if planes.dtype in (np.uint16, np.int16):
             for table, plane, target in zip(self._table(planes.dtype), planes.view(np.uint16), out):
@@ -160,19 +192,19 @@ class ToEightBit:
         else:
             for band, (plane, target) in enumerate(zip(planes, out)):
                 target[...] = self._scale(plane, band)
-        return out.transpose(1, 2, 0)
+        return _image(out, missing)
 
 
 @TRANSFORMS.register_module()
 class PercentilesToEightBit:
     """Percentiles of each band of each image to 0..255: ``floor((clip(x, P_1, P_99) - P_1) / (P_99 - P_1) * 255)``.
 
-    For elevation, whose absolute height says little. A flat image becomes 0, and so do pixels that are not finite or equal ``nodata``,
-    which are left out of the percentiles.
+    For elevation, whose absolute height says little. A flat image becomes 0. Missing pixels, those that equal ``nodata`` and those that are
+    not finite are left out of the percentiles and become 0; the first two stay missing.
 
     Args:
         low (float), high (float): Percentiles. Default to 1 and 99.
-        nodata (float, optional): A value that means "missing". Defaults to None.
+        nodata (float, optional): A value that means "missing" in images without a mask. Defaults to None.
     """
 
     def __init__(self, low: float = 1, high: float = 99, nodata: float | None = None):
@@ -182,19 +214,22 @@ class PercentilesToEightBit:
 
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """``(H, W, C)`` of any numeric type to uint8."""
-        planes = _planes(image)
+        planes, missing = _planes(image)
+        found = None if self.nodata is None else equals(planes, self.nodata)
+        if found is not None:
+            missing = found if missing is None else missing | found
         out = np.zeros(planes.shape, np.uint8)
-        for plane, target in zip(planes, out):
+        for band, (plane, target) in enumerate(zip(planes, out)):
             valid = np.isfinite(plane)
-            if self.nodata is not None:
-                valid &= plane != self.nodata
+            if missing is not None:
+                valid &= ~missing[band]
             values = plane[valid].astype(np.float64)
             if not values.size:
                 continue
             low, high = np.percentile(values, (self.low, self.high))
             if high > low:
                 target[valid] = (np.clip(values, low, high) - low) / (high - low) * 255
-        return out.transpose(1, 2, 0)
+        return _image(out, missing)
 
 
 @TRANSFORMS.register_module()
@@ -215,7 +250,8 @@ class InsertEmptyBand:
         Raises:
             DataError: If the place is beyond the last band.
         """
-        planes = _planes(image)
+        planes, missing = _planes(image)
         if self.index > len(planes):
             raise DataError(f'band {self.index} cannot be inserted into an image of {len(planes)} bands.')
-        return np.insert(planes, self.index, self.value, axis=0).transpose(1, 2, 0)
+        return _image(np.insert(planes, self.index, self.value, axis=0),
+                      None if missing is None else np.insert(missing, self.index, False, axis=0))

@@ -1,4 +1,5 @@
 """Two augmented views per modality (supplement B.1)."""
+import inspect
 from collections.abc import Mapping
 
 from mmengine.registry import TRANSFORMS
@@ -12,7 +13,8 @@ from .loading import BoundTransform
 class MakeViews(BoundTransform):
     """Draw augmented views of every modality, each with the ``augmentation`` of its entry.
 
-    Needs ``images``; adds ``views`` (``{name: [array (h, w, C), ...]}``; None for an absent modality).
+    Needs ``images`` (and ``masks``); adds ``views`` (``{name: [array (h, w, C), ...]}``; None for an absent modality). Missing pixels have
+    in every view the value that they have in the image, the modality's mean by default.
 
     Args:
         aligned (bool): One crop box and flip per view for all modalities, so that view v of every modality shows the same ground. As
@@ -34,24 +36,29 @@ class MakeViews(BoundTransform):
             name: TRANSFORMS.build(dict(entry['augmentation'], type=entry['augmentation'].get('type', 'ViewAugmentation')))
             for name, entry in modalities.items()
         }
+        self.takes_missing = {name: 'missing' in inspect.signature(augment.__call__).parameters
+                              for name, augment in self.augmentations.items()}
 
     def transform(self, results: dict) -> dict:
         """Draw the views."""
+        masks = results.pop('masks', {})
         views = {name: None if image is None else [] for name, image in results['images'].items()}
         for view in range(self.num_views):
             shared = None
             for name, image in results['images'].items():
                 if image is None:
                     continue
+                missing = masks.get(name)
                 if isinstance(image, list):  # an image for each view
-                    image = image[view]
+                    image, missing = image[view], missing and missing[view]
                 augment, geometry = self.augmentations[name], shared
                 if geometry is None:
                     geometry = augment.sample_geometry(image.shape[1] / image.shape[0], view)
                 if self.aligned:
                     # The first modality's flips and crop scale hold for all: aligned modalities are usually given the same ones.
                     shared = geometry
-                views[name].append(augment(image, view, geometry=geometry))
+                known = dict(missing=missing) if missing is not None and self.takes_missing[name] else {}
+                views[name].append(augment(image, view, geometry=geometry, **known))
         if self.num_views == 1:
             results['images'] = {name: None if drawn is None else drawn[0] for name, drawn in views.items()}
         else:

@@ -14,8 +14,9 @@ from .images import label_picture, modality_picture, save_label_map, save_pictur
 class PredictionPictureHook(Hook):
     """Write, for every tested sample, the predicted label map and a picture of inputs, label and prediction side by side.
 
-    ``OUT/predictions/<sample>.png`` is a palette PNG of class indices; ``OUT/pictures/<sample>.png`` the picture. Samples whose names have
-    sub-folders (``site1/a``) are written into such.
+    ``OUT/predictions/<sample>.png`` is a palette PNG of class indices (grey of 16 bits for more than 256 classes),
+    ``OUT/pictures/<sample>.png`` the picture. Samples whose names have sub-folders (``site1/a``) are written into such. Classes without a
+    palette have the colours of :func:`~decur.datasets.labels.default_palette`.
 
     Args:
         out_dir (str): The folder.
@@ -30,6 +31,7 @@ class PredictionPictureHook(Hook):
         """Write the pictures of a batch."""
         meta = runner.test_loop.dataloader.dataset.metainfo
         modalities = runner.test_loop.dataloader.dataset.modalities
+        ignore = runner.test_loop.dataloader.dataset.label_table.ignore_index
         palette, classes = meta['palette'], meta['classes']
         for x, sample in zip(data_batch['inputs'], outputs):
             prediction = sample.pred_sem_seg.data[0].cpu().numpy()
@@ -41,7 +43,7 @@ class PredictionPictureHook(Hook):
             pictures = [modality_picture(image, key, modalities[key]) for key, image in images.items()]
             titles = list(images)
             if 'gt_sem_seg' in sample:
-                pictures.append(label_picture(sample.gt_sem_seg.data[0].cpu().numpy(), palette))
+                pictures.append(label_picture(sample.gt_sem_seg.data[0].cpu().numpy(), palette, ignore))
                 titles.append('label')
             pictures.append(label_picture(prediction, palette))
             save_picture(sheet([pictures], [*titles, 'prediction'], legend=dict(zip(classes, palette))),

@@ -44,15 +44,21 @@ def modality_picture(image: np.ndarray, name: str, entry: dict) -> np.ndarray:
 
 
 def label_picture(label: np.ndarray, palette: Sequence, ignore_index: int = 255) -> np.ndarray:
-    """An RGB picture ``(H, W, 3)`` of class indices ``(H, W)``; the ignore index is black."""
-    table = np.zeros((256, 3), np.uint8)
-    table[:len(palette)] = np.asarray(palette, np.uint8)
-    table[ignore_index] = 0
-    return table[np.asarray(label, np.uint8)]
+    """An RGB picture ``(H, W, 3)`` of class indices ``(H, W)``; what is no class, such as the ignore index, is black."""
+    table = np.zeros((len(palette) + 1, 3), np.uint8)
+    table[:-1] = np.asarray(palette, np.uint8)
+    label = np.asarray(label)
+    return table[np.where((label >= 0) & (label < len(palette)) & (label != ignore_index), label, len(palette))]
 
 
 def save_label_map(label: np.ndarray, palette: Sequence, path) -> None:
-    """Write class indices as a palette PNG: opened as a picture it is coloured, read as an array it is the indices."""
+    """Write class indices as a palette PNG: opened as a picture it is coloured, read as an array it is the indices.
+
+    With more than 256 colours it is a grey PNG of 16 bits, whose values are the indices too.
+    """
+    if len(palette) > 256:
+        save_picture(Image.fromarray(np.asarray(label, np.uint16)), path)
+        return
     image = Image.fromarray(np.asarray(label, np.uint8), mode='P')
     flat = np.zeros((256, 3), np.uint8)
     flat[:len(palette)] = np.asarray(palette, np.uint8)

@@ -1,5 +1,9 @@
 """The analysis tools, as a user types them."""
 import json
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -128,6 +132,109 @@ def test_parts_of_another_run_are_not_taken_over(world, tmp_path):
     (parts / 'run.json').unlink()
     extract_features(encoder, dataset, out, **options)
     assert not torch.equal(load_file(out)['sar'][:3], first)
+
+
+@pytest.mark.parametrize('damage', [b'', b'cut', None])
+def test_a_damaged_part_is_computed_again(world, tmp_path, damage):
+    root, cfg = world
+    encoder, dataset = decur.load(root / 'model.pth', modalities=['sar']), build_image_dataset(cfg)
+    options = dict(size=(32, 32), batch_size=3, part_size=3)
+    extract_features(encoder, dataset, tmp_path / 'whole.safetensors', **options)
+    out, part = tmp_path / 'x.safetensors', tmp_path / '.x.safetensors.parts' / '000000000.safetensors'
+
+    def stop(done, total):
+        if done > 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        extract_features(encoder, dataset, out, progress=stop, **options)
+    content = bytearray(part.read_bytes())
+    content[-5] ^= 64
+    part.write_bytes(content if damage is None else damage)
+    extract_features(encoder, dataset, out, **options)
+    assert torch.equal(load_file(out)['sar'], load_file(tmp_path / 'whole.safetensors')['sar'])
+
+
+@pytest.mark.parametrize('content', [b'{', b'\xff\xfe', b'[' * 100000, b'[1]'])
+def test_a_damaged_record_of_a_run(world, tmp_path, content):
+    root, cfg = world
+    parts = tmp_path / '.x.safetensors.parts'
+    parts.mkdir()
+    (parts / 'run.json').write_bytes(content)
+    with pytest.raises(DataError, match='(run.json is damaged|parts of another run).*Remove'):
+        extract_features(decur.load(root / 'model.pth'), build_image_dataset(cfg), tmp_path / 'x.safetensors')
+
+
+class Images(list):
+    """A data set in memory."""
+
+    def get_data_info(self, index):
+        return dict(sample_id=f'sample{index}')
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_values_that_are_not_finite_are_named(world, tmp_path, value, workers):
+    images = [dict(images=dict(sar=np.zeros((32, 32, 2), np.float32), optical=None)) for _ in range(3)]
+    images[1]['images']['sar'][3, 4, 1] = value
+    with pytest.raises(DataError, match="sar.*sample1|sample1.*sar"):
+        extract_features(decur.load(world[0] / 'model.pth'), Images(images), tmp_path / 'x.safetensors', size=(32, 32), num_workers=workers)
+    assert not (tmp_path / 'x.safetensors').exists()
+
+
+def test_features_that_overflow_are_named(world, tmp_path):
+    encoder = decur.load(world[0] / 'model.pth')
+    with torch.no_grad():
+        encoder.backbone.streams['sar'].encoder.conv1.weight.mul_(1e38)
+    images = [dict(images=dict(sar=np.full((32, 32, 2), value, np.float32), optical=None)) for value in (-12, 3000)]  # the mean, and not
+    with pytest.raises(DataError, match="sample 'sample1': the features of modality 'sar' are not finite"):
+        extract_features(encoder, Images(images), tmp_path / 'x.safetensors', size=None)
+
+
+def test_errors_of_samples_and_ends_of_workers_are_one_line(world, tmp_path):
+    class Broken(Images):
+        def __getitem__(self, index):
+            if index == 2 and len(self) == 4:
+                raise DataError('s1/c.tif cannot be read.')
+            if index == 4:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return dict(images=dict(sar=np.zeros((32, 32, 2), np.float32), optical=None))
+
+    encoder = decur.load(world[0] / 'model.pth')
+    with pytest.raises(DataError) as info:
+        extract_features(encoder, Broken(range(4)), tmp_path / 'x.safetensors', num_workers=1)
+    assert str(info.value) == 's1/c.tif cannot be read.'
+    with pytest.raises(DataError, match='a process that reads samples ended.*fewer workers') as info:
+        extract_features(encoder, Broken(range(6)), tmp_path / 'y.safetensors', num_workers=1, batch_size=1, part_size=2)
+    assert '\n' not in str(info.value)
+
+
+def test_a_limit_of_file_sizes_ends_with_one_line(world, tmp_path):
+    """It used to wait for ever: a worker could not make the file through which it passes a batch on."""
+    code = f"""
+import resource
+import decur
+from decur.apis.features import build_image_dataset, extract_features
+from decur.errors import DataError
+from mmengine.config import Config
+encoder = decur.load({str(world[0] / 'model.pth')!r})
+dataset = build_image_dataset(Config.fromfile({str(world[0] / 'config.py')!r}))
+resource.setrlimit(resource.RLIMIT_FSIZE, (2000, 2000))
+try:
+    extract_features(encoder, dataset, {str(tmp_path / 'x.safetensors')!r}, num_workers=2)
+except DataError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    assert done.returncode == 0 and 'x.safetensors' in done.stdout and 'cannot be written (File too large)' in done.stdout, done.stderr
+    assert not (tmp_path / 'x.safetensors').exists() and not list(tmp_path.rglob('*.tmp'))
+
+
+@pytest.mark.parametrize('name, folder', [('x.safetensors', True), ('x', False)])
+def test_an_output_of_another_kind(world, tmp_path, name, folder):
+    (tmp_path / name).mkdir() if folder else (tmp_path / name).write_text('a file')
+    with pytest.raises(DataError, match=f'{name} is a {"folder" if folder else "file"};'):
+        extract_features(decur.load(world[0] / 'model.pth'), build_image_dataset(world[1]), tmp_path / name)
 
 
 def test_feature_tool(world, tmp_path):

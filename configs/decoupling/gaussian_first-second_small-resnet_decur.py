@@ -1,5 +1,5 @@
 # Linear mixtures of Gaussian factors: 4 shared coordinates, 4 private to each modality, a noise of 0.3 per coordinate.
-_base_ = './decur_shapes.py'
+_base_ = './shapes_optical-radar_small-resnet_decur.py'
 entry = dict(
     channels=16, mean=[0.0], std=[1.0], augmentation=dict(type='NoiseAugmentation', std=0.3), encoder={{_base_.encoder}})
 modalities = dict(_delete_=True, first=entry, second=entry)

@@ -1,0 +1,138 @@
+"""Missing pixels: which values mean "missing", and how an image says so.
+
+An image some of whose pixels are missing is a :class:`numpy.ma.MaskedArray`, as rasterio's ``read(masked=True)`` gives it: ``mask`` is
+``(H, W, C)``, True where a value is missing; what lies below the mask means nothing. An image without missing pixels is a plain array.
+"""
+import numbers
+from collections.abc import Sequence
+
+import numpy as np
+
+from decur.errors import ConfigError, DataError
+
+#: Beyond this size no value is a measurement: -3.4e38 (the least float32), 9.97e36 (NetCDF's fill value), 1e30, ...
+UNPHYSICAL = 1e30
+#: Values that often mean "missing" where no tag says so.
+SENTINELS = (-9999, -99999, -32768, -32767, -999, -3.4028234663852886e38)
+
+
+def mask(image: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+    """The image with its missing pixels marked: a masked array, or the image itself where nothing is missing."""
+    if missing is None or not missing.any():
+        return image
+    return np.ma.MaskedArray(image, np.broadcast_to(missing, image.shape))
+
+
+def split(image: np.ndarray) -> tuple:
+    """An image's values and where they are missing, ``(H, W, C)`` bool or None: the inverse of :func:`mask`."""
+    if not isinstance(image, np.ma.MaskedArray):
+        return image, None
+    missing = np.ma.getmaskarray(image)
+    return image.data, missing if missing.any() else None
+
+
+def check_values(missing) -> tuple:
+    """The ``missing`` option of a reader as a tuple of floats.
+
+    Raises:
+        ConfigError: If it is not a number, a name of one ('nan') or a list of these.
+    """
+    values = () if missing is None else missing if isinstance(missing, Sequence) and not isinstance(missing, str) else (missing, )
+    try:
+        return tuple(float(value) for value in values)
+    except (TypeError, ValueError):
+        raise ConfigError(f'missing must be a number, or a list of numbers (float("nan") for NaN), got {missing!r}.') from None
+
+
+def check_fill(nodata) -> float | None:
+    """The ``nodata`` option of a reader: a number, or None for the mean.
+
+    Raises:
+        ConfigError: If it is neither a number nor 'mean'.
+    """
+    if nodata is None or nodata == 'mean':
+        return None
+    if isinstance(nodata, bool) or not isinstance(nodata, numbers.Real):
+        raise ConfigError(f"nodata must be a number, what missing pixels become, or 'mean'; got {nodata!r}.")
+    return float(nodata)
+
+
+def equals(array: np.ndarray, value: float) -> np.ndarray | None:
+    """Where an array has a value that means "missing", bool; None where its type cannot hold the value.
+
+    A finite value beyond :data:`UNPHYSICAL` stands for all beyond it on its side: files round the largest number of their type in several
+    ways.
+    """
+    kind = array.dtype.kind
+    if np.isnan(value):
+        return np.isnan(array) if kind == 'f' else None
+    if kind == 'f':
+        if abs(value) >= UNPHYSICAL and np.isfinite(value):
+            return (array <= -UNPHYSICAL if value < 0 else array >= UNPHYSICAL) & np.isfinite(array)
+        return array == array.dtype.type(value)
+    if kind == 'b':
+        return array == bool(value) if value in (0, 1) else None
+    limits = np.iinfo(array.dtype)
+    if not np.isfinite(value) or value != int(value) or not limits.min <= value <= limits.max:
+        return None
+    return array == array.dtype.type(int(value))
+
+
+def check_finite(image: np.ndarray, name: str, bands: Sequence | None = None, source=None, missing: np.ndarray | None = None) -> None:
+    """Refuse values that are no measurements: NaN, infinity, and what lies beyond :data:`UNPHYSICAL`, unless they are known to be missing.
+
+    One such pixel makes a whole prediction or feature NaN. To be called wherever arrays enter.
+
+    Args:
+        image (ndarray): ``(H, W, C)``; a masked array says itself what is missing. Integers pass.
+        name (str): The modality.
+        bands (Sequence[str], optional): Names of the channels, for the message.
+        source: Where it comes from (a file), for the message.
+        missing (ndarray, optional): ``(H, W, C)`` bool, True where a value is known to be missing.
+
+    Raises:
+        DataError: Names source, modality, band, number of pixels, the first of them, and what to do.
+    """
+    image, masked = split(image)
+    if image.dtype.kind != 'f':
+        return
+    with np.errstate(invalid='ignore'):
+        bad = ~(np.abs(image) < UNPHYSICAL)
+    for known in (masked, missing):
+        bad = bad if known is None else bad & ~known
+    counts = bad.sum(axis=(0, 1))
+    if not counts.any():
+        return
+    band = int(np.argmax(counts > 0))
+    row, column = np.argwhere(bad[..., band])[0].tolist()
+    value = float(image[row, column, band])
+    title = f'{source}: ' if source is not None else ''
+    others = f' (and {np.count_nonzero(counts) - 1} more bands)' if np.count_nonzero(counts) > 1 else ''
+    told = f'band {bands[band]!r}' if bands is not None and band < len(bands) else f'channel {band}'
+    written = f"float('{value}')" if not np.isfinite(value) else f'{value:g}'
+    cure = (f'reader=dict(type=..., missing={written}), which fills them with the mean, or with nodata=...' if source is not None else
+            'a masked array (numpy.ma.masked_invalid(image)), which fills them with the mean, or fill them yourself')
+    raise DataError(f'{title}modality {name!r}: {told}{others} has {counts[band]} of {bad[..., band].size} pixels that are no measurement, '
+                    f'the first {value:g} at row {row}, column {column}. If they are missing, say so: {cure}.')
+
+
+def likely_missing(image: np.ndarray) -> tuple | None:
+    """The value of :data:`SENTINELS` that an image holds at its lower end, far from all others, and its number: probably missing pixels.
+
+    Args:
+        image (ndarray): ``(H, W, C)`` without missing pixels.
+
+    Returns:
+        tuple | None: Value and number of pixels; None where there is no such value.
+    """
+    if image.dtype.kind == 'u' or not image.size:
+        return None
+    lowest = image.min()
+    if lowest not in SENTINELS:
+        return None
+    same = image == lowest
+    rest = image[~same]
+    # Far: as far from the least of the others as these are from each other.
+    if not rest.size or rest.min() - float(lowest) <= float(rest.max()) - float(rest.min()):
+        return None
+    return float(lowest), int(same.sum())

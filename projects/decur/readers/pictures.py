@@ -1,0 +1,162 @@
+"""PNG, JPEG, BMP and WebP with Pillow."""
+import struct
+import warnings
+import zlib
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from decur.errors import ConfigError, DataError
+from decur.registry import READERS
+
+from .base import Reader, check_file, check_memory, check_window, split_source
+
+#: Suffixes of pictures.
+IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+_PNG = b'\x89PNG\r\n\x1a\n'
+#: Modes that hold 16-bit values without loss.
+_DEEP_MODES = ('I', 'F', 'I;16')
+
+
+def _name(kind: bytes) -> str:
+    return kind.decode('ascii', 'backslashreplace')
+
+
+def check_png(path: Path) -> tuple | None:
+    """Compare every checksum of a PNG, which Pillow does not do for the pixels.
+
+    Returns:
+        tuple | None: Bits per value and colour type (0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA); None for a file that is no PNG.
+
+    Raises:
+        DataError: If it is truncated or a checksum does not fit.
+    """
+    with open(path, 'rb') as file:
+        if file.read(8) != _PNG:
+            return None
+        depth = None
+        while True:
+            head = file.read(8)
+            if len(head) < 8:
+                raise DataError(f'{path} cannot be read: it is truncated. Download or write it again.')
+            length, kind = struct.unpack('>I4s', head)
+            checksum = zlib.crc32(kind)
+            content = b''
+            while length:
+                content = file.read(min(length, 1 << 20))
+                if not content:
+                    raise DataError(f'{path} cannot be read: it is truncated, within its chunk {_name(kind)}. Download or write it again.')
+                checksum = zlib.crc32(content, checksum)
+                length -= len(content)
+            if file.read(4) != struct.pack('>I', checksum):
+                raise DataError(f'{path} cannot be read: the checksum of its chunk {_name(kind)} does not fit. Download or write it again.')
+            if kind == b'IHDR' and len(content) >= 10:
+                depth = content[8], content[9]
+            if kind == b'IEND':
+                return depth
+
+
+@contextmanager
+def open_picture(path: Path):
+    """Open a picture with Pillow, without decoding it; its claimed size is checked.
+
+    Raises:
+        DataError: If it is no picture, damaged, or claims more than :func:`~decur.readers.base.check_memory` allows.
+    """
+    from PIL import Image
+    check_file(path)
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # ours, which can be raised, is compared instead
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', UserWarning)
+            with Image.open(path) as image:
+                check_memory(path, image.height, image.width, len(image.getbands()), 1 if image.mode not in _DEEP_MODES else 4)
+                yield image
+    except (DataError, ConfigError):
+        raise
+    except Exception as error:  # Pillow's decoders raise many kinds
+        raise DataError(f'{path} cannot be read as an image ({error}). Is it complete? Download or write it again.') from error
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def picture_size(path: Path) -> tuple:
+    """Height and width of a picture as it is read: after EXIF's orientation.
+
+    Raises:
+        DataError: As :func:`open_picture`.
+    """
+    with open_picture(path) as image:
+        turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
+        return (image.width, image.height) if turned else (image.height, image.width)
+
+
+@READERS.register_module()
+class PillowReader(Reader):
+    """Read a PNG, JPEG, BMP or WebP: RGB order, 8 or 16 bit (16-bit colour included), palette indices as they are, CMYK as four channels.
+
+    The orientation that EXIF gives is applied, so the image is what viewers and label tools show. An alpha channel is a channel; where
+    ``mode`` leaves it out ('RGB', 'L'), fully transparent pixels are missing.
+
+    Args:
+        mode (str, optional): Convert to this Pillow mode first (``'RGB'``, ``'L'``). Defaults to None: as stored, palettes as indices.
+        **kwargs: ``missing``, ``nodata`` and ``dtype``, as :class:`~decur.readers.base.Reader`.
+
+    Raises:
+        ConfigError: If Pillow has no such mode.
+    """
+
+    def __init__(self, mode: str | None = None, **kwargs):
+        from PIL import Image
+        if mode is not None and mode not in Image.MODES:
+            raise ConfigError(f'mode must be one of {Image.MODES}, got {mode!r}.')
+        super().__init__(**kwargs)
+        self.mode = mode
+
+    def decode(self, source) -> tuple:
+        """See :class:`~decur.readers.base.Reader`.
+
+        Raises:
+            DataError: If the file is absent, truncated, damaged or no image, or has 16 bits, which ``mode`` would cut to 8.
+        """
+        path, window = split_source(source)
+        check_file(path)
+        bits, colours = check_png(path) or (8, 2)
+        deep = bits == 16
+        if deep and self.mode not in (None, *_DEEP_MODES):
+            raise DataError(f'{path} has 16 bits, which do not fit mode={self.mode!r}: every value above 255 would become 255. Leave out '
+                            'mode for the 16-bit values, or write the file with 8 bits.')
+        array, missing = self._deep(path) if deep and colours in (2, 4, 6) else self._plain(path)
+        array = array[..., None] if array.ndim == 2 else array
+        if deep and array.dtype.kind == 'i' and self.mode is None:  # older versions of Pillow open 16 bits as 32
+            array = array.astype(np.uint16)
+        missing = None if missing is None else np.broadcast_to(missing[..., None], array.shape)
+        if window is not None:
+            check_window(path, array.shape, window)
+            part = np.s_[window[0]:window[0] + window[2], window[1]:window[1] + window[3]]
+            array, missing = array[part], None if missing is None else missing[part]
+        return array, self.mark(array, missing)
+
+    def _plain(self, path: Path) -> tuple:
+        from PIL import ImageOps
+        with open_picture(path) as image:
+            image.load()
+            image = ImageOps.exif_transpose(image)
+            if self.mode is None or self.mode == image.mode:
+                return np.asarray(image), None
+            hidden = None
+            if image.has_transparency_data and not self.mode.lower().endswith('a'):
+                hidden = np.asarray(image.convert('RGBA'))[..., 3] == 0
+            return np.asarray(image.convert(self.mode)), hidden
+
+    def _deep(self, path: Path) -> tuple:
+        """16-bit colour, which Pillow would cut to 8 bits."""
+        from .rasters import open_raster
+        with open_picture(path) as image:
+            orientation = image.getexif().get(0x0112, 1)
+        if orientation != 1:
+            raise DataError(f'{path} has 16-bit colours and an EXIF orientation of {orientation}, which is applied to 8-bit pictures only: '
+                            'write it upright.')
+        with open_raster(path) as raster:
+            return raster.read().transpose(1, 2, 0), None

@@ -1,0 +1,200 @@
+"""GeoTIFF, JPEG 2000, virtual rasters and what else GDAL reads, with rasterio."""
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from decur.errors import ConfigError, DataError
+from decur.registry import READERS
+from decur.sensors import band_name
+
+from . import missing as missing_pixels
+from .base import Reader, check_file, check_memory, check_window, split_source
+from .pictures import check_png
+from .types import check_real, common_type
+
+#: The GDAL drivers that read what a file itself holds. Others (VRT, WMS, GTI, ...) are lists of further files and addresses.
+_DRIVERS = ('GTiff', 'JP2OpenJPEG', 'HFA', 'ENVI', 'netCDF', 'HDF5', 'AAIGrid', 'PNG', 'JPEG', 'BMP', 'NITF', 'ERS', 'EHdr', 'RMF',
+            'SRTMHGT', 'XYZ', 'GSBG', 'USGSDEM')
+#: More bands than this are not read at once: GDAL's time grows with their square.
+MAX_BANDS = 4096
+#: Bytes of the largest virtual raster that is parsed.
+_MAX_VRT = 64 << 20
+
+
+@contextmanager
+def open_raster(path: Path):
+    """Open a raster with rasterio, without following it to other files.
+
+    What a file holds decides how GDAL reads it, whatever its suffix: a ``.tif`` may be a virtual raster that names any file of the machine.
+    Only a file that is called ``.vrt`` is read as one, and its sources must lie in its folder.
+
+    Raises:
+        DataError: If it cannot be read, or a ``.vrt`` names a file outside its folder.
+    """
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    check_file(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', NotGeoreferencedWarning)
+            with rasterio.Env():
+                if path.suffix.lower() == '.vrt':
+                    _check_virtual(path)
+                    raster = rasterio.open(path, driver='VRT')
+                else:
+                    raster = rasterio.DatasetReader(str(path), driver=list(_DRIVERS))  # rasterio.open takes one driver only
+                with raster:
+                    yield raster
+    except (RasterioError, OSError, UnicodeDecodeError) as error:
+        raise DataError(f'{path} cannot be read ({error}). Is it complete? Download or write it again.') from error
+
+
+def _check_virtual(path: Path) -> None:
+    import xml.etree.ElementTree as ElementTree
+    if path.stat().st_size > _MAX_VRT:
+        raise DataError(f'{path} has {path.stat().st_size} bytes, which is no virtual raster.')
+    try:
+        tree = ElementTree.fromstring(path.read_bytes())
+    except ElementTree.ParseError as error:
+        raise DataError(f'{path} is no virtual raster ({error}).') from error
+    folder = path.resolve().parent
+    for element in tree.iter():
+        computed = element.tag in ('PixelFunctionCode', 'PixelFunctionType')
+        if computed or element.get('subClass') in ('VRTRawRasterBand', 'VRTDerivedRasterBand'):
+            raise DataError(f'{path} computes its bands ({element.tag}); write it as a GeoTIFF first (gdal_translate).')
+        if element.tag in ('SourceFilename', 'SourceDataset'):
+            named = (element.text or '').strip()
+            inside = named and not named.startswith('/vsi') and '://' not in named and (folder / named).resolve().is_relative_to(folder)
+            if not inside:
+                raise DataError(f'{path} reads {named!r}, which is not in its folder {folder}; put the files there, or write the mosaic as '
+                                'a GeoTIFF (gdal_translate).')
+
+
+@READERS.register_module()
+class RasterioReader(Reader):
+    """Read a GeoTIFF (or anything GDAL reads) with rasterio; a window is read without the rest of the file.
+
+    Missing pixels are those that the file says, band by band: its nodata tags, its mask bands (internal or ``.msk``), and a transparent
+    alpha band where the alpha band itself is not among ``bands``.
+
+    Args:
+        bands (Sequence[int | str], optional): 1-based bands in the order wanted, or their descriptions (``'B8A'``, ``'vv'``). Defaults to
+            all of the file.
+        scaled (bool, optional): Apply the scale and offset that the file gives (float32). Defaults to None: raw values, and a warning
+            where the file has such tags; False is without the warning.
+        names (Sequence[str], optional): What the bands should be; an error where the file's descriptions say that they are in another
+            order. :class:`~decur.transforms.LoadModalities` hands the entry's ``bands`` over.
+        **kwargs: ``missing``, ``nodata`` and ``dtype``, as :class:`~decur.readers.base.Reader`.
+    """
+
+    def __init__(self, bands: Sequence[int | str] | None = None, scaled: bool | None = None, names: Sequence[str] | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.bands = list(bands) if bands else None
+        if any(not isinstance(band, str) and (isinstance(band, bool) or int(band) != band or band < 1) for band in self.bands or ()):
+            raise ConfigError(f'bands must be numbers from 1, or descriptions, got {self.bands}.')
+        self.scaled = scaled
+        self.names = tuple(names) if names else None
+
+    def decode(self, source) -> tuple:
+        """See :class:`~decur.readers.base.Reader`.
+
+        Raises:
+            DataError: If the file is absent, unreadable, truncated, claims too much, or has not the bands or the size.
+        """
+        path, window = split_source(source)
+        size = source.get('size') if isinstance(source, Mapping) else None
+        check_file(path)
+        check_png(path)
+        with open_raster(path) as raster:
+            if size is not None and raster.shape != tuple(size):
+                raise DataError(f'{path} has {raster.height}x{raster.width} pixels instead of {size[0]}x{size[1]}.')
+            if raster.driver in ('JPEG', 'PNG') and raster.tags().get('EXIF_Orientation', '1').strip() not in ('1', '0', ''):
+                raise DataError(f"{path} is turned by EXIF, which GDAL does not apply: use reader=dict(type='PillowReader').")
+            bands = self._choose(path, raster)
+            check_window(path, raster.shape, window)
+            height, width = window[2:] if window is not None else raster.shape
+            types = [raster.dtypes[band - 1] for band in bands]
+            dtype = self._type(path, types)
+            check_memory(path, height, width, len(bands), dtype.itemsize)
+            # What is decoded at least: a block, of all bands where they are interleaved.
+            check_memory(path, *map(max, zip(*(raster.block_shapes[band - 1] for band in bands))),
+                         raster.count if str(raster.profile.get('interleave')) == 'pixel' else 1, dtype.itemsize)
+            array, missing = self._pixels(path, raster, bands, window, (height, width), dtype)
+            missing = self.mark(array, missing)
+            array = self._scale(path, raster, bands, array)
+        return array.transpose(1, 2, 0), None if missing is None else missing.transpose(1, 2, 0)
+
+    def _choose(self, path: Path, raster) -> list:
+        """1-based numbers of the bands to read, checked against what the file calls them."""
+        described = [band_name(text) if text else '' for text in raster.descriptions]
+        bands = []
+        for band in self.bands or raster.indexes:
+            if isinstance(band, str):
+                if described.count(band_name(band)) != 1:
+                    raise DataError(f'{path}: no band, or more than one, is described as {band!r}; its descriptions are {described}.')
+                band = described.index(band_name(band)) + 1
+            if band > raster.count:
+                raise DataError(f'{path} has {raster.count} band(s), band {band} was asked for.')
+            bands.append(int(band))
+        if len(bands) > MAX_BANDS:
+            raise DataError(f'{path} claims {len(bands)} bands; at most {MAX_BANDS} are read. Choose some with reader=dict(bands=[...]).')
+        if self.names and len(self.names) == len(bands):
+            found, wanted = [described[band - 1] for band in bands], [band_name(name) for name in self.names]
+            if any(name != text and (name in described or text in wanted) for name, text in zip(wanted, found) if text):
+                raise DataError(f'{path} describes its bands as {tuple(raster.descriptions[band - 1] for band in bands)}, the entry says '
+                                f'bands={self.names}. Correct bands, or read them by name: '
+                                f"reader=dict(type='RasterioReader', bands={list(self.names)}).")
+        return bands
+
+    @staticmethod
+    def _type(path: Path, types: Sequence[str]) -> np.dtype:
+        if any(name.startswith('complex') for name in types):
+            check_real(np.dtype('complex64'), str(path))
+        return np.dtype(types[0]) if len(set(types)) == 1 else common_type(types, str(path))
+
+    def _pixels(self, path: Path, raster, bands: Sequence, window, size: Sequence, dtype: np.dtype) -> tuple:
+        """``(C, H, W)`` values and where the file says that they are missing."""
+        from rasterio.enums import MaskFlags
+        from rasterio.windows import Window
+        area = None if window is None else Window(window[1], window[0], window[3], window[2])
+        own = len({raster.dtypes[band - 1] for band in bands}) == 1
+        if own:
+            array = raster.read(bands, window=area)
+        else:  # one by one: values and tags are compared in the type of their band
+            array = np.empty((len(bands), *size), dtype)
+        missing = np.zeros(array.shape, bool)
+        alpha = [i + 1 for i, kind in enumerate(raster.colorinterp) if kind.name == 'alpha']
+        tags, flags_of = raster.nodatavals, raster.mask_flag_enums
+        shared = None
+        for i, band in enumerate(bands):
+            plane = array[i] if own else raster.read(band, window=area)
+            tag, flags = tags[band - 1], flags_of[band - 1]
+            if tag is not None:
+                found = missing_pixels.equals(plane, tag)
+                if found is None:
+                    self.warn('tag', f'{path}: its nodata tag {tag:g} cannot occur in {plane.dtype}, so nothing is missing by it. If '
+                              'another value means "missing", say so: reader=dict(..., missing=value).')
+                else:
+                    missing[i] |= found
+            if MaskFlags.per_dataset in flags and band not in alpha and not (MaskFlags.alpha in flags and set(alpha) & set(bands)):
+                shared = raster.read_masks(band, window=area) == 0 if shared is None else shared
+                missing[i] |= shared
+            if not own:
+                array[i] = np.where(missing[i], 0, plane)
+        return array, missing if missing.any() else None
+
+    def _scale(self, path: Path, raster, bands: Sequence, array: np.ndarray) -> np.ndarray:
+        scales, offsets = ([values[band - 1] for band in bands] for values in (raster.scales, raster.offsets))
+        if all(scale == 1 for scale in scales) and not any(offsets):
+            return array
+        if self.scaled is None:
+            self.warn('scale', f'{path} gives its bands a scale of {scales[0]:g} and an offset of {offsets[0]:g}; the raw values are read. '
+                      "Use reader=dict(type='RasterioReader', scaled=True) to apply them, or scaled=False for raw values without this "
+                      'warning.')
+        if not self.scaled:
+            return array
+        columns = [np.array(values, np.float64)[:, None, None] for values in (scales, offsets)]
+        return array * columns[0] + columns[1]
