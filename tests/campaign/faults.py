@@ -1,7 +1,7 @@
 """Experiments with whole programs: killed anywhere, stopped by signals, with a worker or a rank killed, on a full disk.
 
-Programs run in forks of this process, which has imported everything, so that one experiment takes seconds. A kill comes at a random time or at
-a random change of a file (opened for writing, renamed, removed, a folder made), which an audit hook sees.
+Programs run in forks of this process, which has imported everything, so that one experiment takes seconds. A kill comes at a random time
+or at a random change of a file (opened for writing, renamed, removed, a folder made), which an audit hook sees.
 """
 import contextlib
 import functools
@@ -26,28 +26,9 @@ from decur.weights.io import load_file
 
 ROOT = Path(__file__).resolve().parents[2]
 FORK = multiprocessing.get_context('fork')
-BASE = ROOT / 'configs' / 'decoupling' / 'decur_shapes.py'
+CONFIGS = Path(__file__).parent / 'configs'
 #: Seconds that a program may take here.
 LIMIT = 300
-SMALL = """
-model = dict(neck=dict(hid_channels=16, out_channels=16), head=dict(common_dim=12))
-encoder = dict(stem_channels=4, base_channels=4)
-model['backbone'] = dict(modalities=dict(optical=dict(encoder=encoder), radar=dict(encoder=encoder)))
-"""
-EPOCHS = f"""_base_ = {str(BASE)!r}
-{SMALL}
-train_dataloader = dict(batch_size=8, sampler=dict(_delete_=True, type='EpochSampler', shuffle=True), dataset=dict(num_images=32))
-train_cfg = dict(_delete_=True, type='EpochBasedTrainLoop', max_epochs=3)
-param_scheduler = [dict(type='CosineAnnealingLR', T_max=3, by_epoch=True)]
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(by_epoch=True, interval=1, max_keep_ckpts=2, save_optimizer=True))
-log_processor = dict(by_epoch=True)
-"""
-ITERATIONS = f"""_base_ = {str(BASE)!r}
-{SMALL}
-train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(num_images=64))
-train_cfg = dict(max_iters=9)
-default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=2, max_keep_ckpts=2, save_optimizer=True))
-"""
 
 
 @dataclass
@@ -58,14 +39,12 @@ class Program:
         argv (list): Of the tool; ``OUT`` stands for the folder of the experiment.
         again (list): What is added to go on.
         result: ``folder -> str`` that depends on all of the finished result.
-        files (dict): Written into the folder before.
         workers (bool): Whether it has processes of its own, of which one can be killed.
     """
 
     argv: list
     result: object
     again: list = field(default_factory=list)
-    files: dict = field(default_factory=dict)
     workers: bool = False
 
 
@@ -91,10 +70,11 @@ def stored(folder: Path) -> str:
 
 
 PROGRAMS = dict(
-    train_epochs=Program(['tools/train.py', 'OUT/config.py', '--work-dir', 'OUT/work'], final_weights('epoch_3.pth'), ['--resume'],
-                         {'config.py': EPOCHS}),
-    train_iterations=Program(['tools/train.py', 'OUT/config.py', '--work-dir', 'OUT/work'], final_weights('iter_9.pth'), ['--resume'],
-                             {'config.py': ITERATIONS}, workers=True),
+    train_epochs=Program(
+        ['tools/train.py', str(CONFIGS / 'epochs.py'), '--work-dir', 'OUT/work'], final_weights('epoch_3.pth'), again=['--resume']),
+    train_iterations=Program(
+        ['tools/train.py', str(CONFIGS / 'iterations.py'), '--work-dir', 'OUT/work'], final_weights('iter_9.pth'), again=['--resume'],
+        workers=True),
     generate=Program(
         ['tools/generate_dataset.py', 'landcover', 'OUT/data', '--layout', 'ssl4eo', '--num-train', '6', '--size', '24', '--workers', '2'],
         lambda folder: tree(folder / 'data'), workers=True),
@@ -162,12 +142,10 @@ def last_line(folder: Path) -> str:
     return lines[-1] if lines else ''
 
 
-def fresh(folder: Path, program: Program) -> Path:
-    """An empty folder with the program's files."""
+def fresh(folder: Path) -> Path:
+    """An empty folder."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    for name, text in program.files.items():
-        (folder / name).write_text(text)
     return folder
 
 
@@ -178,7 +156,7 @@ def undisturbed(name: str, scratch: Path) -> tuple:
     if 'SOURCE' in program.argv and not source.exists():
         subprocess.run([sys.executable, 'tools/generate_dataset.py', 'landcover', str(source), '--layout', 'ssl4eo', '--num-train', '3',
                         '--size', '264', '--workers', '1'], cwd=ROOT, check=True, capture_output=True)
-    fresh(folder, program)
+    fresh(folder)
     begun = time.monotonic()
     count = folder / 'changes'
     code = finish(start(program, folder, source, setup=lambda: watch(count)))
@@ -194,17 +172,26 @@ def _is_change(event: str, args: tuple) -> bool:
     return event in ('os.rename', 'os.remove', 'os.mkdir', 'os.rmdir', 'os.truncate', 'os.link', 'os.symlink')
 
 
-def watch(count: Path, kill_at: int | None = None) -> None:
-    """Append a byte to a file at every change of a file, and kill this process at the one of this number."""
+def watch(count: Path, kill_at: int | None = None, inside: bool = False) -> None:
+    """Append a byte to a file at every change of a file, and kill this process at the one of this number.
+
+    With ``inside`` it dies a little later: a file that it opened has been emptied by then, and nothing is written yet.
+    """
     out = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     seen, group = [0], os.getpgrp()
+
+    def profile(frame, event, arg):
+        if event == 'c_call' and getattr(arg, '__name__', '') in ('write', 'writelines', 'close', 'flush', 'replace', 'rename'):
+            os.killpg(group, signal.SIGKILL)
 
     def hook(event, args):
         if _is_change(event, args):
             seen[0] += 1
             os.write(out, b'.')
-            if kill_at is not None and seen[0] == kill_at:
+            if seen[0] == kill_at and not inside:
                 os.killpg(group, signal.SIGKILL)
+            if seen[0] == kill_at:
+                sys.setprofile(profile)
 
     sys.addaudithook(hook)
 
@@ -247,7 +234,7 @@ def experiment(group: str, kind: str, rng: random.Random, scratch: Path) -> dict
     scratch = scratch.resolve() / 'faults'
     expected, seconds, changes = undisturbed(kind, scratch)
     program, source = PROGRAMS[kind], scratch / 'source'
-    folder = fresh(scratch / kind / 'run', program)
+    folder = fresh(scratch / kind / 'run')
     done = dict(killed=_killed, signals=_signalled, workers=_worker_killed, disk=_full_disk)[group](
         program, folder, source, rng, seconds, changes, expected)
     shutil.rmtree(folder, ignore_errors=True)
@@ -256,16 +243,17 @@ def experiment(group: str, kind: str, rng: random.Random, scratch: Path) -> dict
 
 def _killed(program, folder, source, rng, seconds, changes, expected) -> dict:
     """The whole process group dies at once, as when the machine does; then the same command goes on."""
-    at = rng.randint(1, max(changes, 1)) if rng.random() < 0.5 else None
-    moment = rng.uniform(0, seconds)
-    process = start(program, folder, source, setup=(lambda: watch(folder.parent / 'changes', at)) if at else lambda: None)
-    if at is None:
+    where = rng.choice(('at a time', 'at a change', 'in a change'))
+    at, moment = rng.randint(1, max(changes, 1)), rng.uniform(0, seconds)
+    if where == 'at a time':
+        process = start(program, folder, source)
         process.join(moment)
     else:
+        process = start(program, folder, source, setup=lambda: watch(folder.parent / 'changes', at, where == 'in a change'))
         process.join(LIMIT)
     finish(process, 0)
     ended, good, detail = go_on(program, folder, source, expected)
-    return dict(at=f'change {at}' if at else f'{moment:.2f} s', ended=ended, good=good, detail=detail)
+    return dict(where=where, at=round(moment, 2) if where == 'at a time' else at, ended=ended, good=good, detail=detail)
 
 
 def _signalled(program, folder, source, rng, seconds, changes, expected) -> dict:

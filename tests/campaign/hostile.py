@@ -24,6 +24,7 @@ from decur.datasets import PairedRasterDataset
 from decur.prepare.archives import read_members
 from decur.readers.depth import read_intrinsics
 from decur.readers.files import build_reader
+from decur.readers.store import record_keys
 from decur.weights.io import load_file, load_from_openmmlab, save_file
 from decur.weights.metadata import read_metadata
 
@@ -267,14 +268,21 @@ def safetensors_of_a_claimed_header(folder: Path) -> Callable:
     return lambda: digest(load_file(path))
 
 
-@attack
-def store_of_a_claimed_size(folder: Path) -> Callable:
-    read = write_store(folder)
+def _claiming_store(folder: Path, **claims) -> Callable:
+    write_store(folder)
     path = folder / 'manifest.json'
-    manifest = json.loads(path.read_text())
-    manifest['keys'] = dict(format='{:0999999999d}', count=1 << 40)
-    path.write_text(json.dumps(manifest))
-    return read
+    path.write_text(json.dumps(dict(json.loads(path.read_text()), **claims)))
+    return lambda: str(len(record_keys(folder)))
+
+
+@attack
+def store_of_a_claimed_raster(folder: Path) -> Callable:
+    return _claiming_store(folder, rasters={'0': [1 << 40, 1 << 40]})
+
+
+@attack
+def store_of_a_claimed_format(folder: Path) -> Callable:
+    return _claiming_store(folder, key_columns={'id': ['{:0999999999d}']})
 
 
 @attack
@@ -282,3 +290,17 @@ def name_that_is_no_file(folder: Path) -> Callable:
     return lambda: str(PairedRasterDataset(
         modalities=dict(rgb=dict(channels=3, files=dict(folder='x' * 5000, suffix='.png'))), data_root=str(folder),
         pipeline=[dict(type='LoadModalities')])[0])
+
+
+@attack
+def sample_that_is_no_file(folder: Path) -> Callable:
+    write_pairs(folder)
+    (folder / 'train.txt').write_text('y' * 5000 + '\n')
+    return lambda: digest(pairs(folder)[0]['images'])
+
+
+@attack
+def list_of_null_bytes(folder: Path) -> Callable:
+    write_pairs(folder)
+    (folder / 'train.txt').write_bytes(b'scene_1\0/../../etc/passwd\n')
+    return lambda: digest(pairs(folder)[0]['images'])

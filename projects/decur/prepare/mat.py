@@ -63,7 +63,12 @@ def read_mat(path, name):
     """
     if is_hdf5(path):
         with open_hdf5(path) as file:
-            return _from_hdf5(file, field(file, path, name))
+            try:
+                return _from_hdf5(file, field(file, path, name))
+            except DataError:
+                raise
+            except Exception as error:  # HDF5's errors have no common base
+                raise DataError(f'{path} cannot be read ({error}). It is probably damaged: download it again.') from error
     import scipy.io
     try:
         content = scipy.io.loadmat(path, variable_names=[name], squeeze_me=True, struct_as_record=False)

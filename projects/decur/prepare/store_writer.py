@@ -25,7 +25,7 @@ from decur.readers.store import (
     used_bytes,
 )
 from decur.readers.table import Table
-from decur.writing import write_bytes, write_json
+from decur.writing import remove_leftovers, write_bytes, write_json
 
 
 def encode(bands: Mapping) -> bytes:
@@ -91,6 +91,7 @@ class StoreWriter:
                 raise DataError(f'{self.folder} holds another data set, {found.get("dataset")!r}; choose another folder for '
                                 f'{self.dataset!r}.')
             self.folder.mkdir(parents=True, exist_ok=True)
+            remove_leftovers(self.folder)
             write_json(marker, dict(format=FORMAT, version=VERSION, dataset=self.dataset))
         except (OSError, json.JSONDecodeError) as error:
             raise DataError(f'{self.folder} cannot be written ({error}).') from error
