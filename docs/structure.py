@@ -17,7 +17,7 @@ FLOORS = (
          hha='depth to HHA, a pure function', resizing='any number of channels, exact', gathering='rows of all processes',
          writing='atomic files', progress='progress and ETA'),
     dict(readers='a file, band, archive or store record to an array (H, W, C)', parallel='jobs over worker processes',
-         dataset_record='what a written folder holds'),
+         dataset_record='what a written folder holds', binding='the modalities of a config, given to its parts'),
     dict(datasets='which samples there are, and where their files lie', transforms='arrays to views, or to one image',
          weights='what a checkpoint is; strict loading; export'),
     dict(models='encoders in stages, interactions, projectors, objectives, heads', synthetic='worlds that we can make',
@@ -25,7 +25,8 @@ FLOORS = (
     dict(engine='optimizer, samplers, hooks, launching'),
     dict(evaluation='metrics, probes, decoupling scores, tables of results'),
     dict(explain='alignment, t-SNE, saliency, and the report'),
-    dict(apis='calls for programs: load, features, inference, export', prepare='releases to a compact store; inspection'),
+    dict(apis='calls for programs: load, features, inference, export', prepare='releases to a compact store; inspection',
+         cli='arguments that command lines share'),
 )
 
 #: The path of a sample: room, what it gives on.

@@ -1,15 +1,12 @@
 """Jobs in processes: the results of map, in order, and an end in words when a process is killed or the main one is."""
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import time
 
 import pytest
 
 from decur.errors import DataError
-from decur.parallel import parallel_map, run_jobs
+from decur.parallel import isolated, parallel_map, run_jobs
 
 
 @pytest.mark.parametrize('workers', [1, 2, 3])
@@ -79,21 +76,52 @@ def alive(pid):
 
 
 def test_workers_end_with_a_killed_main_process(tmp_path):
-    script = textwrap.dedent(f'''
-        import os, time
-        from decur.parallel import parallel_map
-        def job(x):
-            open(os.path.join({str(tmp_path)!r}, str(os.getpid())), 'w').close()
-            time.sleep(.05)
-        list(parallel_map(job, range(10000), 2))
-    ''')
-    run = subprocess.Popen([sys.executable, '-c', script])
+    def job(x):
+        (tmp_path / str(os.getpid())).touch()
+        time.sleep(.05)
+
+    main = os.fork()
+    if main == 0:
+        try:
+            list(parallel_map(job, range(10000), 2))
+        finally:
+            os._exit(0)
     deadline = time.monotonic() + 60
     while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
         time.sleep(.05)
-    run.kill()
-    run.wait()
+    os.kill(main, signal.SIGKILL)
+    os.waitpid(main, 0)
     workers = [int(path.name) for path in tmp_path.iterdir()]
     while any(map(alive, workers)) and time.monotonic() < deadline:
         time.sleep(.05)
     assert len(workers) == 2 and not any(map(alive, workers))
+
+
+def test_isolated_gives_what_the_function_returns():
+    here = os.getpid()
+    assert isolated(lambda: dict(pid=os.getpid()), 'x.mat')['pid'] != here
+
+
+def hang_up():
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+
+def hoard():
+    return len(bytes(3 << 30))
+
+
+def refuse():
+    raise DataError('x.mat has no variable')
+
+
+def stumble():
+    raise KeyError('__header__\nand more')
+
+
+@pytest.mark.parametrize('function, says', [(hang_up, 'x.mat is damaged: the process that read it died'), (hoard, 'x.mat cannot be read'),
+                                            (refuse, 'x.mat has no variable'), (stumble, 'x.mat cannot be read'),
+                                            (lambda: os._exit(0), 'x.mat is damaged')])
+def test_isolated_survives_what_a_file_does_to_its_reader(function, says):
+    with pytest.raises(DataError, match=says) as error:
+        isolated(function, 'x.mat', memory=1 << 30)
+    assert '\n' not in str(error.value)

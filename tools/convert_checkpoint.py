@@ -6,22 +6,19 @@
 What SRC is is found out: published DeCUR (both encoders or one), CMX, SegFormer's MiT, torchvision ResNet, timm ViT, OpenMMLab backbones,
 or a checkpoint of this project. What was taken, initialised and left out is printed; nothing is written if a key does not fit.
 """
-import argparse
 import json
-import sys
 from pathlib import Path
 
-from mmengine.config import DictAction
-
+from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
-from decur.errors import ConfigError, WeightsError
+from decur.errors import ConfigError, exit_on_bad_input
 from decur.weights import save_file
 from decur.weights.convert import convert
 
 
 def parse_args():
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors)')
     parser.add_argument('dst', metavar='DST', help='file to write (.pth or .safetensors; with --export .safetensors)')
     parser.add_argument('--config', required=True, help='the config whose model takes the weights')
@@ -30,32 +27,29 @@ def parse_args():
     parser.add_argument('--attention', choices=['own', 'first'], default='own',
                         help='published joint ResNet-RDA: each modality its own attention, or both the first one\'s, which is what the '
                         'published code trained (default: own)')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='override the config')
+    add_argument(parser, 'cfg-options')
     return parser.parse_args()
 
 
-def main() -> int:
+@exit_on_bad_input()
+def main():
     """Convert, report, write."""
     args = parse_args()
-    try:
-        if args.export and not args.dst.endswith('.safetensors'):
-            raise ConfigError(f'--export writes safetensors: call the file {Path(args.dst).stem}.safetensors, not {Path(args.dst).name}.')
-        cfg = load_config(args.config, args.cfg_options)
-        checkpoint, report = convert(args.src, cfg, args.modality, args.attention)
-        print(f'{args.src}: {report}')
-        if args.export:
-            from decur.weights.export import export_encoder
-            path = save_file(export_encoder(checkpoint['state_dict'], args.modality, args.export), args.dst)
-        elif args.dst.endswith('.safetensors'):
-            path = save_file(checkpoint['state_dict'], args.dst, dict(decur=json.dumps(checkpoint['meta']['decur'])))
-        else:
-            path = save_file(checkpoint, args.dst)
-        print(f'wrote {path}')
-    except (ConfigError, WeightsError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    output_file(args.dst)
+    if args.export and not args.dst.endswith('.safetensors'):
+        raise ConfigError(f'--export writes safetensors: call the file {Path(args.dst).stem}.safetensors, not {Path(args.dst).name}.')
+    cfg = load_config(args.config, args.cfg_options)
+    checkpoint, report = convert(args.src, cfg, args.modality, args.attention)
+    print(f'{args.src}: {report}')
+    if args.export:
+        from decur.weights.export import export_encoder
+        path = save_file(export_encoder(checkpoint['state_dict'], args.modality, args.export), args.dst)
+    elif args.dst.endswith('.safetensors'):
+        path = save_file(checkpoint['state_dict'], args.dst, dict(decur=json.dumps(checkpoint['meta']['decur'])))
+    else:
+        path = save_file(checkpoint, args.dst)
+    print(f'wrote {path}')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

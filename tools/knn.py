@@ -2,15 +2,13 @@
 
 No training: every test sample takes the labels of its neighbours (cosine) among the training samples, both seen whole.
 """
-import argparse
-
 import torch
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 from decur.binding import bind
+from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.missing import format_table
@@ -21,44 +19,44 @@ from decur.writing import write_json
 
 def parse_args():
     """Command line in OpenMMLab's convention."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config of a multi-label classifier (configs/bigearthnet)')
+    parser = make_parser(__doc__, 'config')
     parser.add_argument('checkpoint', nargs='?', help='where the encoders are taken from, as model.backbone.pretrained; default: random')
     parser.add_argument('-k', type=int, default=20, help='neighbours (default: 20)')
     parser.add_argument('--temperature', type=float, default=0.07, help='a neighbour votes with exp(similarity / temperature) '
                         '(default: 0.07)')
-    parser.add_argument('--seed', type=int, default=0, help='of random encoders (default: 0)')
-    parser.add_argument('--out', help='write the figures to this JSON file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                        help='override settings of the config')
+    add_argument(parser, 'seed', default=0, help='of random encoders (default: 0)')
+    add_argument(parser, 'out')
+    add_argument(parser, 'cfg-options')
     return parser.parse_args()
 
 
+@exit_on_bad_input()
 def main():
     """Load, extract, vote, print."""
     args = parse_args()
-    with exit_on_bad_input():
-        MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
-        cfg = load_config(args.config, args.cfg_options)
-        if (cfg.get('test_evaluator') or {}).get('type') != 'MultiLabelScores':
-            raise ConfigError(f'{args.config} is no config of a multi-label classifier: its test_evaluator is no MultiLabelScores.')
-        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-        set_random_seed(args.seed)
-        if args.checkpoint:
-            cfg.model.backbone.pretrained = args.checkpoint
-        print(f'encoders: {args.checkpoint or f"random, seed {args.seed}"}', flush=True)
-        cfg = bind(cfg)
-        model = MODELS.build(cfg.model)
-        model.init_weights()
-        model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
-        # The training set without its augmentation and without its shuffling.
-        train = dict(cfg.train_dataloader.dataset, pipeline=cfg.test_dataloader.dataset.pipeline)
-        sets = []
-        for title, dataset in (('training set', train), ('test set', cfg.test_dataloader.dataset)):
-            loader = Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
-            with Progress(len(loader), title) as progress:
-                sets.append(labelled_features(model, loader, progress.update))
-        results = knn_multilabel(*sets, k=args.k, temperature=args.temperature)
+    if args.out:
+        output_file(args.out)
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
+    cfg = load_config(args.config, args.cfg_options)
+    if (cfg.get('test_evaluator') or {}).get('type') != 'MultiLabelScores':
+        raise ConfigError(f'{args.config} is no config of a multi-label classifier: its test_evaluator is no MultiLabelScores.')
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    set_random_seed(args.seed)
+    if args.checkpoint:
+        cfg.model.backbone.pretrained = args.checkpoint
+    cfg = bind(cfg)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    print(f'encoders: {args.checkpoint or f"random, seed {args.seed}"}', flush=True)
+    model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+    # The training set without its augmentation and without its shuffling.
+    train = dict(cfg.train_dataloader.dataset, pipeline=cfg.test_dataloader.dataset.pipeline)
+    loaders = [Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset)) for dataset in (train, cfg.test_dataloader.dataset)]
+    sets = []
+    for title, loader in zip(('training set', 'test set'), loaders):
+        with Progress(len(loader), title) as progress:
+            sets.append(labelled_features(model, loader, progress.update))
+    results = knn_multilabel(*sets, k=args.k, temperature=args.temperature)
     print('\n' + format_table(results))
     if args.out:
         write_json(args.out, results)

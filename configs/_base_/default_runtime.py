@@ -9,8 +9,8 @@ default_hooks = dict(
     logger=dict(type='LoggerHook', interval=50),
     metadata=dict(type='MetadataHook'),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # Two are kept, so that one is whole even if the run is killed while the other is written.
-    checkpoint=dict(type='CheckpointHook', interval=1, max_keep_ckpts=2, save_last=True))
+    # Every epoch (or, by iterations, as the schedule says), and at least every 10 minutes (recent.pth). Two are kept.
+    checkpoint=dict(type='SafeCheckpointHook', interval=1, minutes=10, max_keep_ckpts=2, save_last=True))
 custom_hooks = [dict(type='EpochSeedHook'), dict(type='NonFiniteLossHook')]
 env_cfg = dict(
     cudnn_benchmark=True, mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0), dist_cfg=dict(backend='nccl'))

@@ -1,5 +1,11 @@
-"""The errors that bad input raises. Each message names the thing and says what to do."""
+"""The errors that bad input raises, and the one line with which a command line ends. Each message names the thing and says what to do."""
+import json
+import os
+import re
+import signal
 import sys
+import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
@@ -21,6 +27,10 @@ class WeightsError(ValueError):
     """A checkpoint does not fit, is damaged, or holds something that is not weights."""
 
 
+class Stopped(Exception):
+    """A run ended because it was asked to (SIGTERM), with its state saved."""
+
+
 def closest(name: str, known: Iterable[str]) -> str:
     """The end of a message about an unknown name: `` (did you mean 'optical'?).``, or a full stop where nothing is close."""
     found = get_close_matches(str(name), [str(k) for k in known if str(k) != str(name)], n=1)
@@ -35,8 +45,80 @@ def first_line(error: BaseException) -> str:
 
 @contextmanager
 def exit_on_bad_input() -> Iterator:
-    """What a command line wraps its work in: bad input ends the program with its message and status 1, without a traceback."""
+    """What a command line wraps its work in: it ends with one line on standard error, without a traceback.
+
+    Bad input, an operating system's refusal (a folder that may not be written, a full disk) and memory that does not suffice end with
+    status 1, Ctrl-C with 130, SIGTERM in training with 143. Anything else is a fault of the program and keeps its traceback, as all errors
+    do with the environment variable ``DECUR_TRACEBACK=1``. Under torchrun the line goes to the file in which torchrun looks for the reason
+    of a failure, and the launcher (``tools/torchrun.py``) prints it last.
+    """
     try:
         yield
-    except (ConfigError, DataError, WeightsError) as error:
-        sys.exit(f'error: {error}')
+    except BaseException as error:
+        ending = _ending(error)
+        if ending is None:
+            raise
+        if os.environ.get('DECUR_TRACEBACK') == '1':
+            traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):
+            signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would interrupt the ending with a traceback
+        message, status = ending
+        sys.stdout.flush()
+        # A stop is no failure, so torchrun would not pass its line on.
+        if message and (isinstance(error, Stopped) or not _record_for_torchrun(message)):
+            print(message, file=sys.stderr, flush=True)
+        sys.exit(status)
+
+
+def _ending(error: BaseException) -> tuple | None:
+    """The line and the status with which an error ends a command, or None for a fault of the program."""
+    if isinstance(error, KeyboardInterrupt):
+        return 'interrupted', 128 + signal.SIGINT
+    if isinstance(error, Stopped):
+        return str(error), 128 + signal.SIGTERM
+    text = _text(error)
+    return None if text is None else (f'error: {one_line(text)}', 1)
+
+
+def _text(error: BaseException) -> str | None:
+    text = str(error)
+    if isinstance(error, ConfigError | DataError | WeightsError | FloatingPointError):
+        return _of_worker(error, text)
+    if isinstance(error, OSError) and (error.strerror or error.filename):
+        reason = error.strerror or type(error).__name__
+        return f'{error.filename}: {reason}.' if error.filename is not None else f'{reason}.'
+    if isinstance(error, RuntimeError):
+        killed = re.search(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\).*', text)
+        if killed:
+            return (f'a process that loads data (pid {killed[1].strip()}) was killed, most often because memory ran out: lower the '
+                    'num_workers or the batch_size of the data loader. A training goes on with --resume.')
+        if type(error).__name__ == 'OutOfMemoryError':
+            return f'{text.splitlines()[0]} Lower the batch_size of the data loader, or use --amp.'
+    return None
+
+
+def _of_worker(error: BaseException, text: str) -> str:
+    """The message without the traceback that PyTorch puts before it where the error comes from a process of a data loader."""
+    if not text.startswith(f'Caught {type(error).__name__} in '):
+        return text
+    name = f'{type(error).__module__}.{type(error).__qualname__}: '.removeprefix('builtins.')
+    return text.rpartition('\n' + name)[2] if '\n' + name in text else text.splitlines()[-1]
+
+
+def one_line(text: str) -> str:
+    """A text on one line."""
+    return ' '.join(line.strip() for line in text.splitlines() if line.strip())
+
+
+def _record_for_torchrun(message: str) -> bool:
+    """Write the line to the file from which torchrun takes the reason of a failure; False where there is none."""
+    path = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    if not path:
+        return False
+    extra = dict(py_callstack=traceback.format_exc(), timestamp=str(int(time.time())))
+    try:
+        with open(path, 'w', encoding='utf-8') as file:
+            json.dump(dict(message=dict(message=message, extraInfo=extra)), file)
+    except OSError:
+        return False
+    return True

@@ -1,6 +1,8 @@
-"""Jobs in several processes: results in order, few of them in memory at a time, and one line if a process is killed."""
+"""Work in other processes: jobs in parallel, with results in order and few in memory; and reading what may end its reader."""
+import faulthandler
 import multiprocessing
 import os
+import resource
 import signal
 import threading
 from collections import deque
@@ -8,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.connection import wait
+from pathlib import Path
 
 import cv2
 
@@ -98,3 +101,47 @@ def run_jobs(function: Callable, jobs: Iterable, workers: int = 1, title: str = 
                 results.append(result)
                 progress.update()
     return results
+
+
+def isolated(function: Callable, name: str, memory: int = 2 << 30):
+    """What ``function()`` returns, called in a process of its own: a damaged or hostile file may end that one, not this.
+
+    Args:
+        function: Reads a file; need not be importable. What it returns is pickled.
+        name: The file, for errors.
+        memory: Bytes that the process may take more than this one has. Defaults to 2 GiB.
+
+    Raises:
+        DataError: If the process dies, or with the text of the error that ``function`` raises.
+    """
+    context = multiprocessing.get_context('fork')
+    receive, send = context.Pipe(duplex=False)
+    process = context.Process(target=_answer, args=(send, function, name, memory), daemon=True)
+    process.start()
+    send.close()
+    try:
+        good, value = receive.recv()
+    except EOFError:
+        good, value = False, f'{name} is damaged: the process that read it died. Download or make it again.'
+    finally:
+        receive.close()
+        process.join()
+    if not good:
+        raise DataError(value)
+    return value
+
+
+def _answer(send, function: Callable, name: str, memory: int) -> None:
+    faulthandler.disable()  # the one line comes from the process that waits
+    try:
+        try:
+            used = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()
+            resource.setrlimit(resource.RLIMIT_AS, (used + memory, resource.RLIM_INFINITY))
+        except (OSError, ValueError):  # not Linux, or a lower limit is set
+            pass
+        send.send((True, function()))
+    except DataError as error:
+        send.send((False, str(error)))
+    except (Exception, MemoryError) as error:  # parsers of files raise whatever they stumble over
+        text = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+        send.send((False, f'{name} cannot be read ({text}). It is probably truncated or damaged: download or make it again.'))

@@ -1,4 +1,6 @@
 """The whole way of a trained model: missing modalities in one table, inference on files and arrays, ONNX."""
+import contextlib
+import io
 import json
 import runpy
 import shutil
@@ -24,12 +26,15 @@ CONFIG = str(ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_finet
 
 
 def tool(monkeypatch, name, *options):
-    """Run a tool here; what it ends with, None if it ends well."""
+    """Run a tool here; the error that it ends with, None if it ends well."""
     monkeypatch.setattr(sys, 'argv', [name, *map(str, options)])
+    said = io.StringIO()
     try:
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        with contextlib.redirect_stderr(said):
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
     except SystemExit as error:
-        return error.code
+        if error.code:
+            return error.code if isinstance(error.code, str) else said.getvalue()
     return None
 
 
@@ -160,7 +165,7 @@ def test_folder_to_pictures(trained, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('sample, intrinsics, says', [
-    (dict(rgb=np.zeros((8, 8), np.uint8)), None, r"'rgb' must be \(H, W, 3\)"),
+    (dict(rgb=np.zeros((8, 8), np.uint8)), None, r"'rgb' takes images \(H, W, 3\)"),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), hha=np.zeros((8, 9, 3), np.uint8)), None, 'differ in size'),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), depth=np.ones((8, 8))), None, 'give intrinsics'),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), depth=np.full((8, 8), 2000.)), (9, 9, 4, 4), 'millimetres'),

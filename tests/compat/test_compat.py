@@ -27,3 +27,8 @@ def test_mmseg_configs_are_found_as_a_base(tmp_path):
     (tmp_path / 'child.py').write_text("_base_ = 'mmseg::_base_/models/fcn_r50-d8.py'\n")
     code = f"import decur; from mmengine.config import Config; print(Config.fromfile({str(tmp_path / 'child.py')!r}).model.type)"
     assert python(code).stdout.strip().endswith('EncoderDecoder')
+
+
+def test_importing_the_libraries_prints_nothing():
+    code = 'import decur; import mmseg.datasets, mmpretrain.datasets; from mmengine.logging import print_log; print_log("said")'
+    assert python(code).stdout == 'said\n'

@@ -7,96 +7,15 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
-from helpers import tiny_encoder
 from mmengine.hooks import Hook
-from mmengine.registry import DATASETS, HOOKS
-from mmengine.runner import Runner
+from mmengine.registry import HOOKS
 from mmpretrain.structures import DataSample
-from torch.utils.data import Dataset
+from runs import loader, run
 
 import decur  # noqa: F401
 from decur.errors import ConfigError, DataError
 from decur.evaluation.probes import knn_scores, labelled_features, linear_scores, score
 from decur.weights.io import load_file
-
-CHANNELS = dict(sar=2, optical=3)
-
-
-@HOOKS.register_module()
-class StopAfter(Hook):
-    """Write the state after so many steps and end the run."""
-
-    def __init__(self, steps):
-        self.steps = steps
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter == self.steps:
-            runner.save_checkpoint(runner.work_dir, 'stopped.pth', by_epoch=False)
-            raise StopIteration
-
-
-@DATASETS.register_module()
-class StripedImages(Dataset):
-    """Two modalities of 3 classes that differ in the direction and spacing of stripes; ``poison`` spoils one sample from an epoch on."""
-
-    def __init__(self, size=24, views=True, labels=True, multilabel=False, poison=None, missing=None, seed=0):
-        self.size, self.views, self.labels, self.multilabel = size, views, labels, multilabel
-        self.poison, self.missing, self.seed, self.drawn = poison, missing or {}, seed, 0
-
-    def __len__(self):
-        return self.size
-
-    def image(self, label, channels, generator):
-        y, x = torch.meshgrid(torch.arange(32.), torch.arange(32.), indexing='ij')
-        stripes = torch.sin((x, y, x + y)[label] * (0.6 + 0.5 * label) + 6 * torch.rand(1, generator=generator))
-        return stripes.expand(channels, 32, 32) + 0.3 * torch.randn(channels, 32, 32, generator=generator)
-
-    def __getitem__(self, index):
-        generator = torch.Generator().manual_seed(self.seed * 1000 + index)
-        label = index % 3
-        make = {m: [self.image(label, c, generator) for _ in range(2)] for m, c in CHANNELS.items()}
-        self.drawn += 1
-        if self.poison and self.drawn > self.poison[1]:
-            make[self.poison[0]][0][0, 3, 3] = float('nan')
-        sample = DataSample(metainfo=dict(sample_id=f'image{index}'))
-        if index in self.missing.get('optical', ()):
-            make['optical'] = [torch.zeros_like(x) for x in make['optical']]
-            sample.set_field(dict(sar=True, optical=False), 'present', field_type='metainfo')
-        if self.labels and self.multilabel:
-            sample.set_gt_score(torch.tensor([label == 0, label == 1, label == 2, label == 0]).float())
-        elif self.labels:
-            sample.set_gt_label(label)
-        return dict(inputs=make if self.views else {m: v[0] for m, v in make.items()}, data_samples=sample)
-
-
-def loader(batch_size=8, shuffle=False, **dataset):
-    return dict(batch_size=batch_size, num_workers=0, collate_fn=dict(type='multimodal_collate'),
-                sampler=dict(type='DefaultSampler', shuffle=shuffle), dataset=dict(type='StripedImages', **dataset))
-
-
-def run(work_dir, hooks, epochs=2, train=None, save_best=None, resume=None, lr=1e-3, **kwargs):
-    torch.manual_seed(0)
-    runner = Runner(
-        model=dict(
-            type='MultimodalPretraining',
-            backbone=dict(type='MultimodalBackbone',
-                          modalities={m: dict(channels=c, encoder=tiny_encoder()) for m, c in CHANNELS.items()}),
-            neck=dict(type='MultimodalProjector', hid_channels=32, out_channels=32),
-            head=dict(type='DeCURHead', common_dim=24)),
-        work_dir=str(work_dir),
-        train_dataloader=loader(**(train or {})),
-        train_cfg=dict(by_epoch=True, max_epochs=epochs),
-        optim_wrapper=dict(optimizer=dict(type='SGD', lr=lr, momentum=0.9)),
-        default_hooks=dict(logger=dict(type='LoggerHook', interval=1),
-                           checkpoint=dict(type='CheckpointHook', interval=1, save_best=save_best)),
-        custom_hooks=hooks,
-        randomness=dict(seed=1),
-        experiment_name=f'{Path(work_dir).parent.name}_{Path(work_dir).name}',
-        load_from=resume,
-        resume=resume is not None,
-        **kwargs)
-    runner.train()
-    return runner
 
 
 def scalars(work_dir):
@@ -123,7 +42,7 @@ def test_non_finite_loss_stops_with_names_and_the_last_good_state(tmp_path):
     for state, want in zip(saved['optimizer']['state'].values(), good['optimizer']['state'].values()):
         assert torch.equal(state['momentum_buffer'], want['momentum_buffer'])
     # And training goes on from it.
-    runner = run(tmp_path / 'resumed', [dict(type='NonFiniteLossHook')], resume=str(tmp_path / 'bad' / 'last_good_iter_4.pth'))
+    runner = run(tmp_path / 'resumed', [dict(type='NonFiniteLossHook')], resume_from=str(tmp_path / 'bad' / 'last_good_iter_4.pth'))
     assert runner.epoch == 2 and all(torch.isfinite(p).all() for p in runner.model.parameters())
     assert 'parse_losses' not in vars(runner.model) and 'step' not in vars(runner.optim_wrapper)
 

@@ -27,7 +27,7 @@ def command(monkeypatch, capsys):
         except SystemExit as error:
             end = error.code
         out, err = capsys.readouterr()
-        return out, err if err else end
+        return out, err.rstrip('\n') or end
     return run
 
 
@@ -94,7 +94,7 @@ def test_tests_of_checkpoints_that_did_not_fit_are_left_out(tmp_path, command):
     old.write_text(json.dumps(content))
     out, err = command(tmp_path)
     assert f'| 30.0 | 0 | {name} |' in out and '3.96' not in out and '99' not in out
-    assert f'{partly} is left out: 2 missing in the file: decode_head.conv_seg.weight\n' in err
+    assert f'{partly} is left out: 2 missing in the file: decode_head.conv_seg.weight' in err
     assert f'{old} is left out: an earlier version wrote it' in err
     out, end = command(tmp_path / 'partly')
     assert out == '' and end.endswith('decode_head.conv_seg.weight. Test again.')

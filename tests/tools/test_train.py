@@ -34,6 +34,14 @@ def losses(work_dir) -> dict:
     return found
 
 
+def one_line_error(done, message) -> bool:
+    """A tool ended with status 1 and one line on standard error that says ``message``."""
+    assert done.returncode == 1 and 'Traceback' not in done.stderr + done.stdout, done.stderr[-2000:]
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and lines[0].startswith('error: ') and message in lines[0], lines
+    return True
+
+
 @pytest.mark.slow
 def test_two_processes_killed_half_way_resume_to_the_same_losses(rooms, tmp_path):
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={rooms}', *OPTIONS]
@@ -100,11 +108,14 @@ def test_segmentation_from_a_checkpoint_prints_miou_and_writes_pictures(rooms, t
     (['tools/train.py', CONFIG, '--cfg-options', 'train_dataloader.dataset.data_root=/nowhere'], "'/nowhere' is not a folder"),
     (['tools/test.py', 'configs/quickstart/rooms_rgb_small-resnet_frozen.py', 'no_such.pth', '--cfg-options',
       'test_dataloader.dataset.data_root={rooms}'], 'no_such.pth: no such checkpoint file'),
+    (['tools/train.py', CONFIG, '--cfg-options', 'train_dataloder.batch_size=4'], "did you mean 'train_dataloader'?"),
+    (['tools/train.py', CONFIG, '--cfg-options', 'model.head.type=DeCURHed', 'train_dataloader.dataset.data_root={rooms}'],
+     "did you mean 'DeCURHead'?"),
 ])
-def test_what_is_wrong_is_said_in_the_last_line(rooms, tmp_path, command, message):
+def test_bad_input_ends_with_one_line_before_anything_else(rooms, tmp_path, command, message):
     done = run_tool(*(part.format(rooms=rooms) for part in command), '--work-dir', tmp_path, check=False)
-    assert done.returncode != 0
-    assert message in done.stderr.strip().splitlines()[-1]
+    assert one_line_error(done, message)
+    assert not done.stdout
 
 
 def test_shell_tools_say_how_they_are_used():

@@ -5,43 +5,37 @@
 FLOPs are counted by torch.utils.flop_counter: a multiply-add is 2 FLOPs. Other tools count otherwise; compare numbers of one tool only.
 A pretraining config is run up to its features, without the projector.
 """
-import argparse
-import json
-import sys
-from pathlib import Path
-
-from mmengine.config import DictAction
-
 from decur.apis.complexity import FLOPS_TOOL, build_for_analysis, count_flops, count_parameters, example_inputs, measure_latency
+from decur.cli import add_argument, check_device, make_parser, output_file
 from decur.engine import load_config
-from decur.errors import ConfigError
+from decur.errors import exit_on_bad_input
+from decur.writing import write_json
 
 
 def parse_args():
     """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='config file')
+    parser = make_parser(__doc__, 'config')
     parser.add_argument('--size', type=int, nargs=2, default=(224, 224), metavar=('H', 'W'), help='of the images (default: 224 224)')
     parser.add_argument('--batch', type=int, default=1, help='images at a time (default: 1)')
     parser.add_argument('--repeats', type=int, default=10, help='forward passes that are timed; 0 for none (default: 10)')
-    parser.add_argument('--device', default='cpu', help='where latency is measured (default: cpu)')
-    parser.add_argument('--json', help='write the figures to this file')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE', help='override the config')
+    add_argument(parser, 'device', help='where latency is measured (default: cpu)')
+    parser.add_argument('--json', metavar='FILE', help='write the figures to this file')
+    add_argument(parser, 'cfg-options')
     return parser.parse_args()
 
 
-def main() -> int:
+@exit_on_bad_input()
+def main():
     """Count, measure, print."""
     args = parse_args()
-    try:
-        model, modalities = build_for_analysis(load_config(args.config, args.cfg_options))
-        inputs = example_inputs(model, modalities, args.size, args.batch)
-        parameters = count_parameters(model)
-        flops = count_flops(model, inputs)
-        latency = measure_latency(model.to(args.device), inputs, args.repeats) if args.repeats else None
-    except ConfigError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    check_device(args.device)
+    if args.json:
+        output_file(args.json)
+    model, modalities = build_for_analysis(load_config(args.config, args.cfg_options))
+    inputs = example_inputs(model, modalities, args.size, args.batch)
+    parameters = count_parameters(model)
+    flops = count_flops(model, inputs)
+    latency = measure_latency(model.to(args.device), inputs, args.repeats) if args.repeats else None
     print(f'{args.config}, {args.batch} x {args.size[0]}x{args.size[1]}')
     print(f'parameters  {parameters["total"]:,} ({parameters["trainable"]:,} trainable)')
     for name, count in parameters['parts'].items():
@@ -51,11 +45,9 @@ def main() -> int:
         print(f'latency     {latency["median"] * 1e3:.1f} ms median of {args.repeats}, {latency["fastest"] * 1e3:.1f} to '
               f'{latency["slowest"] * 1e3:.1f}, on {latency["device"]} with {latency["threads"]} threads')
     if args.json:
-        Path(args.json).parent.mkdir(parents=True, exist_ok=True)
-        Path(args.json).write_text(json.dumps(dict(config=args.config, size=list(args.size), batch=args.batch, parameters=parameters,
-                                                   flops=flops, flops_tool=FLOPS_TOOL, latency=latency), indent=1) + '\n')
-    return 0
+        write_json(args.json, dict(config=args.config, size=list(args.size), batch=args.batch, parameters=parameters, flops=flops,
+                                   flops_tool=FLOPS_TOOL, latency=latency))
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    main()

@@ -16,7 +16,7 @@ from decur.readers.table import LazySamples, Table
 from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, S2A_BANDS
 
 from .base import MultimodalDataset
-from .finding import folder_names
+from .finding import folder_names, read_list
 from .layouts import Layout, Part, train_command
 
 #: The 19 classes, in the order of their authors.
@@ -127,8 +127,12 @@ def labels_of(text: bytes | str, name: str, sensor: str, patch: str) -> tuple:
         raise DataError(f'{name} cannot be read ({error!r}). Is the archive extracted whole?') from error
 
 
-def list_v1(root: str | Path) -> list:
+def list_v1(root: str | Path, known: Mapping | None = None) -> list:
     """Rows of v1's folders: ``dict(id, labels)`` with ``s2`` and ``s1`` where there are such; S1 patches name their S2 patch.
+
+    Args:
+        root (str | Path): The folder above those of the sensors.
+        known (dict[str, tuple], optional): S2 patch and labels by patch, of those whose metadata need not be read.
 
     Raises:
         DataError: If a patch's metadata file cannot be read.
@@ -137,12 +141,15 @@ def list_v1(root: str | Path) -> list:
     patches: dict = {}
     for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
         for name in folder_names(root / folder):
-            path = root / folder / name / f'{name}{METADATA}'
-            try:
-                text = path.read_bytes()
-            except OSError as error:
-                raise DataError(f'{path} cannot be read ({error}). Is the archive extracted whole?') from error
-            key, labels = labels_of(text, str(path), sensor, name)
+            if known and name in known:
+                key, labels = known[name]
+            else:
+                path = root / folder / name / f'{name}{METADATA}'
+                try:
+                    text = path.read_bytes()
+                except OSError as error:
+                    raise DataError(f'{path} cannot be read ({error}). Is the archive extracted whole?') from error
+                key, labels = labels_of(text, str(path), sensor, name)
             patches.setdefault(key, dict(id=key, labels=labels))[sensor] = name
     return list(patches.values())
 
@@ -167,19 +174,40 @@ def read_parquet(root: str | Path) -> list:
             for row in table.itertuples(index=False)]
 
 
+def list_v2(root: str | Path) -> list:
+    """As :func:`read_parquet`, without the patches whose folders are not there (the download may be a part)."""
+    root = Path(root)
+    there = {sensor: {patch for tile in folder_names(root / folder) for patch in folder_names(root / folder / tile)}
+             for sensor, folder in zip(('s2', 's1'), ROOTS['v2'])}
+    rows = read_parquet(root)
+    for row in rows:
+        row.update({sensor: '' for sensor, patches in there.items() if row[sensor] not in patches})
+    return rows
+
+
+def folder_state(root: str | Path, version: str) -> dict:
+    """What changes when patches are added or taken away: times of change of the folders (of v2 also of the table), by name."""
+    root = Path(root)
+    paths = [root / folder for folder in ROOTS[version]]
+    if version == 'v2':
+        paths += [root / 'metadata.parquet', *(folder / tile for folder in paths for tile in folder_names(folder))]
+    return {path.relative_to(root).as_posix(): path.stat().st_mtime_ns for path in paths if path.exists()}
+
+
 #: Every label name of both versions; an index keeps a bit for each.
 LABELS = (*CLASSES_43, *(name for name in CLASSES_19 if name not in CLASSES_43))
 
 
-def index_of_patches(rows: Sequence, version: str) -> Table:
+def index_of_patches(rows: Sequence, version: str, state: Mapping | None = None) -> Table:
     """The table of all patches: ``id``, ``s2``, ``s1`` (patch names, empty where there is none), ``split`` and ``labels`` (bits of LABELS).
 
     Args:
         rows (Sequence[dict]): ``id``, ``labels``, and where there are such ``s1``, ``s2`` and ``split``.
         version (str): ``'v1'`` or ``'v2'``.
+        state (dict, optional): :func:`folder_state` before the rows were listed.
 
     Raises:
-        DataError: If a label is unknown.
+        DataError: If a label is unknown, or a name leads out of its folder.
     """
     place = {name: np.uint64(1 << i) for i, name in enumerate(LABELS)}
     bits = np.zeros(len(rows), np.uint64)
@@ -189,7 +217,22 @@ def index_of_patches(rows: Sequence, version: str) -> Table:
                 raise DataError(f'{row["id"]}: unknown label {label!r}.')
             bits[i] |= place[label]
     columns = {name: [row.get(name) or '' for row in rows] for name in ('id', 's2', 's1', 'split')}
-    return Table(dict(columns, labels=bits), dict(version=version, labels=LABELS))
+    table = Table(dict(columns, labels=bits), dict(version=version, labels=LABELS, **({'state': dict(state)} if state else {})))
+    check_patch_names(table, version)
+    return table
+
+
+def check_patch_names(index: Table, where: str | Path) -> None:
+    """Refuse an index whose patches lead out of their folder.
+
+    Raises:
+        DataError: Names the patch.
+    """
+    for column in ('s1', 's2'):
+        names = index[column].tolist()
+        if b'/' in b' '.join(names) or b'\\' in b' '.join(names) or b'..' in names:
+            wrong = next(name for name in names if b'/' in name or b'\\' in name or name == b'..')
+            raise DataError(f'{where}: patch {wrong.decode(errors="replace")!r} leads outside the folder of the data.')
 
 
 def class_matrix(bits: np.ndarray, names: Sequence, classes: Sequence) -> np.ndarray:
@@ -230,7 +273,7 @@ def _folder_parts(root: Path, version: str) -> dict:
     if version == 'v1':
         rows = list_v1(root)
     elif (root / 'metadata.parquet').is_file():
-        rows = read_parquet(root)
+        rows = list_v2(root)
     else:
         # Without the table patches cannot be paired or labelled, but their files can be looked at.
         rows = [{'id': patch, sensor: patch} for sensor, folder in zip(('s2', 's1'), ROOTS['v2'])
@@ -256,7 +299,8 @@ class BigEarthNetDataset(MultimodalDataset):
     ``reader=dict(type='BandReader', bands=..., size=120)``. Patches of v1 without any of the chosen classes are left out and counted.
 
     The first start lists the patches and reads their metadata, then writes ``decur_index_<version>.safetensors`` next to them (or to
-    ``index_file``); later starts read only that. A store has its index. Samples are made of its rows when they are asked for.
+    ``index_file``); later starts read only that, as long as the folders were not changed after it (patches added or taken away, another
+    ``metadata.parquet``; not what is inside a patch's folder). A store has its index. Samples are made of its rows when they are asked for.
 
     Args:
         modalities (dict[str, dict]): Entries.
@@ -387,11 +431,7 @@ class BigEarthNetDataset(MultimodalDataset):
                     gt_label=self._columns['labels'][row].astype(float).tolist())
 
     def _names(self, file: str) -> list:
-        path = Path(self.data_root) / file
-        if not path.is_file():
-            raise DataError(f'{path} does not exist; it should list patches, one a line.')
-        with open(path, newline='', encoding='utf-8') as lines:
-            return [row[0].strip() for row in csv.reader(lines) if row and row[0].strip() and not row[0].startswith('#')]
+        return [row[0].strip() for row in csv.reader(read_list(Path(self.data_root) / file)) if row and row[0].strip()]
 
     def _chosen(self, version: str, index: Table) -> np.ndarray:
         """Rows of the index, in the order of the split's list where there is one."""
@@ -415,20 +455,38 @@ class BigEarthNetDataset(MultimodalDataset):
         return Path(self.index_file) if self.index_file else Path(self.data_root) / f'decur_index_{version}.safetensors'
 
     def _index(self, version: str) -> Table:
+        """The index: kept beside the data, and made again, or brought up to date, when the folders are newer than it."""
         if is_store(self.data_root):
             return read_index(self.data_root)
-        path = self._index_path(version)
+        path, state, old = self._index_path(version), folder_state(self.data_root, version), None
         if path.is_file():
             try:
-                index = Table.load(path)
-                if index.attributes.get('version') == version:
-                    return index
+                old = Table.load(path)
             except DataError:
                 pass  # cut short: made again
-            print_log(f'{path} is damaged or of another data set and is made again', logger='current')
-        index = index_of_patches(list_v1(self.data_root) if version == 'v1' else read_parquet(self.data_root), version)
+            if old is None or old.attributes.get('version') != version:
+                print_log(f'{path} is damaged or of another data set and is made again', logger='current')
+                old = None
+            elif old.attributes.get('state') == state:
+                check_patch_names(old, path)
+                return old
+        rows = list_v1(self.data_root, self._known(old) if old else None) if version == 'v1' else list_v2(self.data_root)
+        index = index_of_patches(rows, version, state)
+        if old is not None and any(not np.array_equal(old[name], index[name]) for name in ('id', 's1', 's2', 'labels', 'split')):
+            print_log(f'{path} was older than its folder: it listed {len(old)} patches, there are {len(index)}. It is brought up to date.',
+                      logger='current')
         try:
             index.save(path)
         except OSError as error:
             print_log(f'the index cannot be kept at {path} ({error}): every start will list all patches. Set index_file.', logger='current')
         return index
+
+    @staticmethod
+    def _known(index: Table) -> dict:
+        """What an index says of each patch, for :func:`list_v1`."""
+        names = index.attributes['labels']
+        sets = {bits: [name for i, name in enumerate(names) if bits >> i & 1] for bits in np.unique(index['labels']).tolist()}
+        known = {}
+        for key, s1, s2, bits in zip(*(index[name].tolist() for name in ('id', 's1', 's2', 'labels'))):
+            known.update({patch.decode(): (key.decode(), sets[bits]) for patch in (s1, s2) if patch})
+        return known

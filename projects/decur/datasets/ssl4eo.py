@@ -292,18 +292,31 @@ class SSL4EODataset(MultimodalDataset):
         """Location, archive, place in it and order of the seasons, of a product."""
         names = list_archives(folder)
         path = (Path(self.index_folder) if self.index_folder else folder.parent) / f'decur_index_{folder.name}.safetensors'
+        stats = [(folder / name).stat() for name in names]
+        stamps, kept = [[stat.st_size, stat.st_mtime_ns] for stat in stats], {}
         try:
-            index = Table.load(path)
-            if index.attributes.get('files') == names and 'times' in index.columns:
-                return index
-            print_log(f'{path} lists other archives than {folder} holds and is made again', logger='current')
+            old = Table.load(path)
+            if 'times' in old.columns:
+                # Archives that are as they were when they were read.
+                now, listed = dict(zip(names, stamps)), zip(old.attributes.get('files', ()), old.attributes.get('stamps', ()))
+                kept = {name: number for number, (name, stamp) in enumerate(listed) if now.get(name) == stamp}
+                if [*kept] == names == old.attributes['files']:
+                    return old
+            print_log(f'{path} is older than the archives in {folder}: {len(names) - len(kept)} of {len(names)} are read again',
+                      logger='current')
         except DataError as error:
             print_log(f'{error} It is made of the {len(names)} archives in {folder}.', logger='current')
-        rows = [(location, file, sample, [int(scene.split('_')[0]) for scene in scenes])
-                for file, name in enumerate(names) for location, sample, scenes in read_archive(folder / name)]
+        rows = []
+        for file, name in enumerate(names):
+            if name in kept:
+                own = np.flatnonzero(old['file'] == kept[name])
+                rows += [(old['location'][i].decode(), file, int(old['sample'][i]), old['times'][i].tolist()) for i in own]
+            else:
+                rows += [(location, file, sample, [int(scene.split('_')[0]) for scene in scenes])
+                         for location, sample, scenes in read_archive(folder / name)]
         columns = list(zip(*rows))
         index = Table(dict(location=list(columns[0]), file=np.array(columns[1], np.int32), sample=np.array(columns[2], np.int32),
-                           times=np.array(columns[3], np.int32)), dict(files=names))
+                           times=np.array(columns[3], np.int32)), dict(files=names, stamps=stamps))
         if len(np.unique(index['location'])) < len(index):
             raise DataError(f'{folder}: a location is in two archives. Is one of them there twice, under two names?')
         try:

@@ -3,16 +3,20 @@
 ``tools/train.py`` and ``tools/test.py`` call :func:`load_config` and :func:`prepare`, then MMEngine's Runner.
 """
 import os
-from collections.abc import Mapping
+import traceback
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
+from torch import nn
 
 from decur.errors import ConfigError
 
 from .allocator import keep_freed_memory
+from .options import apply_options, check_top_level
+from .parent import end_with_parent
 
 
 def load_config(path: str, options: Mapping | None = None, work_dir: str | None = None) -> Config:
@@ -20,25 +24,41 @@ def load_config(path: str, options: Mapping | None = None, work_dir: str | None 
 
     Args:
         path (str): The config file.
-        options (dict, optional): Overrides by dotted key.
+        options (dict, optional): Overrides by dotted key (:func:`~decur.engine.options.apply_options`).
         work_dir (str, optional): Where logs and checkpoints go. Defaults to the config's, or ``work_dirs/<config name>``.
 
     Returns:
         Config: Ready for :func:`prepare`.
 
     Raises:
-        ConfigError: If the file does not exist.
+        ConfigError: If the file does not exist or cannot be read, or a key at its top or of an option is one that nothing reads.
     """
     if not Path(path).is_file():
-        raise ConfigError(f'config {path!r} does not exist.')
-    cfg = Config.fromfile(path)
+        raise ConfigError(f'config {str(path)!r} does not exist.')
+    try:
+        cfg = Config.fromfile(path)
+    except (ConfigError, KeyboardInterrupt):
+        raise
+    except Exception as error:  # a config is a program: anything may go wrong in it
+        raise ConfigError(f'config {str(path)!r} cannot be read: {_reason(error)}') from error
+    check_top_level(cfg)
     if options:
-        cfg.merge_from_dict(dict(options))
+        apply_options(cfg, options)
     if work_dir is not None:
         cfg.work_dir = work_dir
     elif cfg.get('work_dir') is None:
         cfg.work_dir = os.path.join('work_dirs', Path(path).stem)
     return cfg
+
+
+def _reason(error: Exception) -> str:
+    """Why a config cannot be read, with the line where that is known."""
+    if isinstance(error, SyntaxError):
+        return f'line {error.lineno}: {error.msg}'
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    # A config, or one that it is based on, is compiled under its own name; anything else is MMEngine's or a library's line.
+    where = '' if 'site-packages' in last.filename or not last.filename.endswith('.py') else f'{last.filename}, line {last.lineno}: '
+    return f'{where}{type(error).__name__}: {error}'
 
 
 def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
@@ -57,6 +77,9 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
         Config: The same, changed in place.
     """
     cfg.launcher = launcher
+    cfg.setdefault('runner_type', 'MultimodalRunner')
+    if launcher == 'pytorch':
+        end_with_parent()
     on_cpu = not torch.cuda.is_available()
     if on_cpu:
         keep_freed_memory()
@@ -78,22 +101,63 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
     return cfg
 
 
+def prepare_test(cfg: Config, checkpoint: str, tta: bool = False, allow_missing: Sequence[str] = ()) -> Config:
+    """Fit a config to the test of a checkpoint.
+
+    Args:
+        cfg (Config): As from :func:`prepare`.
+        checkpoint (str): The file under test; the encoders come from it too, not from ``model.backbone.pretrained``.
+        tta (bool): Test at several scales and flipped, as the config's ``tta_pipeline`` says.
+        allow_missing (Sequence[str]): Components of the model that the file may lack.
+
+    Returns:
+        Config: The same, changed in place.
+
+    Raises:
+        ConfigError: If the config has no test data, or no ``tta_pipeline`` where that is asked for.
+    """
+    if not cfg.get('test_dataloader'):
+        raise ConfigError(f'{cfg.filename} has no test_dataloader: it is a pretraining config. Test a transfer config that loads its '
+                          'encoders (model.backbone.pretrained=CHECKPOINT).')
+    cfg.load_from, cfg.resume = checkpoint, False
+    if allow_missing:
+        cfg.allow_missing = list(allow_missing)
+    if cfg.model.get('backbone', {}).get('pretrained'):
+        cfg.model.backbone.pretrained = None
+    if tta:
+        if 'tta_pipeline' not in cfg:
+            raise ConfigError(f'{cfg.filename} has no tta_pipeline, which --tta needs.')
+        cfg.test_dataloader.dataset.pipeline = cfg.tta_pipeline
+        cfg.model = dict(cfg.get('tta_model') or dict(type='SegTTAModel'), module=cfg.model)
+    return cfg
+
+
 def check_batches(runner) -> None:
-    """Refuse a training set that gives no batch: with ``drop_last`` every epoch would end at once, and nothing would be learnt.
+    """Refuse a training set that gives no batch, or batches of one sample where the model normalises over the batch.
+
+    With ``drop_last`` and fewer samples than a batch every epoch would end at once, and nothing would be learnt.
 
     Args:
         runner (Runner): Before it trains. Its training loop is built here.
 
     Raises:
-        ConfigError: If a process's share of the samples is smaller than a batch.
+        ConfigError: If a process's share of the samples is smaller than a batch, or a batch has one sample.
     """
     loader = runner.train_loop.dataloader
+    # The number of samples that this process draws, where the sampler says it.
+    share = len(loader.sampler)
+    processes = f' ({share} for each of {runner.world_size} processes)' if runner.world_size > 1 else ''
     if len(loader) == 0:
-        share = len(loader.sampler)
-        processes = f' ({share} for each of {runner.world_size} processes)' if runner.world_size > 1 else ''
+        cure = f'Set train_dataloader.batch_size to at most {share}, or give more samples.' if share > 1 else 'Give more samples.'
         raise ConfigError(f'the training set has {len(loader.dataset)} samples{processes}, fewer than one batch of {loader.batch_size}, '
-                          f'and drop_last leaves incomplete batches out: nothing would be trained. Set train_dataloader.batch_size to at '
-                          f'most {share}, or give more samples.')
+                          f'and drop_last leaves incomplete batches out: nothing would be trained. {cure}')
+    # PyTorch's BatchNorm1d, of the projector, refuses a single vector. Several processes may share their statistics.
+    last = share % loader.batch_size if isinstance(share, int) and not loader.drop_last else 0
+    if 1 in (loader.batch_size, last) and runner.world_size == 1 and any(isinstance(m, nn.BatchNorm1d) for m in runner.model.modules()):
+        what = 'train_dataloader.batch_size is 1' if loader.batch_size == 1 else (
+            f'the last batch of an epoch would hold 1 of {len(loader.dataset)} samples')
+        raise ConfigError(f'{what}, and the projector\'s batch normalisation needs at least 2: set train_dataloader.batch_size to at least '
+                          '2, and train_dataloader.drop_last=True where a single sample is left over.')
 
 
 def start_cpu_group(launcher: str) -> None:

@@ -1,13 +1,14 @@
 """The runner of configs that say their modalities once."""
 from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from decur.binding import bind
 
+from .checked_runner import CheckedRunner
+
 
 @RUNNERS.register_module()
-class MultimodalRunner(Runner):
-    """MMEngine's runner, whose model, data sets and hooks get the config's top-level ``modalities`` (:func:`~decur.binding.bind`).
+class MultimodalRunner(CheckedRunner):
+    """:class:`CheckedRunner`, whose model, data sets and hooks get the config's top-level ``modalities`` (:func:`~decur.binding.bind`).
 
     Chosen by ``runner_type = 'MultimodalRunner'`` in ``configs/_base_/default_runtime.py``, so that the command lines of MMPretrain and
     MMSegmentation build it too. The config that it logs, writes to the work directory and stores in checkpoints is the one that was given,

@@ -32,6 +32,8 @@ class EpochSampler(Sampler):
         shuffle (bool): Defaults to True.
     """
 
+    _skipped = 0
+
     def __init__(self, dataset, seed: int | None = None, shuffle: bool = True):
         self.rank, self.world_size = get_dist_info()
         self.dataset, self.shuffle = dataset, shuffle
@@ -53,12 +55,17 @@ class EpochSampler(Sampler):
         order = self.order(self.epoch)
         while len(order) < len(self) * self.world_size:
             order += order[:len(self) * self.world_size - len(order)]
-        for index in order[self.rank::self.world_size]:
+        skipped, self._skipped = self._skipped, 0
+        for index in order[self.rank::self.world_size][skipped:]:
             yield self.epoch * length + index
 
     def __len__(self) -> int:
         """Draws of one process in one epoch."""
         return -(-len(self.dataset) // self.world_size)
+
+    def skip(self, num_samples: int) -> None:
+        """Leave out the first ``num_samples`` draws of this process in the epoch that is drawn next, when a run is resumed inside it."""
+        self._skipped = num_samples
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the training loop before each epoch."""
@@ -68,8 +75,6 @@ class EpochSampler(Sampler):
 @DATA_SAMPLERS.register_module()
 class EpochInfiniteSampler(EpochSampler):
     """The same, epoch after epoch without end, for iteration-based training."""
-
-    _skipped = 0
 
     def skip(self, num_samples: int) -> None:
         """Start ``num_samples`` draws of this process later; MMEngine calls it when a run is resumed."""

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.datasets.finding import is_hidden
 from decur.errors import ConfigError, DataError
 from decur.parallel import parallel_map
 from decur.progress import Progress
@@ -75,10 +76,10 @@ def prepare(release: Release, out: str | Path, subset: float | None = None, limi
             run.write_units([unit for unit in units if run.missing(unit)])
         for parts in groups:
             run.write_archive(parts, chosen)
-        if run.skipped and not release.may_leave_out:
+        if run.skipped and (not release.may_leave_out or run.writer.is_empty()):
             name, problem = next(iter(run.skipped.items()))
-            raise DataError(f'{len(run.skipped)} sample(s) cannot be prepared, the first is {name}: {problem} The others are done; mend '
-                            'it and run the same command again.')
+            raise DataError(f'{release.dataset}: {len(run.skipped)} sample(s) cannot be prepared, the first is {name}: {problem} The '
+                            'others are done; mend the files and run the same command again.')
         done = release.finish(run.writer, units, run.skipped)
     finally:
         run.writer.close()
@@ -112,10 +113,10 @@ class _Run:
 
     def __init__(self, release: Release, out: Path, units: list | None, workers: int, repair: bool):
         self.release, self.workers = release, workers
+        #: Keys of units to be made again.
+        self.damaged = release.damaged(out, units, workers) if repair else set()
         self.writer = release.open(out, repair)
         self.log = _ArchiveLog(out)
-        #: Keys of units to be made again.
-        self.damaged = release.damaged(self.writer, units, workers) if repair else set()
         self.skipped: dict = dict(release.broken)
 
     def missing(self, unit: Unit) -> bool:
@@ -204,7 +205,7 @@ def stream_units(release: Release, parts: list, wanted: Callable, seen: Callable
     waiting = 0
 
     def needed(path: tuple) -> bool:
-        found = release.member(parts[0].name, path)
+        found = None if any(map(is_hidden, path)) else release.member(parts[0].name, path)
         return found is not None and wanted(*found[:2])
 
     for path, content in read_members(parts, needed, seen):

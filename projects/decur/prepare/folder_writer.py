@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from decur.dataset_record import start_record
+from decur.dataset_record import RECORD, start_record
 from decur.writing import naming, write_bytes
 
 
@@ -35,6 +35,10 @@ class FolderWriter:
         with naming(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(path, data)
+
+    def is_empty(self) -> bool:
+        """Whether nothing but its record is there."""
+        return all(path.name == RECORD for path in self.folder.iterdir())
 
     def commit(self) -> None:
         """Every file is written when it is put."""

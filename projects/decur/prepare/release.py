@@ -6,13 +6,14 @@ output, which is a compact store (:class:`~decur.prepare.store_writer.StoreWrite
 """
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from decur.errors import DataError
-from decur.readers.store import decode, read_manifest, record_keys
+from decur.readers.store import read_manifest
 
-from .store_writer import StoreWriter, verify_store
+from .store_writer import StoreWriter, unreadable_records, verify_store
 
 
 class Unit(NamedTuple):
@@ -142,13 +143,13 @@ class Release(ABC):
         """The key of the unit that a record belongs to."""
         return name
 
-    def damaged(self, writer, units: Sequence | None, workers: int) -> set:
-        """Keys of the units whose records are not what was written."""
-        try:
-            missing = [key for key in record_keys(writer.folder) if key not in writer]
-        except DataError:
-            missing = []  # not finished: no list to compare with
-        return {self.unit_of(key) for key in (*missing, *_unreadable(writer))}
+    def damaged(self, out: Path, units: Sequence | None, workers: int) -> set:
+        """Keys of the units some of whose records are damaged or missing; before the output is opened."""
+        bad: list = []
+        for check in (verify_store, unreadable_records):
+            with suppress(DataError):  # not finished, so that no list says what must be there; or nothing is to be saved, as open() says
+                bad += check(out)
+        return {self.unit_of(key) for key in bad}
 
     @abstractmethod
     def finish(self, writer, units: Sequence | None, skipped: Mapping) -> int:
@@ -173,11 +174,3 @@ class Release(ABC):
     def left_out(cls, out: Path) -> Mapping:
         """What a finished output lacks because it could not be read, with the reasons."""
         return read_manifest(out).get('skipped', {})
-
-
-def _unreadable(writer: StoreWriter) -> Iterator[str]:
-    for key in writer.keys():
-        try:
-            decode(writer.get(key), key)
-        except DataError:
-            yield key

@@ -2,12 +2,13 @@
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from decur.errors import DataError
+from decur.parallel import isolated
 from decur.readers.store import (
     FORMAT,
     INDEX,
@@ -15,6 +16,7 @@ from decur.readers.store import (
     UNFINISHED,
     VERSION,
     check_keys,
+    checksum,
     close_environment,
     decode,
     import_lmdb,
@@ -25,7 +27,7 @@ from decur.readers.store import (
     used_bytes,
 )
 from decur.readers.table import Table
-from decur.writing import remove_leftovers, write_bytes, write_json
+from decur.writing import output_folder, write_bytes, write_json
 
 
 def encode(bands: Mapping) -> bytes:
@@ -36,12 +38,12 @@ def encode(bands: Mapping) -> bytes:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a manifest can be read, of whatever version."""
+    """Whether a manifest is as it was written, of whatever version."""
     try:
         manifest = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
         return False
-    return isinstance(manifest, dict) and not check_keys(manifest)
+    return isinstance(manifest, dict) and not check_keys(manifest) and manifest.get('checksum', checksum(manifest)) == checksum(manifest)
 
 
 class StoreWriter:
@@ -63,23 +65,45 @@ class StoreWriter:
         self.folder, self.batch = Path(folder), batch
         close_environment(folder)
         self.dataset = dataset
-        if (self.folder / MANIFEST).is_file() and not (self.folder / UNFINISHED).is_file():
-            open_environment(self.folder).close()  # whole, or an error: only a finished store is known to fill its file
+        began = (self.folder / UNFINISHED).is_file()
+        damage = ''
+        if (self.folder / MANIFEST).is_file() and not began:
+            try:
+                open_environment(self.folder).close()  # only a finished store is known to fill its file
+            except DataError as error:
+                if not repair:
+                    raise
+                damage = str(error)
         self._claim(repair)
-        used = (self.folder / 'data.mdb').stat().st_size if (self.folder / 'data.mdb').exists() else 0
         try:
-            self.environment = import_lmdb().open(str(self.folder), map_size=used + (64 << 20), readahead=False)
+            self.environment = self._open(damage, begin_anew=began or repair)
         except self._error as error:
             raise DataError(f'{self.folder} cannot be opened for writing ({error}). Is the disk full, or the file damaged?') from error
         self._longest_key = self.environment.max_key_size()
         self._pending: dict = {}
+
+    def _open(self, damage: str, begin_anew: bool):
+        """The LMDB for writing. One that cannot be opened, say with a first page that is half-written, is begun anew if that is allowed."""
+        lmdb, data = import_lmdb(), self.folder / 'data.mdb'
+        used = data.stat().st_size if data.exists() else 0
+        if not damage:
+            try:
+                return lmdb.open(str(self.folder), map_size=used + (64 << 20), readahead=False)
+            except (lmdb.InvalidError, lmdb.CorruptedError, lmdb.VersionMismatchError) as error:
+                if not begin_anew:
+                    raise
+                damage = f'{data} is damaged ({error}).'
+        print(f'{damage} All its records are made again.', flush=True)
+        for path in (data, self.folder / 'lock.mdb'):
+            path.unlink(missing_ok=True)
+        return lmdb.open(str(self.folder), map_size=64 << 20, readahead=False)
 
     def _claim(self, repair: bool) -> None:
         """Say whose the folder is before anything is written there."""
         marker, manifest = self.folder / UNFINISHED, self.folder / MANIFEST
         try:
             if marker.is_file():
-                found = json.loads(marker.read_text(encoding='utf-8'))
+                found = self._begun(marker, repair)
             elif is_store(self.folder) and not (repair and manifest.is_file() and not _is_whole(manifest)):
                 found = read_manifest(self.folder)
             else:
@@ -90,11 +114,23 @@ class StoreWriter:
             if found.get('dataset') != self.dataset:
                 raise DataError(f'{self.folder} holds another data set, {found.get("dataset")!r}; choose another folder for '
                                 f'{self.dataset!r}.')
-            self.folder.mkdir(parents=True, exist_ok=True)
-            remove_leftovers(self.folder)
+            output_folder(self.folder)
             write_json(marker, dict(format=FORMAT, version=VERSION, dataset=self.dataset))
-        except (OSError, json.JSONDecodeError) as error:
-            raise DataError(f'{self.folder} cannot be written ({error}).') from error
+        except OSError as error:
+            raise error if isinstance(error, DataError) else DataError(f'{self.folder} cannot be read ({error.strerror}).') from error
+
+    def _begun(self, marker: Path, repair: bool) -> dict:
+        """What an unfinished store was begun as."""
+        try:
+            found = json.loads(marker.read_bytes())
+            if not isinstance(found, dict):
+                raise ValueError('no JSON object')
+            return found
+        except (ValueError, RecursionError) as error:
+            if repair:
+                return dict(format=FORMAT, version=VERSION, dataset=self.dataset)
+            raise DataError(f'{marker} is damaged ({error}). If {self.folder} is a store of {self.dataset!r}, run the same command with '
+                            '--repair, which checks its records; else choose another folder.') from error
 
     def __contains__(self, key: str) -> bool:
         if key in self._pending:
@@ -111,6 +147,10 @@ class StoreWriter:
         """All keys that were committed, sorted."""
         with self.environment.begin() as transaction, transaction.cursor() as cursor:
             return [key.decode() for key in cursor.iternext(keys=True, values=False)]
+
+    def is_empty(self) -> bool:
+        """Whether no record was committed."""
+        return self.environment.stat()['entries'] == 0
 
     def put(self, key: str, data: bytes) -> None:
         """Add or replace a record.
@@ -169,9 +209,12 @@ class StoreWriter:
             data, needed = self.folder / 'data.mdb', used_bytes(self.environment)
             if data.stat().st_size < needed:  # pages that were taken and given back are not always written
                 os.truncate(data, needed)
+            manifest = dict(format=FORMAT, version=VERSION, dataset=self.dataset, **manifest)
             if index is not None:
                 index.save(self.folder / INDEX)
-            manifest = dict(format=FORMAT, version=VERSION, dataset=self.dataset, **manifest)
+                manifest['index_crc32'] = zlib.crc32((self.folder / INDEX).read_bytes())
+            manifest = json.loads(json.dumps(manifest))
+            manifest['checksum'] = checksum(manifest)
             write_bytes(self.folder / MANIFEST, json.dumps(manifest).encode())
             (self.folder / UNFINISHED).unlink()
         except (OSError, self._error) as error:
@@ -185,24 +228,41 @@ class StoreWriter:
 
 
 def verify_store(folder: str | Path) -> list:
-    """Keys that the manifest names and whose records are missing or damaged.
+    """Keys of records that the manifest names and that are missing or damaged. Manifest and index are compared with their checksums too.
 
     Raises:
-        DataError: If the folder is no finished store, or its LMDB is truncated.
+        DataError: If the folder is no finished store, or manifest, index or LMDB are damaged as a whole.
     """
-    bad: list = []
     keys = record_keys(folder)
     close_environment(folder)
+    return isolated(lambda: _bad_records(folder, keys), str(Path(folder) / 'data.mdb'))
+
+
+def unreadable_records(folder: str | Path) -> list:
+    """Keys of the records in a store, finished or not, whose checksum does not fit.
+
+    Raises:
+        DataError: If the LMDB is damaged as a whole.
+    """
+    close_environment(folder)
+    return isolated(lambda: _bad_records(folder, None), str(Path(folder) / 'data.mdb'))
+
+
+def _bad_records(folder: str | Path, keys: Sequence | None) -> list:
+    """Of the named records, or of all that are there. A page of LMDB that is damaged may end the process."""
+    bad, error_of_lmdb = [], import_lmdb().Error
     environment = open_environment(folder)
     try:
         with environment.begin() as transaction:
+            if keys is None:
+                keys = [key.decode() for key in transaction.cursor().iternext(keys=True, values=False)]
             for key in keys:
-                data = transaction.get(key.encode())
                 try:
+                    data = transaction.get(key.encode())
                     if data is None:
                         raise DataError(f'no record {key!r}')
                     decode(data, key)
-                except DataError:
+                except (DataError, error_of_lmdb):
                     bad.append(key)
     finally:
         environment.close()

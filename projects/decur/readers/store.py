@@ -70,6 +70,8 @@ def read_manifest(folder: str | Path) -> dict:
             raise ValueError(f'expected an object, got {type(manifest).__name__}')
     except (ValueError, RecursionError) as error:
         raise DataError(f'{path} is damaged ({error}). {repair}') from error
+    if manifest.get('checksum', checksum(manifest)) != checksum(manifest):
+        raise DataError(f'{path} is damaged (its checksum does not fit). {repair}')
     if manifest.get('format') != FORMAT or manifest.get('version') != VERSION:
         raise DataError(f'{path}: format {manifest.get("format")!r} version {manifest.get("version")!r}, this version reads {FORMAT!r} '
                         f'{VERSION}. Prepare the store again, in a new folder.')
@@ -77,6 +79,12 @@ def read_manifest(folder: str | Path) -> dict:
     if problem:
         raise DataError(f'{path} is damaged ({problem}). {repair}')
     return manifest
+
+
+def checksum(manifest: Mapping) -> int:
+    """CRC-32 of a manifest without its own ``checksum`` (stores of earlier versions have none)."""
+    rest = {key: value for key, value in manifest.items() if key != 'checksum'}
+    return zlib.crc32(json.dumps(rest, sort_keys=True).encode())
 
 
 def check_keys(manifest: Mapping) -> str:
@@ -118,12 +126,13 @@ def open_environment(folder: str | Path, **kwargs):
     try:
         environment = lmdb.open(str(folder), readonly=True, lock=False, readahead=False, **kwargs)
     except lmdb.Error as error:
-        raise DataError(f'{path} cannot be opened ({error}). Copy it again, or delete {folder} and prepare the store again.') from error
+        raise DataError(f'{path} is damaged ({error}). Copy it again, or run the command that prepared {folder} again with --repair, which '
+                        'makes it anew.') from error
     size, needed = path.stat().st_size, used_bytes(environment)
     if size < needed:
         environment.close()
-        raise DataError(f'{path} is truncated: it has {size} bytes, its records need {needed}. Copy it again, or delete {folder} and '
-                        'prepare the store again.')
+        raise DataError(f'{path} is truncated: it has {size} bytes, its records need {needed}. Copy it again, or run the '
+                        f'command that prepared {folder} again with --repair, which makes it anew.')
     return environment
 
 
@@ -181,13 +190,17 @@ def decode(data: bytes, name: str) -> dict:
 
 
 def read_index(folder: str | Path) -> Table:
-    """The index of a store that has one.
+    """The index of a store that has one, after its checksum was compared.
 
     Raises:
         DataError: If it is missing or damaged.
     """
+    path = Path(folder) / INDEX
+    expected = read_manifest(folder).get('index_crc32')  # stores of earlier versions have none
     try:
-        return Table.load(Path(folder) / INDEX)
+        if path.is_file() and expected is not None and zlib.crc32(path.read_bytes()) != expected:
+            raise DataError(f'{path} is damaged (its checksum does not fit).')
+        return Table.load(path)
     except DataError as error:
         raise DataError(f'{error} Run the command that prepared {folder} again.') from error
 
@@ -211,10 +224,13 @@ def record_keys(folder: str | Path) -> list:
     if absent:
         raise DataError(f'{Path(folder) / INDEX} has no column {absent}, which {MANIFEST} names. Run the command that prepared {folder} '
                         'again.')
-    for column, patterns in columns.items():
-        rows = list(zip(index['id'].tolist(), index[column].reshape(len(index), -1).tolist()))
-        keys += [pattern.format(value.decode(), id=name.decode()) for pattern in patterns for name, values in rows for value in values
-                 if value]
+    try:
+        for column, patterns in columns.items():
+            rows = list(zip(index['id'].tolist(), index[column].reshape(len(index), -1).tolist()))
+            keys += [pattern.format(value.decode(), id=name.decode()) for pattern in patterns for name, values in rows for value in values
+                     if value]
+    except (AttributeError, UnicodeDecodeError) as error:
+        raise DataError(f'{Path(folder) / INDEX} is damaged ({error}). Run the command that prepared {folder} again.') from error
     return keys
 
 

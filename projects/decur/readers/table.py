@@ -80,11 +80,13 @@ class Table:
                 if metadata.get('format') != FORMAT:
                     raise DataError(f'{path} is no table of this version (format {metadata.get("format")!r}).')
                 columns = {name: file.get_tensor(name) for name in file.keys()}
-        except (SafetensorError, OSError, ValueError) as error:
-            raise error if isinstance(error, DataError) else DataError(f'{path} is damaged ({error}).') from error
-        for name in metadata['strings']:
-            columns[name] = np.ascontiguousarray(columns[name]).view(f'S{columns[name].shape[-1]}')[..., 0]
-        return cls(columns, metadata['attributes'])
+            for name in metadata['strings']:
+                columns[name] = np.ascontiguousarray(columns[name]).view(f'S{columns[name].shape[-1]}')[..., 0]
+            return cls(columns, metadata['attributes'])
+        except DataError:
+            raise
+        except (SafetensorError, OSError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
+            raise DataError(f'{path} is damaged ({error!r}).') from error
 
 
 class LazySamples(Sequence):

@@ -24,7 +24,11 @@ def open_archive(path: str | Path):
     Raises:
         DataError: If it is missing, damaged or laid out otherwise, or zarr is not installed.
     """
-    key = os.getpid(), str(path)  # never across a fork
+    try:
+        stat = os.stat(path)
+    except OSError as error:
+        raise DataError(f'{path} cannot be opened ({error.strerror}).' if Path(path).exists() else f'{path} does not exist.') from error
+    key = os.getpid(), str(path), stat.st_size, stat.st_mtime_ns  # never across a fork, nor what was there before
     if key in _open:
         _open.move_to_end(key)
         return _open[key][1:]
@@ -32,8 +36,6 @@ def open_archive(path: str | Path):
         import zarr
     except ImportError as error:
         raise DataError("SSL4EO-S12 v1.1 needs zarr: pip install 'decur[data]'.") from error
-    if not Path(path).is_file():
-        raise DataError(f'{path} does not exist.')
     store = None
     try:
         store = zarr.storage.ZipStore(path, mode='r')

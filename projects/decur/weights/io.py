@@ -68,13 +68,15 @@ def _allowed() -> list:
     return allowed
 
 
-def load_file(path, map_location='cpu', suffix: str | None = None) -> dict:
+def load_file(path, map_location='cpu', suffix: str | None = None, mmap: bool = False) -> dict:
     """Read a checkpoint file as it is, running no code from it.
 
     Args:
         path (str or Path): A ``.pth``/``.pt`` file of ``torch.save`` (new or old format) or a ``.safetensors`` file.
         map_location: Where the tensors go, as in :func:`torch.load`; a device or its name for safetensors.
         suffix (str, optional): The suffix that tells the format. Defaults to the path's.
+        mmap (bool): Read the tensors' values of a new ``.pth`` file only when they are used, so that what stands beside them (``meta``) is
+            read fast; damaged values are not noticed then. Defaults to False.
 
     Returns:
         dict: What the file holds. A safetensors file gives ``{name: tensor}``.
@@ -97,12 +99,13 @@ def load_file(path, map_location='cpu', suffix: str | None = None) -> dict:
             hint = ' It looks like a web page: the download went wrong.'
         raise WeightsError(f'{path}: not a checkpoint (it starts with {head!r}); expected a file of torch.save or a .safetensors file.'
                            f'{hint}')
-    if head[:2] == b'PK':
+    if head[:2] == b'PK' and not mmap:
         _check_records(path)
     try:
         with torch.serialization.safe_globals(_allowed()), warnings.catch_warnings():
             warnings.simplefilter('ignore', UserWarning)  # of an unusual pickle protocol
-            content = torch.load(path, map_location=map_location, weights_only=True)
+            # Files of torch < 1.6 are no archives and cannot be mapped.
+            content = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap and head[:2] == b'PK')
     except Exception as error:  # damaged files raise anything: EOFError, KeyError, RuntimeError, UnicodeDecodeError, ...
         raise _explain(path, error) from error
     if not isinstance(content, Mapping):

@@ -1,4 +1,4 @@
-"""Torch's random draws (dropout, stochastic depth) as a function of (seed, rank, epoch), so that a resumed run repeats them."""
+"""Torch's random draws (dropout, stochastic depth) as a function of (seed, rank, iteration), so that a resumed run repeats them."""
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
@@ -7,14 +7,13 @@ from mmengine.registry import HOOKS
 
 @HOOKS.register_module()
 class EpochSeedHook(Hook):
-    """Seed torch's generators at the start of every epoch, or of every ``interval`` iterations of an iteration-based run.
+    """Seed torch's generators at the start of every epoch, which is for the data loader, and before every iteration.
 
-    MMEngine seeds once, at the start of the process, so a resumed run would draw the first epoch's numbers again. Data are seeded per
+    MMEngine seeds once, at the start of the process, so a resumed run would draw the first iterations' numbers again. Data are seeded per
     sample by the samplers of :mod:`decur.engine.samplers` and do not depend on this hook.
 
     Args:
-        interval (int): For iteration-based loops: reseed every so many iterations. Checkpoint intervals should be multiples
-            of it. Defaults to 1.
+        interval (int): Reseed every so many iterations; a run is exact only if it is resumed at a multiple of it. Defaults to 1.
     """
 
     def __init__(self, interval: int = 1):
@@ -29,6 +28,6 @@ class EpochSeedHook(Hook):
         self._seed(runner, runner.epoch)
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
-        """Seed by iteration where there are no epochs."""
-        if runner.train_loop.__class__.__name__.startswith('Iter') and runner.iter % self.interval == 0:
+        """Seed by iteration."""
+        if runner.iter % self.interval == 0:
             self._seed(runner, runner.iter)
