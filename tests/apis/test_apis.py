@@ -96,7 +96,7 @@ def test_table_errors(trained, tmp_path, monkeypatch):
     assert 'thermal' in tool(monkeypatch, 'test_modalities.py', CONFIG, trained / 'model.pth', '--subsets', 'rgb+thermal', '--work-dir',
                              tmp_path, '--cfg-options', f'test_dataloader.dataset.data_root={trained / "rooms"}')
     pretraining = ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_decur.py'
-    assert 'no transfer config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
+    assert 'pretraining config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
     entries = dict(a=dict(channels=1), b=dict(channels=1))
     assert subsets_to_test(entries) == [('a', 'b'), ('a', ), ('b', )] and subsets_to_test(entries, [['b', 'a']]) == [('a', 'b')]
 
