@@ -21,6 +21,7 @@ from decur.datasets.bigearthnet import (
     read_parquet,
     version_of,
 )
+from decur.datasets.finding import folder_names
 from decur.errors import DataError
 from decur.readers.store import decode, record_keys
 from decur.sensors import BIGEARTHNET_BANDS
@@ -78,8 +79,7 @@ class BigEarthNetRelease(Release):
         else:
             patches = []
             for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
-                names = sorted(path.name for path in (root / folder).iterdir() if path.is_dir()) if (root / folder).is_dir() else []
-                patches += [(sensor, name) for name in names]
+                patches += [(sensor, name) for name in folder_names(root / folder)]
         for sensor, patch in patches:
             folder = patch_folder(root, sensor, patch, self.version)
             files = FileGroup(f'{folder}/{patch}', self._suffixes[sensor])
