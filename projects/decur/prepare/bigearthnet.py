@@ -21,7 +21,7 @@ from decur.datasets.bigearthnet import (
     read_parquet,
     version_of,
 )
-from decur.datasets.finding import folder_names
+from decur.datasets.finding import folder_names, is_hidden
 from decur.errors import DataError
 from decur.readers.store import decode, record_keys
 from decur.sensors import BIGEARTHNET_BANDS
@@ -167,7 +167,7 @@ class BigEarthNetRelease(Release):
                     sample, labels = labels_of(text, patch, sensor, patch)
                     found.setdefault(sample, dict(id=sample, labels=labels))[sensor] = patch
             rows = list(found.values())
-        for path in sorted(self.src.glob('*.csv')):
+        for path in sorted(path for path in self.src.glob('*.csv') if not is_hidden(path.name)):
             write_bytes(writer.folder / path.name, path.read_bytes())
         index = index_of_patches(rows, self.version)
         kinds = (['labels/{}'] if self.version == 'v1' else [])

@@ -42,10 +42,10 @@ class GeoNRWRelease(Release):
         """Files of the cities; images that lack a raster are left out and counted."""
         images: dict = {}
         for city in folder_names(self.src):
-            for file in file_names(self.src / city):
-                found = split_name(file)
+            for name in file_names(self.src / city):
+                found = split_name(name)
                 if found:
-                    images.setdefault(f'{city}/{found[0]}', {})[found[1]] = self.src / city / file
+                    images.setdefault(f'{city}/{found[0]}', {})[found[1]] = self.src / city / name
         if not images:
             return None
         for image, rasters in images.items():
