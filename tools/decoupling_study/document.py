@@ -75,11 +75,18 @@ def check(study: Config, path: Path) -> None:
     """See before hours of training that the document can take all tables.
 
     Raises:
-        ConfigError: If a place is missing.
+        ConfigError: If a place is missing, or two arms would be one row of a table.
     """
+    labels = [(group, arm.get('labels', {}).get(group, arm.label)) for arm in study.runs for group in arm.groups]
+    twice = next((pair for pair in labels if labels.count(pair) > 1), None)
+    if twice:
+        raise ConfigError(f'two arms of the study have the label {twice[1]!r} in the group {twice[0]!r}.')
     text = path.read_text(encoding='utf-8')
     for name in ('runs', *(f'{group}: {table}' for arm in study.runs for group in arm.groups for table in _TABLES)):
-        replace_between(text, name, '')
+        try:
+            replace_between(text, name, '')
+        except ConfigError as error:
+            raise ConfigError(f'{path}: {error}') from error
 
 
 def _is_shown(measure: str) -> bool:
@@ -113,7 +120,6 @@ def write(study: Config, runs: Sequence[Run], results: Sequence[tuple[Run, dict]
     text, by_arm = path.read_text(encoding='utf-8'), {}
     for run, scores in sorted(results, key=lambda result: result[0].seed):
         by_arm.setdefault(run.arm, []).append(scores)
-    figures.mkdir(parents=True, exist_ok=True)
     for group, rows in grouped(study, {arm: over_seeds(scores) for arm, scores in by_arm.items()}).items():
         head = _HEADS.get(group, 'run')
         names = dict.fromkeys(name for row in rows.values() for name in row)
