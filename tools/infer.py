@@ -16,7 +16,7 @@ def parse_args():
                         help='a file, or a folder, per modality; instead of hha: depth (and raw_depth) with --intrinsics')
     parser.add_argument('--intrinsics', nargs='+', metavar='K', help='fx fy cx cy in pixels, or a JSON file {stem: [fx, fy, cx, cy]}, or a '
                         'text file with a camera matrix')
-    parser.add_argument('--depth-unit', type=float, default=1000., help='values per metre of 16-bit depth files')
+    parser.add_argument('--depth-unit', type=float, help='values per metre of 16-bit depth files (default: 1000, millimetres, checked)')
     parser.add_argument('--out', default='results', help='folder to write to')
     add_argument(parser, 'device')
     add_argument(parser, 'cfg-options')

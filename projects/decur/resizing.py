@@ -1,6 +1,7 @@
 """Resizing images of any number of channels, and of images some of whose pixels are missing.
 
-OpenCV takes at most 512 channels, in some modes four, and not every type. Here planes are resized one by one, so none of this is a limit.
+OpenCV takes at most 128 channels (version 5; 512 before), in some modes four, and not every type. Here planes are resized one by one, so
+none of this is a limit.
 """
 from collections.abc import Sequence
 

@@ -1,4 +1,6 @@
 """The whole way of a trained model: missing modalities in one table, inference on files and arrays, ONNX."""
+import contextlib
+import io
 import json
 import runpy
 import shutil
@@ -10,7 +12,7 @@ import torch
 from helpers import ROOT
 from PIL import Image
 
-from decur.apis import SegmentationInferencer, check_onnx, export_onnx, load_model
+from decur.apis import SegmentationInferencer, check_onnx, export_checked, export_onnx, load_model
 from decur.apis.export import ExportableSegmentor, example_input
 from decur.apis.inferencer import pair_files, parse_sources
 from decur.apis.model import label_meta
@@ -24,12 +26,15 @@ CONFIG = str(ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_finet
 
 
 def tool(monkeypatch, name, *options):
-    """Run a tool here; what it ends with, None if it ends well."""
+    """Run a tool here; the error that it ends with, None if it ends well."""
     monkeypatch.setattr(sys, 'argv', [name, *map(str, options)])
+    said = io.StringIO()
     try:
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        with contextlib.redirect_stderr(said):
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
     except SystemExit as error:
-        return error.code
+        if error.code:
+            return error.code if isinstance(error.code, str) else said.getvalue()
     return None
 
 
@@ -91,7 +96,7 @@ def test_table_errors(trained, tmp_path, monkeypatch):
     assert 'thermal' in tool(monkeypatch, 'test_modalities.py', CONFIG, trained / 'model.pth', '--subsets', 'rgb+thermal', '--work-dir',
                              tmp_path, '--cfg-options', f'test_dataloader.dataset.data_root={trained / "rooms"}')
     pretraining = ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_decur.py'
-    assert 'no transfer config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
+    assert 'pretraining config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
     entries = dict(a=dict(channels=1), b=dict(channels=1))
     assert subsets_to_test(entries) == [('a', 'b'), ('a', ), ('b', )] and subsets_to_test(entries, [['b', 'a']]) == [('a', 'b')]
 
@@ -160,7 +165,7 @@ def test_folder_to_pictures(trained, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize('sample, intrinsics, says', [
-    (dict(rgb=np.zeros((8, 8), np.uint8)), None, r"'rgb' must be \(H, W, 3\)"),
+    (dict(rgb=np.zeros((8, 8), np.uint8)), None, r"'rgb' takes images \(H, W, 3\)"),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), hha=np.zeros((8, 9, 3), np.uint8)), None, 'differ in size'),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), depth=np.ones((8, 8))), None, 'give intrinsics'),
     (dict(rgb=np.zeros((8, 8, 3), np.uint8), depth=np.full((8, 8), 2000.)), (9, 9, 4, 4), 'millimetres'),
@@ -244,7 +249,39 @@ def test_export_tool(trained, tmp_path, monkeypatch, capsys):
     options = [CONFIG, trained / 'model.pth', tmp_path / 'fcn.onnx', '--size', '64', '96']
     assert tool(monkeypatch, 'export_onnx.py', *options) is None
     assert '100.000 %' in capsys.readouterr().out and [p.name for p in tmp_path.iterdir()] == ['fcn.onnx']
+    before = (tmp_path / 'fcn.onnx').read_bytes()
     assert 'tolerance' in tool(monkeypatch, 'export_onnx.py', *options, '--tolerance', '-1')
+    # What differs from the model is not written, and what was there stays.
+    assert (tmp_path / 'fcn.onnx').read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ['fcn.onnx']
+
+
+@pytest.mark.parametrize('options, says', [
+    (dict(size=(0, 64)), 'positive'), (dict(size=(-64, 64)), 'positive'), (dict(size=(64, 100), dynamic=True), 'multiples of 32'),
+    (dict(size=(32, 32), dynamic=True), 'from 64'), (dict(opset=5), 'from 16 to'), (dict(opset=99), 'from 16 to')])
+def test_what_cannot_be_exported(trained, tmp_path, options, says):
+    model = build_model(load_config(CONFIG)).eval()
+    with pytest.raises(ConfigError, match=says):
+        export_onnx(model, tmp_path / 'a.onnx', **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_no_agreement(trained, tmp_path, monkeypatch, value):
+    """NaN compares false with everything, also with a tolerance."""
+    class Session:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def run(self, names, inputs):
+            pixels = inputs['pixels']
+            return [np.full((len(pixels), 7, *pixels.shape[2:]), value, np.float32)]
+
+    monkeypatch.setattr('onnxruntime.InferenceSession', Session)
+    monkeypatch.setattr('decur.apis.export._export', lambda model, path, *options: path.write_bytes(b'onnx'))
+    model = build_model(load_config(CONFIG)).eval()
+    with pytest.raises(WeightsError, match='differ by inf'):
+        export_checked(model, tmp_path / 'a.onnx', (64, 64))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

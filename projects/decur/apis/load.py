@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, TRANSFORMS, DefaultScope
+from mmengine.registry import MODELS, DefaultScope
 from torch import Tensor, nn
 
 from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_finite, check_modalities, select
+from ..transforms.loading import ModalityLoader
 from ..weights.convert import build_model
 from ..weights.description import without_memory
 from ..weights.fit import fit
@@ -34,29 +35,27 @@ class ModalityTransform:
 
     def __init__(self, name: str, entry: Mapping, preprocessor: nn.Module):
         self.name, self.entry, self.preprocessor = name, entry, preprocessor
-        self.radiometry = [TRANSFORMS.build(dict(step)) for step in entry.get('radiometry') or ()]
+        self.loader = ModalityLoader(name, entry)
 
     def __call__(self, image, radiometry: bool = True) -> Tensor:
         """Transform one image.
 
         Args:
-            image (ndarray | Tensor): ``(H, W, C)`` as the modality's reader gives it, in the data's own units.
+            image (ndarray | Tensor): ``(H, W, C)`` as the modality's reader gives it, in the data's own units; a masked array where pixels
+                are missing, which become the modality's mean.
             radiometry (bool): Apply the entry's ``radiometry``; False for an image to which ``LoadModalities`` has applied it.
 
         Returns:
             Tensor: ``(C, H, W)`` float32; stack several to the ``(N, C, H, W)`` of ``extract_feat``.
 
         Raises:
-            DataError: If the image has another number of channels.
+            DataError: If the image has another number of channels, or values that are no numbers.
         """
-        image = np.asarray(image)
-        if image.ndim != 3:
+        image = np.asanyarray(image)
+        if radiometry and image.ndim == 3:
+            image = self.loader.finish(image)[0]
+        if image.ndim != 3 or image.shape[2] != self.entry['channels']:
             raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
-        given = image.shape
-        for step in self.radiometry if radiometry else ():
-            image = step(image)
-        if image.shape[2] != self.entry['channels']:  # a step may add a band
-            raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {given}.')
         x = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)).astype(np.float32, copy=False))
         buffer = next(self.preprocessor.buffers())
         return self.preprocessor.normalize(self.name, x[None].to(buffer.device))[0].contiguous()

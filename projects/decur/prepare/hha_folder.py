@@ -3,6 +3,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from decur.datasets.finding import file_names
 from decur.errors import DataError
 from decur.hha import check_intrinsics, depth_to_hha
 from decur.parallel import run_jobs
@@ -14,7 +15,7 @@ def _hha_of(path, out, raw, cameras, unit, rotated):
     target = out / f'{path.stem}.png'
     if target.exists():
         return False
-    reader = DepthReader(unit=unit, rotated=rotated)
+    reader = DepthReader(unit=unit, rotated=rotated or (None if unit is None else False))
     filled_from = None if raw is None else reader.metres(raw / path.name)
     depth = reader.metres(path)
     try:
@@ -25,7 +26,7 @@ def _hha_of(path, out, raw, cameras, unit, rotated):
     return True
 
 
-def make_hha(root, depth='depth', out='hha', raw=None, intrinsics=None, unit=1000., rotated=False, workers=1):
+def make_hha(root, depth='depth', out='hha', raw=None, intrinsics=None, unit=None, rotated=False, workers=1):
     """Make the HHA of every depth file in ``root/depth``; goes on where it was stopped.
 
     Args:
@@ -35,7 +36,7 @@ def make_hha(root, depth='depth', out='hha', raw=None, intrinsics=None, unit=100
         raw (str, optional): Folder of depth before filling, same names; its missing pixels are left out of the fits.
         intrinsics (Sequence[float] | str, optional): fx, fy, cx, cy of all images, or a JSON file in ``root``. Defaults to
             ``intrinsics.json`` in ``root``.
-        unit (float): File values per metre.
+        unit (float, optional): File values per metre. Defaults to 1000 (millimetres), which the values must fit.
         rotated (bool): Bits rotated as in SUN-RGBD's original files.
         workers (int): Processes.
 
@@ -48,7 +49,7 @@ def make_hha(root, depth='depth', out='hha', raw=None, intrinsics=None, unit=100
     root = Path(root)
     if not (root / depth).is_dir():
         raise DataError(f'{root / depth} is not a folder; say where the depth files are (--depth).')
-    files = sorted(p for p in (root / depth).iterdir() if p.suffix.lower() in ('.png', '.npy') and not p.name.startswith('.'))
+    files = [root / depth / name for name in file_names(root / depth) if name.lower().endswith(('.png', '.npy'))]
     if not files:
         raise DataError(f'{root / depth} has no .png or .npy files.')
     twice = [stem for stem, count in Counter(p.stem for p in files).items() if count > 1]

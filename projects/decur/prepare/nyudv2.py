@@ -12,7 +12,7 @@ from decur.errors import DataError
 from decur.readers.depth import NYU_INTRINSICS
 
 from . import engine
-from .mat import field, open_hdf5, read_mat
+from .mat import field, open_hdf5, read_array, read_integers
 from .rgbd import RGBDRelease
 
 
@@ -45,21 +45,23 @@ class NYUv2Release(RGBDRelease):
         """Every labelled image, in the order of the file; stems are the file's 1-based numbers with four digits."""
         src = self.src / 'nyu_depth_v2_labeled.mat' if self.src.is_dir() else self.src
         with open_hdf5(src) as file:
-            shape = field(file, src, 'images').shape
+            shape = getattr(field(file, src, 'images'), 'shape', ())
+            if len(shape) != 4 or shape[1] != 3:
+                raise DataError(f'{src}: images has shape {shape}, expected (images, 3, width, height).')
             count, _, width, height = shape
             for name in ('depths', 'rawDepths', 'labels'):
-                if field(file, src, name).shape != (count, width, height):
-                    raise DataError(f'{src}: {name} has shape {field(file, src, name).shape}, expected {(count, width, height)}.')
+                found = getattr(field(file, src, name), 'shape', ())
+                if found != (count, width, height):
+                    raise DataError(f'{src}: {name} has shape {found}, expected {(count, width, height)}.')
         splits = _beside(src, 'splits.mat', 'Put the splits.mat of the data set\'s page beside the images.')
         mapping = _beside(src, 'classMapping40.mat', 'It maps the 894 classes to 40; put it beside the images.')
-        to_40 = np.concatenate([[0], np.atleast_1d(read_mat(mapping, 'mapClass')).ravel()])
+        to_40 = np.concatenate([[0], read_integers(mapping, 'mapClass')])
         if not np.isin(to_40, np.arange(self.num_classes + 1)).all():
             raise DataError(f'{mapping}: mapClass goes from {to_40.min()} to {to_40.max()}, expected classes 0 to {self.num_classes}.')
         to_40 = to_40.astype(np.uint8)
         split = {}
         for part in ('train', 'test'):
-            for number in np.atleast_1d(read_mat(splits, f'{part}Ndxs')).ravel():
-                split[int(number)] = part
+            split.update(dict.fromkeys(read_integers(splits, f'{part}Ndxs').tolist(), part))
         if not split or max(split) > count or min(split) < 1:
             raise DataError(f'{splits} names images {min(split, default=None)} to {max(split, default=None)}, {src} has 1 to {count}.')
         scale = width / 640
@@ -71,13 +73,16 @@ class NYUv2Release(RGBDRelease):
     def read(self, sample):
         """One image of :meth:`samples`, decoded; the file is read image by image."""
         # An HDF5 file must not be shared by processes.
-        file, index = _open(sample['file'], os.getpid()), sample['index']
-        label = file['labels'][index].T
-        if label.max() >= len(sample['mapping']):
+        path, index = sample['file'], sample['index']
+        file = _open(path, os.getpid())
+        names = 'images', 'depths', 'rawDepths', 'labels'
+        image, depth, raw, label = (read_array(field(file, path, name), path, index) for name in names)
+        if label.dtype.kind not in 'ui' or image.dtype != np.uint8:
+            raise DataError(f'{path}: image {index + 1} is of {image.dtype}, its labels of {label.dtype}; expected uint8 and integers.')
+        if label.max() >= len(sample['mapping']) or label.min() < 0:
             raise DataError(f'{sample["file"]}: image {index + 1} has label {int(label.max())}, the class mapping ends at '
                             f'{len(sample["mapping"]) - 1}.')
-        return dict(rgb=np.ascontiguousarray(file['images'][index].transpose(2, 1, 0)), depth=file['depths'][index].T,
-                    depth_raw=file['rawDepths'][index].T, label=sample['mapping'][label])
+        return dict(rgb=np.ascontiguousarray(image.transpose(2, 1, 0)), depth=depth.T, depth_raw=raw.T, label=sample['mapping'][label.T])
 
 
 def prepare(src: str | Path, out: str | Path, hha: bool = True, **kwargs) -> dict:

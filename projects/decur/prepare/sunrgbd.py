@@ -7,15 +7,13 @@ import os
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
-
 from decur.errors import DataError
 from decur.hha import check_intrinsics
 from decur.readers.depth import read_intrinsics, unrotate
 from decur.readers.files import PillowReader
 
 from . import engine
-from .mat import field, open_hdf5, read_mat
+from .mat import field, open_hdf5, read_array, read_mat
 from .rgbd import RGBDRelease
 
 #: The data set's authors' folder, with which the paths in the toolbox start.
@@ -34,6 +32,13 @@ def _locate(src, relative):
 def _relative(path):
     """A path of the toolbox relative to the folder of the images."""
     return path.split('/SUNRGBD/', 1)[1].rstrip('/') if '/SUNRGBD/' in path else path.strip('/')
+
+
+def _paths(path, name):
+    found = read_mat(path, name)
+    if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
+        raise DataError(f'{path}: {name!r} is no list of paths. Is it the original file, wholly downloaded?')
+    return found
 
 
 @lru_cache(maxsize=1)
@@ -57,18 +62,23 @@ class SUNRGBDRelease(RGBDRelease):
     def samples(self):
         """Every image of the release, in the order of the toolbox."""
         src = self.src
-        meta = read_mat(_locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat'), 'SUNRGBDMeta')
+        meta_file = _locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat')
+        meta = read_mat(meta_file, 'SUNRGBDMeta', ('rgbpath', 'rgbname', 'depthname', 'K'))
+        meta = meta if isinstance(meta, list) else [meta]
         split_file = _locate(src, 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat')
-        split = {_relative(path): part for part in ('train', 'test') for path in read_mat(split_file, f'all{part}')}
+        split = {_relative(path): part for part in ('train', 'test') for path in _paths(split_file, f'all{part}')}
         labels = _locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat')
         with open_hdf5(labels) as file:
-            count = field(file, labels, 'SUNRGBD2Dseg', 'seglabel').size
+            count = getattr(field(file, labels, 'SUNRGBD2Dseg', 'seglabel'), 'size', 0)
         if count != len(meta):
             raise DataError(f'{labels} has {count} label maps, SUNRGBDMeta.mat {len(meta)} images: they must be of one release.')
         images = _locate(src, 'SUNRGBD')
         found, absent = [], []
         for index, entry in enumerate(meta):
             folder = _relative(str(entry['rgbpath'])).rsplit('/', 2)[0]
+            names = folder, str(entry['rgbname']), str(entry['depthname'])
+            if any('..' in Path(name).parts or Path(name).is_absolute() for name in names):
+                raise DataError(f'{meta_file}: image {index + 1} lies at {names}, outside the folder of the release.')
             if folder not in split:
                 raise DataError(f'{folder} is in neither list of {split_file}.')
             place = images / folder
@@ -94,8 +104,17 @@ class SUNRGBDRelease(RGBDRelease):
         """One image of :meth:`samples`, decoded; label maps are read one by one."""
         image = PillowReader()
         # An HDF5 file must not be shared by processes.
-        file = _labels(sample['labels'], os.getpid())
-        reference = field(file, sample['labels'], 'SUNRGBD2Dseg', 'seglabel')[()].ravel()[sample['index']]
+        path = sample['labels']
+        file = _labels(path, os.getpid())
+        references = read_array(field(file, path, 'SUNRGBD2Dseg', 'seglabel'), path).ravel()
+        try:
+            label = read_array(file[references[sample['index']]], path).T
+        except (TypeError, ValueError, RuntimeError, KeyError) as error:  # of h5py, for what is no reference or leads nowhere
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f'{path}: label map {sample["index"] + 1} cannot be read ({error}). Download it again.') from error
+        if label.ndim != 2 or label.dtype.kind not in 'ui':
+            raise DataError(f'{path}: label map {sample["index"] + 1} has shape {label.shape} and type {label.dtype}.')
         depth = {}
         for name, key in (('depth', 'depth_path'), ('depth_raw', 'raw_path')):
             if key == 'raw_path' and not sample['has_raw']:
@@ -104,7 +123,7 @@ class SUNRGBDRelease(RGBDRelease):
                 depth[name] = unrotate(image(sample[key])[..., 0])
             except DataError as error:
                 raise DataError(f'{sample[key]}: {error}') from error
-        return dict(rgb=PillowReader('RGB')(sample['rgb_path']), label=np.asarray(file[reference][()]).T, **depth)
+        return dict(rgb=PillowReader('RGB')(sample['rgb_path']), label=label, **depth)
 
 
 def prepare(src: str | Path, out: str | Path, hha: bool = True, **kwargs) -> dict:

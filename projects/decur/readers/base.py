@@ -142,6 +142,11 @@ class Reader:
         values, missing = self.decode(source)
         if missing is not None and not missing.any():
             missing = None
+        if missing is None and 'sentinel' not in self._told:
+            found = missing_pixels.likely_missing(values)
+            if found:
+                self.warn('sentinel', f'{source_name(source)}: {found[1]} values are {found[0]:g}, far below all others, and no tag says '
+                          f'that they are missing. If they are, say so in the entry: reader=dict(type=..., missing={found[0]:g}).')
         values = convert(values, source_name(source), self.dtype, missing)
         if missing is None:
             return values

@@ -129,9 +129,10 @@ class DepthReader(Reader):
         median, far = np.percentile(values, (50, 95)) / unit
         if self.rotated is None and unit == DEFAULT_UNIT:
             eighth, low, high = median / 8, *ROTATED_MEDIAN
-            if low <= eighth <= high and not (values & 7).any() and np.unique(values).size >= 16:
+            if low <= eighth <= high and not (values & 7).any() and np.unique(values).size >= 8:
                 raise DataError(f'{path}: every value is a multiple of 8 and the median is {median:.3g} m in millimetres, so the bits are '
-                                f"rotated, as in SUN-RGBD's original files. Say rotated=True (--rotated); rotated=False if they are not.")
+                                "rotated, as in SUN-RGBD's original files. Say rotated=True (--rotated), or if they are not, "
+                                f'unit={unit:g} and rotated=False (--unit {unit:g}).')
         if self.unit is None and not (ROOM_MEDIAN[0] <= median <= ROOM_MEDIAN[1] and far >= ROOM_FAR):
             metres = {known: median * unit / known for known in UNITS}
             fitting = [f'{known:g} ({m:.3g} m)' for known, m in metres.items() if .8 <= m <= 6 and far * unit / known >= ROOM_FAR]
@@ -168,6 +169,8 @@ def read_intrinsics(path):
         text = path.read_text(encoding='utf-8')
     except OSError as error:
         raise DataError(f'intrinsics file {path} cannot be read: {error.strerror}.') from error
+    except UnicodeDecodeError as error:
+        raise DataError(f'intrinsics file {path} is no text in UTF-8 ({error.reason}).') from error
     try:
         if path.suffix.lower() == '.json':
             content = json.loads(text)
@@ -176,5 +179,5 @@ def read_intrinsics(path):
             return {stem: check_intrinsics(value) for stem, value in content.items()}
         numbers = np.array([float(x) for x in text.replace(',', ' ').split()])
         return check_intrinsics(numbers.reshape(3, 3) if numbers.size == 9 else numbers)
-    except ValueError as error:  # DataError and JSON errors are ValueErrors
+    except (ValueError, RecursionError) as error:  # DataError and JSON errors are ValueErrors
         raise DataError(f'{path}: {error}') from error

@@ -78,7 +78,7 @@ def equals(array: np.ndarray, value: float) -> np.ndarray | None:
     return array == array.dtype.type(int(value))
 
 
-def check_finite(image: np.ndarray, name: str, bands: Sequence | None = None, source=None, missing: np.ndarray | None = None) -> None:
+def check_measurements(image: np.ndarray, name: str, bands: Sequence | None = None, source=None, missing: np.ndarray | None = None) -> None:
     """Refuse values that are no measurements: NaN, infinity, and what lies beyond :data:`UNPHYSICAL`, unless they are known to be missing.
 
     One such pixel makes a whole prediction or feature NaN. To be called wherever arrays enter.
@@ -110,8 +110,8 @@ def check_finite(image: np.ndarray, name: str, bands: Sequence | None = None, so
     others = f' (and {np.count_nonzero(counts) - 1} more bands)' if np.count_nonzero(counts) > 1 else ''
     told = f'band {bands[band]!r}' if bands is not None and band < len(bands) else f'channel {band}'
     written = f"float('{value}')" if not np.isfinite(value) else f'{value:g}'
-    cure = (f'reader=dict(type=..., missing={written}), which fills them with the mean, or with nodata=...' if source is not None else
-            'a masked array (numpy.ma.masked_invalid(image)), which fills them with the mean, or fill them yourself')
+    cure = (f'reader=dict(type=..., missing={written}) (they become the mean, or what nodata=VALUE says)' if source is not None else
+            'numpy.ma.masked_invalid(image) (they become the mean)')
     raise DataError(f'{title}modality {name!r}: {told}{others} has {counts[band]} of {bad[..., band].size} pixels that are no measurement, '
                     f'the first {value:g} at row {row}, column {column}. If they are missing, say so: {cure}.')
 
@@ -128,6 +128,9 @@ def likely_missing(image: np.ndarray) -> tuple | None:
     if image.dtype.kind == 'u' or not image.size:
         return None
     lowest = image.min()
+    if not np.isfinite(lowest):
+        image = image[np.isfinite(image)]
+        lowest = image.min(initial=np.inf)
     if lowest not in SENTINELS:
         return None
     same = image == lowest

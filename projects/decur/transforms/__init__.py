@@ -7,7 +7,7 @@ from .concat import ConcatModalities
 from .crop import RandomResizedCropSeg
 from .hha import DepthToHHA
 from .labels import LoadLabelMap
-from .loading import BoundTransform, LoadModalities
+from .loading import BoundTransform, LoadModalities, ModalityLoader
 from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
 from .radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
@@ -16,6 +16,6 @@ from .views import MakeViews
 
 __all__ = [
     'BoundTransform', 'CenterView', 'ConcatModalities', 'CutOutliers', 'DepthToHHA', 'DrawSeasons', 'Geometry', 'InsertEmptyBand',
-    'LoadLabelMap', 'LoadModalities', 'MakeViews', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit', 'RandomResizedCropSeg',
-    'RemoveOffset', 'ToEightBit', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
+    'LoadLabelMap', 'LoadModalities', 'MakeViews', 'ModalityLoader', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit',
+    'RandomResizedCropSeg', 'RemoveOffset', 'ToEightBit', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
 ]

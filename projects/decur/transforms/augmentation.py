@@ -232,9 +232,9 @@ class ViewAugmentation:
             planes = crop.transpose(2, 0, 1)
         else:
             planes = np.empty((channels, h, w), image.dtype)
-            for first in range(0, channels, 512):  # OpenCV takes no more channels
-                part = np.ascontiguousarray(crop[..., first:first + 512])
-                cv2.mixChannels([part], list(planes[first:first + 512]), [i for c in range(part.shape[2]) for i in (c, c)])
+            for first in range(0, channels, 64):  # OpenCV limits the number of channels (128 in version 5)
+                part = np.ascontiguousarray(crop[..., first:first + 64])
+                cv2.mixChannels([part], list(planes[first:first + 64]), [i for c in range(part.shape[2]) for i in (c, c)])
         out = np.empty((channels, *self.size), image.dtype)
         interpolation = 'nearest' if image.dtype == bool else self.interpolation
         code = -1 if geometry.hflip and geometry.vflip else int(geometry.hflip)

@@ -1,15 +1,14 @@
 """Sources to arrays: the images of every modality and the label map."""
-import warnings
 from collections.abc import Mapping
 
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS
 
-from decur.errors import DataError, DataWarning
+from decur.errors import DataError
 from decur.modalities import encoder_order, statistics
 from decur.readers import build_reader, read_marked, source_name
-from decur.readers.missing import check_finite, likely_missing, mask, split
+from decur.readers.missing import check_measurements, mask, split
 from decur.readers.types import as_image
 
 
@@ -43,7 +42,6 @@ class ModalityLoader:
         self.reader = build_reader(entry.get('reader'), names=entry.get('bands'))
         self.radiometry = [TRANSFORMS.build(cfg) for cfg in entry.get('radiometry') or ()]
         self.mean = self._mean(entry)
-        self._warned = False
 
     @staticmethod
     def _mean(entry: Mapping) -> np.ndarray:
@@ -81,9 +79,7 @@ class ModalityLoader:
         where = source or f'the image of modality {self.name!r}'
         values, missing = split(image)
         values = as_image(values, where)
-        check_finite(values, self.name, self.entry.get('bands'), source, missing)
-        if missing is None and not self._warned:
-            self._tell_sentinel(values, where)
+        check_measurements(values, self.name, self.entry.get('bands'), source, missing)
         image = mask(values, missing)
         try:
             for step in self.radiometry:
@@ -91,6 +87,8 @@ class ModalityLoader:
         except DataError as error:
             raise DataError(f'modality {self.name!r}: {error}') from error
         if image.ndim != 3 or image.shape[2] != self.entry['channels']:
+            if source is None:
+                raise DataError(f'modality {self.name!r} takes images (H, W, {self.entry["channels"]}), got {image.shape}.')
             raise DataError(f'{where}: modality {self.name!r} has {self.entry["channels"]} channels, the file has shape {image.shape} '
                             '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
         values, left = split(image)
@@ -100,19 +98,10 @@ class ModalityLoader:
             missing = None  # a step that gave the channels a new meaning, and a value to each
         if self.radiometry:
             values = as_image(values, where)
-            check_finite(values, self.name, self.entry.get('bands'), source, missing)
+            check_measurements(values, self.name, self.entry.get('bands'), source, missing)
         if missing is not None and getattr(self.reader, 'nodata', None) is None:
             values = fill(values, missing, self.mean)
         return values, missing
-
-    def _tell_sentinel(self, values: np.ndarray, where: str) -> None:
-        found = likely_missing(values)
-        if found:
-            self._warned = True
-            value, count = found
-            warnings.warn(f'{where}: {count} values are {value:g}, far below all others, and no tag says that they are missing. If they '
-                          f'are, say so in the entry of modality {self.name!r}: reader=dict(type=..., missing={value:g}).', DataWarning,
-                          stacklevel=2)
 
 
 def fill(image: np.ndarray, missing: np.ndarray, values: np.ndarray) -> np.ndarray:
