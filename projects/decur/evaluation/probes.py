@@ -155,8 +155,7 @@ def knn_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 20, 
     Raises:
         ConfigError: If ``k`` or ``temperature`` is not positive.
     """
-    if k < 1 or not temperature > 0:
-        raise ConfigError(f'nearest neighbours need k of at least 1 and a temperature above 0, got k={k}, temperature={temperature}.')
+    check_neighbours(k, temperature)
     features, targets = F.normalize(features.float(), dim=1), targets.float()
     out = []
     for chunk in F.normalize(queries.float(), dim=1).split(1024):
@@ -164,6 +163,16 @@ def knn_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 20, 
         votes = torch.softmax(similarity / temperature, dim=1)
         out.append(torch.einsum('mk,mkc->mc', votes, targets[index]))
     return torch.cat(out)
+
+
+def check_neighbours(k: int, temperature: float) -> None:
+    """Refuse settings of :func:`knn_scores` without a meaning.
+
+    Raises:
+        ConfigError: If ``k`` or ``temperature`` is not positive.
+    """
+    if k < 1 or not temperature > 0:
+        raise ConfigError(f'nearest neighbours need k of at least 1 and a temperature above 0, got k={k}, temperature={temperature}.')
 
 
 def linear_scores(features: Tensor, targets: Tensor, queries: Tensor, multilabel: bool = False, l2: float = 1e-4,
