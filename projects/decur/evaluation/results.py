@@ -85,11 +85,14 @@ def read_runs(folders: Sequence) -> tuple[list, list]:
     Raises:
         DataError: If a folder does not exist, there is no record at all, or one is damaged.
     """
-    records, left_out = [], []
+    records, left_out, seen = [], [], set()
     for folder in map(Path, folders):
         if not folder.is_dir():
             raise DataError(f'{folder} is not a folder: name the folder that tools/test.py wrote to (its --work-dir).')
         for path in sorted(folder.rglob('test.json')):
+            if path.resolve() in seen:  # folders that lie in one another
+                continue
+            seen.add(path.resolve())
             record = _read(path)
             if record['not_loaded']:
                 left_out.append(f'{path} is left out: {record["not_loaded"]}')
