@@ -9,7 +9,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from toy import Toy, contents, store_of
+from toy import Toy, contents, store_of, write_folders
 
 from decur.errors import DataError
 from decur.prepare import archives, engine
@@ -35,7 +35,7 @@ def tar_of(files, **changes):
 
 def compressed(data, kind):
     if kind in ('tar.gz', 'tgz'):
-        return gzip.compress(data, 1)
+        return gzip.compress(data, 0)  # stored as it is: only the checksum can tell that a bit was flipped
     if kind == 'tar.zst':
         pyarrow = pytest.importorskip('pyarrow')
         sink = pyarrow.BufferOutputStream()
@@ -114,6 +114,19 @@ def test_every_truncation_is_noticed(tmp_path, kind):
         path.write_bytes(whole[:end])
         with pytest.raises(ArchiveError, match=f'x.{kind} is damaged or cut short'):
             listed(path)
+
+
+@pytest.mark.parametrize('padding', [0, 3 << 20])
+def test_the_checksum_behind_the_end_mark_is_reached(tmp_path, padding):
+    """However much padding stands between."""
+    path = tmp_path / 'x.tar.gz'
+    data = bytearray(gzip.compress(tar_of(contents()) + bytes(padding), 1))
+    path.write_bytes(data)
+    assert listed(path) == contents()
+    data[-8] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError, match='CRC'):
+        listed(path)
 
 
 @pytest.mark.parametrize('place', [0, 5, 23])
@@ -257,7 +270,7 @@ def test_nothing_of_a_damaged_archive_is_kept_and_the_whole_one_gives_the_store(
     whole = path.read_bytes()
     data = bytearray(whole)
     if damage == 'flip':
-        data[len(data) // 2] ^= 4  # in stored bytes: deflate itself does not notice
+        data[len(data) // 2] ^= 4
     elif damage == 'trailer':
         data[-8] ^= 1
     path.write_bytes(data[:-2000] if damage == 'cut' else data)
@@ -267,6 +280,19 @@ def test_nothing_of_a_damaged_archive_is_kept_and_the_whole_one_gives_the_store(
     path.write_bytes(whole)
     assert prepare(tmp_path, workers=workers)['skipped'] == {}
     assert store_of(tmp_path / 'out') == contents(30, 3000) and not verify_store(tmp_path / 'out')
+
+
+def test_records_of_a_damaged_archive_are_not_kept_for_the_extracted_files(tmp_path, lmdb):
+    files = contents(30, 3000)
+    path = write_toy(tmp_path, tar_of(files))
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+    with pytest.raises(ArchiveError):
+        prepare(tmp_path)
+    write_folders(tmp_path / 'src', files)
+    prepare(tmp_path)
+    assert store_of(tmp_path / 'out') == files
 
 
 def test_records_of_an_archive_that_was_never_found_whole_are_not_kept_for_another(tmp_path, lmdb, monkeypatch):
