@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import rasterio
+import torch
 from PIL import Image
 from rasterio.transform import from_origin
 
 from decur.binding import bind
 from decur.engine import load_config
+from decur.weights import load_file
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -69,3 +71,52 @@ def run_tool(*args, check=True, timeout=600, **env):
     if check and done.returncode:
         raise AssertionError(f'{" ".join(command)} exited {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}')
     return done
+
+
+def mean_iou(predictions, label_of, classes):
+    """mIoU in percent, by counting pixels of predicted label maps (a folder of PNGs) against ``label_of(stem)``, 255 left out."""
+    common, either = np.zeros(classes), np.zeros(classes)
+    paths = sorted(Path(predictions).rglob('*.png'))
+    assert paths, f'no predictions below {predictions}'
+    for path in paths:
+        predicted, label = np.asarray(Image.open(path)), label_of(path.stem)
+        assert predicted.shape == label.shape
+        valid = label != 255
+        for c in range(classes):
+            common[c] += np.sum(valid & (predicted == c) & (label == c))
+            either[c] += np.sum(valid & ((predicted == c) | (label == c)))
+    return 100 * float(np.mean(common[either > 0] / either[either > 0]))
+
+
+def without_void(path):
+    """A label PNG whose 0 is void: classes from 0, void 255."""
+    return np.asarray(Image.open(path)).astype(np.uint8) - np.uint8(1)
+
+
+def assert_started_from(checkpoint, pretraining, frozen):
+    """The encoders of a transfer's checkpoint came from a pretraining: exactly where they were frozen, else nearly.
+
+    Two runs of different seeds are about as far apart as their weights are long (a distance of 1.4 of that length); a few steps of training
+    move them by a small part of it.
+    """
+    own, before = load_file(checkpoint), load_file(pretraining)['state_dict']
+    streams = {key: value for key, value in own['state_dict'].items() if key.startswith('backbone.streams.') and '.encoder.' in key}
+    assert streams
+    started = own['meta']['decur']['started_from']
+    assert {name: start['file'] for name, start in started.items()} == dict.fromkeys(own['meta']['decur']['modalities'], str(pretraining))
+    assert {start['objective'] for start in started.values()} == {'DeCURHead'}
+    for key, value in streams.items():
+        if frozen:
+            assert torch.equal(value, before[key]), key
+        elif key.endswith('weight') and value.ndim == 4:
+            assert not torch.equal(value, before[key]), f'{key} was not trained'
+            assert (value - before[key]).norm() < 0.5 * before[key].norm(), key
+
+
+def assert_started_at_random(checkpoint, pretraining):
+    """The encoders of a checkpoint are not those of the pretraining."""
+    own, before = load_file(checkpoint), load_file(pretraining)['state_dict']
+    assert own['meta']['decur']['started_from'] == {}
+    for key, value in own['state_dict'].items():
+        if key.startswith('backbone.streams.') and value.ndim == 4:
+            assert (value - before[key]).norm() > before[key].norm(), key

@@ -7,6 +7,7 @@ import pytest
 
 from decur.datasets import depth_to_hha
 from decur.errors import DataError
+from decur.hha import check_camera
 
 SHARED = Path(os.environ.get('DECUR_SHARED_DATA', Path(__file__).parents[2] / 'shared' / 'data'))
 NYU = (518.85790117450188, 519.46961112127485, 325.58244941119034, 253.73616633400465)
@@ -159,3 +160,28 @@ def test_bad_input(depth, intrinsics, says):
 def test_raw_depth_of_another_size():
     with pytest.raises(DataError, match=r'\(8, 9\).*\(9, 9\)'):
         depth_to_hha(np.full((9, 9), 2.), SMALL, np.ones((8, 9)))
+
+
+@pytest.mark.parametrize('intrinsics, says', [
+    ((140., 140., 81., 61.), 'an image of another size, perhaps of 122x162'),  # twice as large
+    ((35., 35., 20.25, 15.25), 'an image of another size, perhaps of 30x40'),  # half as large
+    (NYU, 'an image of another size'),
+    ((70., 70., 30.5, 40.5), 'cx and cy are swapped'),
+    ((70 / 80, 70 / 60, .5, .5), 'shares of its size'),
+    ((70., 70., 90., 30.), 'lies outside'), ((70., 70., 40., -1.), 'lies outside'), ((70., 70., 40., 61.), 'lies outside'),
+    ((4., 70., 40.5, 30.5), 'fx is 0.05 times'), ((70., 1e4, 40.5, 30.5), 'fy is 125 times'),
+    ([[140., 0, 81.], [0, 140., 61.], [0, 0, 1]], 'another size'),
+])
+def test_a_camera_that_is_not_that_of_the_image(intrinsics, says):
+    with pytest.raises(DataError, match=f'do not fit an image of 60x80 pixels .*{says}') as error:
+        depth_to_hha(room()[0], intrinsics)
+    assert '\n' not in str(error.value)
+
+
+@pytest.mark.parametrize('intrinsics, size', [
+    (NYU, (480, 640)), ((529.5, 529.5, 365., 265.), (530, 730)), ((693.7, 693.7, 360.9, 264.8), (531, 681)),
+    ((570.3, 570.3, 310., 225.), (427, 561)), ((1170.2, 1170.2, 647.8, 483.8), (968, 1296)), ((70., 70., 55., 22.), (60, 80)),
+    ((25., 25., 40., 30.), (60, 80)), ((300., 300., 40., 30.), (60, 80)), ((50., 50., 30., 30.), (60, 60)),
+])
+def test_cameras_of_data_sets_and_off_centre_ones_are_taken(intrinsics, size):
+    assert check_camera(intrinsics, size) == tuple(float(k) for k in intrinsics)

@@ -121,6 +121,22 @@ def test_leftovers_of_killed_processes_go_and_those_of_running_ones_stay(tmp_pat
     assert {p.name for p in tmp_path.iterdir()} == {'mine.png', *(p.name for p in kept)}
 
 
+def test_a_killed_process_whose_status_nobody_has_asked_for_writes_no_more(tmp_path):
+    killed = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
+    try:
+        with replacing(tmp_path / 'x.png') as mine:
+            left = tmp_path / mine.name.replace(str(os.getpid()), str(killed.pid))
+            left.write_bytes(b'')
+            mine.write_bytes(b'')
+        killed.kill()
+        os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still listed
+        remove_leftovers(tmp_path)
+        assert [p.name for p in tmp_path.iterdir()] == ['x.png']
+    finally:
+        killed.kill()
+        killed.wait()
+
+
 def test_a_killed_writer_leaves_what_the_next_run_removes(tmp_path):
     write_bytes(tmp_path / 'x', b'old')
     script = ('import os, sys; from decur.writing import replacing\n'

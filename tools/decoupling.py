@@ -2,16 +2,13 @@
 
 The data set is the config's score_dataset (configs/decoupling); another one with --data CONFIG.
 """
-import argparse
-import json
 import warnings
-from pathlib import Path
 
-from mmengine.config import DictAction
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.binding import bind
+from decur.cli import add_argument, check_device, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.collect import score_model
@@ -19,22 +16,20 @@ from decur.evaluation.measures import block_shares, factor_shares, probe_scores
 from decur.evaluation.tables import plain
 from decur.explain.loading import load_explained
 from decur.explain.representation import LEVELS
-from decur.writing import write_bytes
+from decur.writing import write_json
 
 
 def parse_args():
     """Command line in OpenMMLab's convention."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('config', help='config file of the run')
-    parser.add_argument('checkpoint', help='checkpoint file, or "random" for a model that is not trained')
-    parser.add_argument('--out', help='write all scores to this .json file')
+    parser = make_parser(__doc__, 'config')
+    add_argument(parser, 'checkpoint', help='checkpoint file, or "random" for a model that is not trained')
+    add_argument(parser, 'out', help='write all scores to this JSON file')
     parser.add_argument('--data', help='config whose score_dataset is used instead')
     parser.add_argument('--level', default='embedding', choices=LEVELS, help='encoder: for checkpoints without projector')
     parser.add_argument('--num-samples', type=int, help='instead of the data set\'s own number')
-    parser.add_argument('--seed', type=int, default=0, help='of the probes\' split')
-    parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                        help='override settings of the config')
+    add_argument(parser, 'seed', default=0, help='of the split of the probes (default: 0)')
+    add_argument(parser, 'device')
+    add_argument(parser, 'cfg-options')
     return parser.parse_args()
 
 
@@ -44,26 +39,29 @@ def show(title: str, values: dict) -> None:
     print(f'\n{title}\n{plain(["", ""], rows, show_head=False)}')
 
 
+@exit_on_bad_input()
 def main():
     """Load, score, print."""
     args = parse_args()
+    check_device(args.device)
+    if args.out:
+        output_file(args.out)
     warnings.simplefilter('ignore')
-    with exit_on_bad_input():
-        cfg = load_config(args.config, args.cfg_options)
-        MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
-        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-        data = load_config(args.data) if args.data else cfg
-        if 'score_dataset' not in data:
-            raise ConfigError(f'{args.data or args.config} has no score_dataset: give --data '
-                              'configs/decoupling/shapes_optical-radar_small-resnet_decur.py, or a config with a data set of known factors '
-                              'for the modalities of this model.')
-        dataset = dict(bind(data).score_dataset)
-        if args.num_samples is not None:
-            dataset['num_images'] = args.num_samples
-        dataset = DATASETS.build(dataset)
-        model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
-        common = getattr(getattr(model, 'head', None), 'common_dim', None)
-        scores = score_model(model, dataset, common, args.seed, embeddings=args.level == 'embedding')
+    cfg = load_config(args.config, args.cfg_options)
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    data = load_config(args.data) if args.data else cfg
+    if 'score_dataset' not in data:
+        raise ConfigError(f'{args.data or args.config} has no score_dataset: give --data '
+                          'configs/decoupling/shapes_optical-radar_small-resnet_decur.py, or a config with a data set of known factors '
+                          'for the modalities of this model.')
+    dataset = dict(bind(data).score_dataset)
+    if args.num_samples is not None:
+        dataset['num_images'] = args.num_samples
+    dataset = DATASETS.build(dataset)
+    model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
+    common = getattr(getattr(model, 'head', None), 'common_dim', None)
+    scores = score_model(model, dataset, common, args.seed, embeddings=args.level == 'embedding')
     show('share of variance explained (corrected for chance), by block and role', block_shares(scores))
     show('by block and attribute', factor_shares(scores))
     for name in dict.fromkeys(row['representation'] for row in scores['probes']):
@@ -72,7 +70,7 @@ def main():
     show('effective rank', {(r['modality'], r['representation'], f'of {r["dims"]}'): r['score'] for r in scores['effective_rank']})
     show('CKA', {(r['modality_a'], r['block_a'], '-', r['modality_b'], r['block_b']): r['score'] for r in scores['cka']})
     if args.out:
-        write_bytes(Path(args.out), (json.dumps(scores, indent=1) + '\n').encode())
+        write_json(args.out, scores)
         print(f'\nwrote {args.out}')
 
 

@@ -6,17 +6,19 @@ import argparse
 import warnings
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.binding import bind
+from decur.cli import add_argument, check_device, make_parser
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.explain.folder import ANALYSES, Options
 from decur.explain.loading import load_explained
 from decur.explain.representation import LEVELS
 from decur.explain.run import Explanation
+from decur.writing import check_writable
 
 warnings.filterwarnings('ignore', message='Setting forward, backward hooks')  # captum's, on every call
 
@@ -24,14 +26,14 @@ warnings.filterwarnings('ignore', message='Setting forward, backward hooks')  # 
 def parse_args():
     """Command line in OpenMMLab's convention."""
     default = Options()
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument('config', help='config file of the run')
-    parser.add_argument('checkpoint', help='checkpoint file, or "random" for a model that is not trained')
+    parser = make_parser(__doc__, 'config')
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    add_argument(parser, 'checkpoint', help='checkpoint file, or "random" for a model that is not trained')
     parser.add_argument('--out', required=True, help='folder of the results')
     parser.add_argument('--num-samples', type=int, default=default.num_samples, help='samples drawn from the data set; 0 for all')
-    parser.add_argument('--batch-size', type=int, default=default.batch_size)
+    parser.add_argument('--batch-size', type=int, default=default.batch_size, help='samples at a time')
     parser.add_argument('--modalities', nargs='+', default=(), help='explain only these')
-    parser.add_argument('--analyses', nargs='+', default=ANALYSES, choices=ANALYSES)
+    parser.add_argument('--analyses', nargs='+', default=ANALYSES, choices=ANALYSES, help='do only these')
     parser.add_argument('--level', default=default.level, choices=LEVELS, help='encoder: for checkpoints without projector')
     parser.add_argument('--loader', default='', metavar='NAME', help='dataloader of the config to take the data set from '
                         '(default: test_dataloader where it makes sense, else train_dataloader)')
@@ -42,11 +44,10 @@ def parse_args():
     parser.add_argument('--perplexity', type=float, default=default.perplexity, help='of t-SNE')
     parser.add_argument('--max-dims', type=int, default=default.max_dims, help='dimensions per modality in the t-SNE; 0 for all')
     parser.add_argument('--overlays', type=int, default=default.overlays, help='samples whose saliency is drawn')
-    parser.add_argument('--seed', type=int, default=default.seed)
-    parser.add_argument('--num-workers', type=int, default=0)
-    parser.add_argument('--device', default='cpu', help='cpu or cuda')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, default={}, metavar='KEY=VALUE',
-                        help='override settings of the config')
+    add_argument(parser, 'seed', default=default.seed, help='of the draw of samples and of t-SNE')
+    parser.add_argument('--num-workers', type=int, default=0, help='processes that read images')
+    add_argument(parser, 'device', help='where to compute: cpu, cuda or cuda:N')
+    add_argument(parser, 'cfg-options')
     return parser.parse_args()
 
 
@@ -61,22 +62,24 @@ def build_dataset(cfg: Config, loader: str = ''):
     return DATASETS.build(dataset)
 
 
+@exit_on_bad_input()
 def main():
     """Build the model and the data set, and explain."""
     args = parse_args()
-    with exit_on_bad_input():
-        cfg = load_config(args.config, args.cfg_options)
-        MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
-        init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-        model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
-        dataset = build_dataset(cfg, args.loader)
-        given = {name: value for name, value in vars(args).items() if name in Options.__dataclass_fields__}
-        options = Options(**{**given, 'analyses': tuple(args.analyses), 'modalities': tuple(args.modalities)})
-        checkpoint = Path(args.checkpoint)
-        facts = dict(config=args.config, checkpoint=args.checkpoint, overrides=dict(args.cfg_options))
-        if checkpoint.is_file():
-            facts['checkpoint size'], facts['checkpoint written'] = checkpoint.stat().st_size, int(checkpoint.stat().st_mtime)
-        page = Explanation(model, dataset, args.out, options, facts, args.num_workers).run()
+    check_device(args.device)
+    check_writable(args.out)
+    cfg = load_config(args.config, args.cfg_options)
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    dataset = build_dataset(cfg, args.loader)
+    model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
+    given = {name: value for name, value in vars(args).items() if name in Options.__dataclass_fields__}
+    options = Options(**{**given, 'analyses': tuple(args.analyses), 'modalities': tuple(args.modalities)})
+    checkpoint = Path(args.checkpoint)
+    facts = dict(config=args.config, checkpoint=args.checkpoint, overrides=dict(args.cfg_options))
+    if checkpoint.is_file():
+        facts['checkpoint size'], facts['checkpoint written'] = checkpoint.stat().st_size, int(checkpoint.stat().st_mtime)
+    page = Explanation(model, dataset, args.out, options, facts, args.num_workers).run()
     print(f'open {page}')
 
 

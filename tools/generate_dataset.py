@@ -8,6 +8,7 @@ from decur.synthetic import landcover_layouts, rooms_dataset
 WORLDS = (rooms_dataset, landcover_layouts)
 
 
+@exit_on_bad_input()
 def main():
     """Parse the command line and run the world's command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -15,8 +16,7 @@ def main():
     for world in WORLDS:
         world.add_parser(subparsers)
     args = parser.parse_args()
-    with exit_on_bad_input():
-        args.run(args)
+    args.run(args)
 
 
 if __name__ == '__main__':

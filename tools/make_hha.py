@@ -1,11 +1,25 @@
 """Make the HHA images of a folder of depth files, in parallel. Goes on where it was stopped."""
 import argparse
-import sys
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, exit_on_bad_input
 from decur.prepare.hha_folder import make_hha
 
 
+def numbers_or_file(values):
+    """``--intrinsics`` as four numbers, or the name of a file.
+
+    Raises:
+        ConfigError: If it is neither.
+    """
+    if values is None or len(values) == 1:
+        return values and values[0]
+    try:
+        return [float(value) for value in values]
+    except ValueError:
+        raise ConfigError(f'--intrinsics takes four numbers or one file, got {values}') from None
+
+
+@exit_on_bad_input()
 def main():
     """Parse the command line and make HHA."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -20,20 +34,9 @@ def main():
     parser.add_argument('--rotated', action='store_true', help="the bits are rotated as in SUN-RGBD's original files")
     parser.add_argument('--workers', type=int, default=2, help='processes')
     args = parser.parse_args()
-    try:
-        intrinsics = args.intrinsics
-        if intrinsics is not None:
-            if len(intrinsics) == 1:
-                intrinsics = intrinsics[0]
-            else:
-                try:
-                    intrinsics = [float(k) for k in intrinsics]
-                except ValueError:
-                    raise ConfigError(f'--intrinsics takes four numbers or one file, got {intrinsics}') from None
-        made = make_hha(args.root, args.depth, args.out, args.raw, intrinsics, args.unit, args.rotated, args.workers)
-        print(f'{made} made')
-    except (ConfigError, DataError) as error:
-        sys.exit(f'error: {error}')
+    intrinsics = numbers_or_file(args.intrinsics)
+    made = make_hha(args.root, args.depth, args.out, args.raw, intrinsics, args.unit, args.rotated, args.workers)
+    print(f'{made} made')
 
 
 if __name__ == '__main__':

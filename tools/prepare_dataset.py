@@ -6,6 +6,7 @@ from decur.prepare.commands import add_command
 from decur.prepare.releases import RELEASES
 
 
+@exit_on_bad_input()
 def main():
     """Parse the command line and run the data set's command."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -13,8 +14,7 @@ def main():
     for release in RELEASES:
         add_command(subparsers, release)
     args = parser.parse_args()
-    with exit_on_bad_input():
-        args.run(args)
+    args.run(args)
 
 
 if __name__ == '__main__':

@@ -171,7 +171,10 @@ def _writes(pid, written):
     except PermissionError:  # of another user
         pass
     try:
-        ticks = int(Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()[19])
+        state, *rest = Path(f'/proc/{pid}/stat').read_text().rsplit(')', 1)[1].split()
+        if state in 'ZX':  # killed, and its parent has not asked for its status: it writes no more
+            return False
+        ticks = int(rest[18])
         booted = next(int(line.split()[1]) for line in Path('/proc/stat').read_text().splitlines() if line.startswith('btime'))
     except (OSError, ValueError, IndexError, StopIteration):  # not Linux
         return True

@@ -1,4 +1,6 @@
 """The whole way of a trained model: missing modalities in one table, inference on files and arrays, ONNX."""
+import contextlib
+import io
 import json
 import runpy
 import shutil
@@ -24,12 +26,15 @@ CONFIG = str(ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_finet
 
 
 def tool(monkeypatch, name, *options):
-    """Run a tool here; what it ends with, None if it ends well."""
+    """Run a tool here; the error that it ends with, None if it ends well."""
     monkeypatch.setattr(sys, 'argv', [name, *map(str, options)])
+    said = io.StringIO()
     try:
-        runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
+        with contextlib.redirect_stderr(said):
+            runpy.run_path(str(ROOT / 'tools' / name), run_name='__main__')
     except SystemExit as error:
-        return error.code
+        if error.code:
+            return error.code if isinstance(error.code, str) else said.getvalue()
     return None
 
 
@@ -91,7 +96,7 @@ def test_table_errors(trained, tmp_path, monkeypatch):
     assert 'thermal' in tool(monkeypatch, 'test_modalities.py', CONFIG, trained / 'model.pth', '--subsets', 'rgb+thermal', '--work-dir',
                              tmp_path, '--cfg-options', f'test_dataloader.dataset.data_root={trained / "rooms"}')
     pretraining = ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_decur.py'
-    assert 'no transfer config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
+    assert 'pretraining config' in tool(monkeypatch, 'test_modalities.py', pretraining, trained / 'model.pth')
     entries = dict(a=dict(channels=1), b=dict(channels=1))
     assert subsets_to_test(entries) == [('a', 'b'), ('a', ), ('b', )] and subsets_to_test(entries, [['b', 'a']]) == [('a', 'b')]
 

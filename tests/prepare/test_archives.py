@@ -336,3 +336,10 @@ def test_limit_and_subset_of_archives(tmp_path, lmdb):
     assert record_keys(tmp_path / 'out') == ['000', '001']
     assert prepare(tmp_path, subset=4, seed=3, limit=3)['samples'] == 3
     assert archives.size_of([tmp_path / 'src' / 'toy.tar.gz']) > 0
+
+
+def test_what_macos_leaves_beside_files_is_passed_over(tmp_path, lmdb):
+    files = contents(3)
+    junk = {name.replace(name[-5:], f'._{name[-5:]}'): b'AppleDouble' for name in files}
+    write_toy(tmp_path, tar_of({**{'root/._000': b'x', './.DS_Store': b'x'}, **files, **junk}))
+    assert prepare(tmp_path)['skipped'] == {} and store_of(tmp_path / 'out') == files

@@ -3,12 +3,13 @@ import shutil
 
 import numpy as np
 import pytest
+import rasterio
 from helpers import run_tool, write_pairs, write_tif
 
 from decur.datasets import PairedRasterDataset
 from decur.errors import ConfigError, DataError
 from decur.prepare.inspect import detect_layout, fit_statistics, inspect, report
-from decur.sensors import STATISTICS
+from decur.sensors import S2C_BANDS, STATISTICS
 from decur.synthetic.landcover_layouts import write_landcover
 
 
@@ -187,3 +188,34 @@ def test_the_line_to_use_the_data_says_every_suffix_and_sub_folders(tmp_path):
 def test_how_many_were_looked_at_is_said(tmp_path):
     found = inspect(rasters(tmp_path, {f's1/{i}.tif': (2, 'uint8') for i in range(5)}), count=2)
     assert 's1: 5 samples (2 looked at), 2 bands' in report(found)
+
+
+def describe(path, names):
+    with rasterio.open(path, 'r+') as file:
+        file.descriptions = names
+
+
+def test_bands_are_called_as_the_files_call_them(tmp_path):
+    rasters(tmp_path, {f'{folder}/{name}.tif': (bands, 'float32') for folder, bands in (('s1', 2), ('s2', 13)) for name in 'abc'})
+    for name in 'abc':
+        describe(tmp_path / 's1' / f'{name}.tif', ('VH', 'VV'))
+    found = inspect(tmp_path)
+    assert found['modalities']['s1']['bands'] == ['VH', 'VV'] and found['modalities']['s2']['bands'] == list(S2C_BANDS)
+    assert '2 bands in the order VH VV' in report(found) and "s1=dict(channels=2, bands=('VH', 'VV'), files=" in found['config']
+    describe(tmp_path / 's1' / 'b.tif', ('vv', 'vh'))
+    unreadable = inspect(tmp_path)['modalities']['s1']['unreadable']
+    assert list(unreadable) == ['b'] and "('vv', 'vh')" in unreadable['b']
+
+
+@pytest.mark.parametrize('names', [('VV', 'VV'), ('VV', None), (None, None)])
+def test_bands_without_names_of_their_own_are_numbered(tmp_path, names):
+    rasters(tmp_path, {'s1/a.tif': (2, 'float32')})
+    describe(tmp_path / 's1' / 'a.tif', names)
+    assert inspect(tmp_path)['modalities']['s1']['bands'] == ['1', '2']
+
+
+def test_the_command_ends_with_one_line_before_it_reads(tmp_path):
+    rasters(tmp_path, {'s1/a.tif': (2, 'float32')})
+    (tmp_path / 'sheets.png').mkdir()
+    done = run_tool('tools/inspect_dataset.py', tmp_path, '--out', tmp_path / 'sheets.png', check=False)
+    assert done.returncode == 1 and done.stdout == '' and 'sheets.png is a folder' in done.stderr and 'Traceback' not in done.stderr

@@ -48,13 +48,18 @@ def files(folder):
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob('*')) if p.is_file()}
 
 
-def fails(monkeypatch, tool, *options):
-    """What a tool says when it ends with an error (run here: starting Python takes seconds)."""
-    monkeypatch.setattr(sys, 'argv', [tool, *options])
-    with pytest.raises(SystemExit) as error:
-        runpy.run_path(str(TOOLS / tool), run_name='__main__')
-    assert isinstance(error.value.code, str), 'a message, so that the exit status is 1'
-    return error.value.code
+@pytest.fixture
+def fails(monkeypatch, capsys):
+    """What a tool prints and the line it ends with (run here: starting Python takes seconds)."""
+    def run(tool, *options):
+        monkeypatch.setattr(sys, 'argv', [tool, *options])
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as error:
+            runpy.run_path(str(TOOLS / tool), run_name='__main__')
+        printed = capsys.readouterr()
+        assert error.value.code == 1 and len(printed.err.splitlines()) == 1
+        return printed.out, printed.err
+    return run
 
 
 @pytest.mark.parametrize('name', MODULES)
@@ -124,7 +129,7 @@ def test_limit_and_no_hha(releases, prepared, tmp_path):
     assert not (tmp_path / 'out' / 'hha').exists() and len(list((tmp_path / 'out' / 'rgb').iterdir())) == 4
 
 
-def test_verify_and_repair_find_what_is_wrong(releases, prepared, tmp_path, monkeypatch, capsys):
+def test_verify_and_repair_find_what_is_wrong(releases, prepared, tmp_path, fails):
     assert rgbd.verify(prepared['nyudv2'], 40) == []
     out = shutil.copytree(prepared['nyudv2'], tmp_path / 'out')
     (out / 'hha' / '0001.png').unlink()
@@ -137,9 +142,9 @@ def test_verify_and_repair_find_what_is_wrong(releases, prepared, tmp_path, monk
     assert len(wrong) == 5
     for part, sentence in zip(('hha/0001.png is missing', '0002.png cannot be read', 'label id 41', '0.02 m', 'sizes differ'), wrong):
         assert part in sentence
-    message = fails(monkeypatch, 'prepare_dataset.py', 'nyudv2', 'unused', str(out), '--verify')
-    assert 'lists 5 images, the whole data set has 795 (7 problems)' in message and '--repair' in message and '\n' not in message
-    assert 'label id 41' in capsys.readouterr().out
+    shown, message = fails('prepare_dataset.py', 'nyudv2', 'unused', str(out), '--verify')
+    assert 'lists 5 images, the whole data set has 795 (7 problems)' in message and '--repair' in message
+    assert 'label id 41' in shown
     nyudv2.prepare(releases / 'nyudv2', out, repair=True)
     assert files(out) == files(prepared['nyudv2'])
 
@@ -191,7 +196,7 @@ def test_labels_outside_the_classes(releases, tmp_path):
         NYUv2Release(src).samples()
 
 
-def test_make_hha_tool(prepared, tmp_path, monkeypatch):
+def test_make_hha_tool(prepared, tmp_path, fails):
     root = shutil.copytree(prepared['sunrgbd'], tmp_path / 'set')
     before = files(root / 'hha')
     for stem in sorted(before)[:3]:
@@ -200,7 +205,7 @@ def test_make_hha_tool(prepared, tmp_path, monkeypatch):
     done = subprocess.run([*tool, '--workers', '2'], capture_output=True, text=True)
     assert done.returncode == 0 and '3 made' in done.stdout, done.stderr
     assert files(root / 'hha') == before
-    assert '(3,)' in fails(monkeypatch, 'make_hha.py', str(root), '--out', 'other', '--intrinsics', '50', '50', '28')
+    assert '(3,)' in fails('make_hha.py', str(root), '--out', 'other', '--intrinsics', '50', '50', '28')[1]
     assert not (root / 'other').exists()
 
 
@@ -236,3 +241,48 @@ def test_damaged_label_maps_and_images_are_named_after_the_others_are_done(relea
     assert len(list((tmp_path / 'out' / 'hha').iterdir())) == 6 and not (tmp_path / 'out' / 'train.txt').exists()
     nyudv2.prepare(releases / 'nyudv2', tmp_path / 'out')
     assert len((tmp_path / 'out' / 'train.txt').read_text().split()) == 5
+
+
+@pytest.mark.parametrize('name, content, says', [
+    ('intrinsics.json', b'[]', 'intrinsics.json'), ('intrinsics.json', b'\xff\xfe{', 'intrinsics.json'),
+    ('intrinsics.json', b'[' * 100_000, 'intrinsics.json'), ('train.txt', b'\xe9\xff\n', 'train.txt'),
+    ('test.txt', b'../../x\n', 'test.txt')
+])
+def test_damaged_lists_end_verification_with_their_name(prepared, tmp_path, name, content, says):
+    out = shutil.copytree(prepared['nyudv2'], tmp_path / 'out')
+    (out / name).write_bytes(content)
+    with pytest.raises(DataError, match=says):
+        rgbd.verify(out, 40)
+
+
+def test_every_flipped_bit_of_a_png_is_found_by_verify(prepared, tmp_path):
+    """PNG has checksums, which decoders of pictures do not compare; JPEG has none."""
+    out = shutil.copytree(prepared['nyudv2'], tmp_path / 'out')
+    rng = np.random.default_rng(0)
+    pngs = sorted(out.rglob('*.png'))
+    for path in rng.choice(pngs, 12, replace=False):
+        whole = path.read_bytes()
+        data = bytearray(whole)
+        data[rng.integers(len(data))] ^= 1 << rng.integers(8)
+        path.write_bytes(data)
+        assert any(str(path) in problem for problem in rgbd.verify(out, 40)), path
+        path.write_bytes(whole)
+    assert rgbd.verify(out, 40) == []
+
+
+def test_make_hha_suffixes_and_hidden_files(prepared, tmp_path):
+    root = shutil.copytree(prepared['sunrgbd'], tmp_path / 'set')
+    stems = sorted(path.stem for path in (root / 'depth').iterdir())
+    (root / 'depth' / f'{stems[0]}.png').rename(root / 'depth' / f'{stems[0]}.PNG')
+    (root / 'depth' / f'._{stems[1]}.png').write_bytes(b'AppleDouble')
+    assert make_hha(root, out='new') == len(stems) and sorted(path.stem for path in (root / 'new').iterdir()) == stems
+    shutil.copy(root / 'depth' / f'{stems[0]}.PNG', root / 'depth' / f'{stems[0]}.png')
+    with pytest.raises(DataError, match='differ only in their suffix'):
+        make_hha(root, out='newer')
+
+
+def test_a_folder_that_cannot_be_written_is_said_at_the_start(prepared, tmp_path, monkeypatch, fails):
+    root = shutil.copytree(prepared['sunrgbd'], tmp_path / 'set')
+    monkeypatch.setattr('os.access', lambda path, mode: False)  # root may write everywhere
+    assert 'new cannot be written (Permission denied)' in fails('make_hha.py', str(root), '--out', 'new')[1]
+    assert not (root / 'new').exists()

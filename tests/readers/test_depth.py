@@ -3,9 +3,10 @@ import json
 import cv2
 import numpy as np
 import pytest
+from helpers import write_tif
 
 from decur.datasets import DepthReader, read_intrinsics
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError, DataWarning
 from decur.readers.depth import unrotate
 
 
@@ -66,3 +67,92 @@ def test_intrinsics_files(tmp_path):
         assert name in str(error.value)
     with pytest.raises(DataError, match='cannot be read'):
         read_intrinsics(tmp_path / 'absent.json')
+
+
+def scene(shape=(48, 64)):
+    """A floor 1.3 m below the camera and a wall at 4 m, metres."""
+    v = np.arange(shape[0])[:, None]
+    floor = 1.3 * 50 / np.maximum(v + 1 - shape[0] / 2, 1e-3)
+    return np.broadcast_to(np.minimum(floor, 4.), shape) + np.random.default_rng(0).normal(0, .005, shape)
+
+
+def write(path, values):
+    cv2.imwrite(str(path), np.rint(values).astype(np.uint16))
+    return path
+
+
+@pytest.mark.parametrize('unit', [1000, 512, 256, 5000, 4000])
+@pytest.mark.parametrize('hole', [0, 65535])
+def test_the_largest_value_of_16_bits_is_missing(tmp_path, unit, hole):
+    values = scene() * unit
+    values[5:9, 10:30] = hole
+    depth = DepthReader(unit=unit).metres(write(tmp_path / 'd.png', values))
+    assert (depth[5:9, 10:30] == 0).all() and np.abs(depth - scene())[9:].max() < .6 / unit
+
+
+@pytest.mark.parametrize('far', [np.inf, np.nan, -1, 1e10, 65504., 0.])
+def test_what_renderers_write_where_no_ray_hits_is_missing(tmp_path, far):
+    depth = scene()
+    depth[5:9, 10:30] = far
+    np.save(tmp_path / 'd.npy', depth.astype(np.float32))
+    read = DepthReader().metres(tmp_path / 'd.npy')
+    assert (read[5:9, 10:30] == 0).all() and read[9:].max() < 5
+
+
+def test_missing_and_max_depth_are_said(tmp_path):
+    values = scene() * 1000
+    values[5:9, 10:30] = 10000
+    path = write(tmp_path / 'd.png', values)
+    reader = DepthReader()
+    with pytest.warns(DataWarning, match=r'3 % of its pixels have the value 10000 \(10 m\), and no other is above 4.0') as told:
+        reader.metres(path)
+        reader.metres(path)
+    assert len(told) == 1
+    for options in (dict(missing=10000), dict(max_depth=5.), dict(missing=[1, 10000])):
+        assert (DepthReader(**options).metres(path)[5:9, 10:30] == 0).all()
+        image = DepthReader(**options).read(path)
+        assert image.dtype == np.float32 and image.shape == (48, 64, 1)
+        assert image.mask[5:9, 10:30].all() and (image.data[5:9, 10:30] == 0).all()
+    assert (DepthReader(max_depth=5., nodata=2.5)(path)[5:9, 10:30] == 2.5).all()
+    for wrong in (dict(unit=0), dict(max_depth=-1), dict(unit=-1000)):
+        with pytest.raises(ConfigError, match='must be positive'):
+            DepthReader(**wrong)
+
+
+@pytest.mark.parametrize('unit, named', [(10000, '10000 '), (5000, '5000 '), (4000, '4000 '), (100, '100 '), (30000, 'a room|no known')])
+@pytest.mark.parametrize('scale', [.5, 1, 1.5])
+def test_a_file_in_another_unit_is_no_room_in_millimetres(tmp_path, unit, named, scale):
+    depth = np.clip(scene() * scale, 0, 65000 / unit)
+    path = write(tmp_path / 'd.png', depth * unit)
+    if .3 <= np.median(depth) * unit / 1000 <= 15 and np.percentile(depth, 95) * unit / 1000 >= .6:
+        return  # would be a room in millimetres as well
+    with pytest.raises(DataError, match=rf'd.png: in millimetres .* no room. Give the values per metre, unit=... .*{named}'):
+        DepthReader().metres(path)
+    assert np.abs(DepthReader(unit=unit).metres(path) - depth).max() < 1 / unit
+
+
+def test_another_unit_was_tried_at_all():
+    medians = [np.median(scene()) * scale * unit / 1000 for unit in (10000, 5000, 4000) for scale in (.5, 1, 1.5)]
+    assert sum(median > 15 for median in medians) >= 6
+
+
+@pytest.mark.parametrize('scale', [.6, 1, 1.4])
+def test_rotated_bits_are_told(tmp_path, scale):
+    millimetres = np.rint(scene() * scale * 1000).astype(np.uint16)
+    path = write(tmp_path / 'd.png', (millimetres << 3) | (millimetres >> 13))
+    for options in (dict(), dict(unit=1000)):
+        with pytest.raises(DataError, match='multiple of 8.*the bits are rotated.*rotated=True'):
+            DepthReader(**options).metres(path)
+    assert np.abs(DepthReader(rotated=True).metres(path) - scene() * scale).max() < 1e-3
+    assert DepthReader(unit=8000, rotated=False).metres(path).max() == pytest.approx((scene() * scale).max(), abs=1e-3)
+    with pytest.raises(DataError, match='rotated=True, but the bits'):
+        DepthReader(rotated=True).metres(write(tmp_path / 'plain.png', millimetres))
+
+
+def test_a_tag_of_a_raster_and_a_window(tmp_path):
+    values = np.rint(scene() * 1000).astype(np.int32)
+    values[:4] = -1
+    write_tif(tmp_path / 'd.tif', values, nodata=-1)
+    whole = DepthReader()(tmp_path / 'd.tif')
+    assert (whole[:4] == 0).all() and np.abs(whole[4:, :, 0] - scene()[4:]).max() < 1e-3
+    assert np.array_equal(DepthReader()(dict(path=tmp_path / 'd.tif', window=(2, 3, 9, 8))), whole[2:11, 3:11])

@@ -1,18 +1,39 @@
-"""The quickstart's driver, with every size scaled down: all steps, the picture, the last line; a second run repeats nothing."""
+"""The quickstart's driver, with every size scaled down: all steps, what they gave, the picture; a second run repeats nothing."""
+import json
 import re
 
 import pytest
-from helpers import ROOT, run_tool
+from helpers import ROOT, assert_started_at_random, assert_started_from, mean_iou, run_tool, without_void
 from PIL import Image
 
 
 @pytest.mark.slow
-def test_quickstart_ends_with_the_line_that_compares(tmp_path):
-    scale = ['--scale', 0.02]
-    done = run_tool(ROOT / 'tools' / 'quickstart.py', '--out', tmp_path / 'out', '--data', tmp_path / 'rooms', *scale)
+def test_quickstart_compares_encoders_that_were_pretrained_with_random_ones(tmp_path):
+    scale, rooms = ['--scale', 0.02], tmp_path / 'rooms'
+    done = run_tool(ROOT / 'tools' / 'quickstart.py', '--out', tmp_path / 'out', '--data', rooms, *scale)
     last = done.stdout.strip().splitlines()[-1]
-    assert re.fullmatch(r'quickstart: mIoU random=\d+\.\d+ decur=\d+\.\d+', last)
-    with Image.open(tmp_path / 'out' / 'seed0' / 'quickstart.png') as image:
+    shown = re.fullmatch(r'quickstart: mIoU random=(\d+\.\d+) decur=(\d+\.\d+)', last)
+    out = tmp_path / 'out' / 'seed0'
+    pretraining, = (out / 'decur').glob('epoch_*.pth')
+    figures = {}
+    for config in ('rooms_rgb_small-resnet_frozen', 'rooms_rgb_small-resnet_finetune'):
+        for start in ('random', 'decur'):
+            folder = out / f'{start}_{config}'
+            checkpoint, = folder.glob('iter_*.pth')
+            if start == 'random':
+                assert_started_at_random(checkpoint, pretraining)
+            else:
+                assert_started_from(checkpoint, pretraining, frozen=config.endswith('frozen'))
+            counted = mean_iou(folder / 'show' / 'predictions', lambda stem: without_void(rooms / 'label' / f'{stem}.png'), 7)
+            figures[start, config] = json.loads((folder / 'metrics.json').read_text())['mIoU']
+            assert figures[start, config] == pytest.approx(counted, abs=0.006)
+    assert [float(x) for x in shown.groups()] == [figures[start, 'rooms_rgb_small-resnet_frozen'] for start in ('random', 'decur')]
+    # The table above the last line: random, DeCUR and the gain of each row.
+    for title, config in (('RGB, frozen encoder', 'frozen'), ('RGB, fine-tuned', 'finetune')):
+        row = next(line for line in done.stdout.splitlines() if line.startswith(title)).split()[-3:]
+        random, decur = (figures[start, f'rooms_rgb_small-resnet_{config}'] for start in ('random', 'decur'))
+        assert [float(value) for value in row] == pytest.approx([random, decur, decur - random], abs=0.011)
+    with Image.open(out / 'quickstart.png') as image:
         assert image.width > 900
-    again = run_tool(ROOT / 'tools' / 'quickstart.py', '--out', tmp_path / 'out', '--data', tmp_path / 'rooms', *scale)
+    again = run_tool(ROOT / 'tools' / 'quickstart.py', '--out', tmp_path / 'out', '--data', rooms, *scale)
     assert again.stdout.count('done before') == done.stdout.count('$ python') and again.stdout.strip().splitlines()[-1] == last

@@ -1,10 +1,18 @@
-"""From generated data to tables, by the documented commands: generate, prepare, pretrain, linear and fine-tune, test, kNN, table."""
+"""From generated data to tables, by the documented commands: generate, prepare, pretrain, frozen and fine-tuned, test, kNN, table."""
 import csv
 import json
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
-from helpers import ROOT, run_tool
+import rasterio
+import torch
+from helpers import ROOT, assert_started_from, mean_iou, run_tool
+from mmengine.registry import DATASETS
+
+from decur.apis import load_model
+from decur.binding import bind
 
 CONFIGS = ROOT / 'configs' / 'landcover'
 SMALL = ('train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', 'train_dataloader.pin_memory=False',
@@ -22,10 +30,44 @@ def reading(data, *parts):
             'test_dataloader.persistent_workers=False', 'test_dataloader.pin_memory=False']
 
 
-def scores(config, checkpoint, data, tool='test'):
+def scores(config, checkpoint, data, *options, tool='test'):
     out = checkpoint.parent / 'metrics.json'
-    run_tool(f'tools/{tool}.py', CONFIGS / config, checkpoint, '--work-dir', checkpoint.parent, '--out', out, *reading(data, 'test'))
+    run_tool(f'tools/{tool}.py', CONFIGS / config, checkpoint, '--work-dir', checkpoint.parent, '--out', out, *options,
+             *reading(data, 'test'))
     return json.loads(out.read_text())
+
+
+def geonrw_label(data, stem):
+    """Classes from 0 of one of GeoNRW's label files, whose 0 is background and does not count."""
+    path, = data.rglob(stem.removesuffix('_rgb') + '_seg.tif')
+    with rasterio.open(path) as file:
+        return file.read(1).astype(np.uint8) - np.uint8(1)
+
+
+def counted(config, checkpoint, data):
+    """mAP and F1 in percent, from the logits of one test sample after the other, by their definitions."""
+    model, cfg = load_model(CONFIGS / config, checkpoint, options={'test_dataloader.dataset.data_root': str(data)})
+    dataset = DATASETS.build(bind(cfg).test_dataloader.dataset)
+    scores, truth = [], []
+    for sample in dataset:
+        inputs = {name: x[None].float() for name, x in sample['inputs'].items()}
+        with torch.no_grad():
+            logits = model(**model.data_preprocessor(dict(inputs=inputs)))
+        scores.append(1 / (1 + np.exp(-logits[0].double().numpy())))
+        truth.append(sample['data_samples'].gt_score.numpy() > 0)
+    scores, truth = np.array(scores), np.array(truth)
+
+    def average_precision(score, positive):
+        ranked = positive[np.argsort(-score, kind='stable')]
+        return np.mean([ranked[:i + 1].mean() for i in np.flatnonzero(ranked)])
+
+    def f1(predicted, positive):
+        return 2 * np.sum(predicted & positive) / max(np.sum(predicted) + np.sum(positive), 1)
+
+    occurring = np.flatnonzero(truth.any(0))
+    return dict(mAP_micro=100 * average_precision(scores.ravel(), truth.ravel()),
+                mAP_macro=100 * np.mean([average_precision(scores[:, c], truth[:, c]) for c in occurring]),
+                F1_micro=100 * f1(scores >= 0.5, truth))
 
 
 def table(folder, config):
@@ -41,16 +83,18 @@ def test_sar_optical(tmp_path):
     run_tool(*generate, tmp_path / 'bigearthnet', '--layout', 'bigearthnet', '--num-train', 8, '--num-test', 6, '--size', 96)
     run_tool('tools/prepare_dataset.py', 'ssl4eo', tmp_path / 'ssl4eo', tmp_path / 'store', '--products', 's1', 's2c')
     weights = train('landcover_s1-s2_small-resnet_decur.py', tmp_path / 'decur', tmp_path / 'store', 1)
-    for protocol in ('linear', 'finetune'):
+    for protocol in ('frozen', 'finetune'):
         config = f'landcover_s1-s2_small-resnet_{protocol}.py'
         checkpoint = train(config, tmp_path / protocol, tmp_path / 'bigearthnet', 1, f'model.backbone.pretrained={weights}')
+        assert_started_from(checkpoint, weights, frozen=protocol == 'frozen')
         found = scores(config, checkpoint, tmp_path / 'bigearthnet')
-        assert all(0 <= found[f'multi-label/{key}'] <= 100 for key in ('mAP_micro', 'mAP_macro', 'F1_micro', 'F1_macro'))
+        expected = counted(config, checkpoint, tmp_path / 'bigearthnet')
+        assert {key: found[f'multi-label/{key}'] for key in expected} == pytest.approx(expected, abs=1e-3)
         row, = table(tmp_path, Path(config).stem)
         assert (row['pretraining'], row['runs'], row['seeds']) == ('DeCUR', '1', '0')
         assert float(row['mean']) == pytest.approx(found['multi-label/mAP_micro'], abs=1e-3)
     # A modality that is missing is replaced by its mean training feature; with both, the figures are those of the test.
-    missing = scores(config, checkpoint, tmp_path / 'bigearthnet', 'test_modalities')
+    missing = scores(config, checkpoint, tmp_path / 'bigearthnet', tool='test_modalities')
     assert list(missing) == ['sar+optical', 'sar', 'optical'] and missing['sar+optical'] == pytest.approx(found)
     assert missing['sar'] != missing['optical']
     neighbours = {}
@@ -67,10 +111,12 @@ def test_rgb_dem(tmp_path):
     data = tmp_path / 'geonrw'
     run_tool('tools/generate_dataset.py', 'landcover', data, '--layout', 'geonrw', '--num-train', 8, '--num-test', 3, '--size', 128)
     weights = train('landcover_rgb-dem_small-resnet_decur.py', tmp_path / 'decur', data, 1)
-    for protocol in ('linear', 'finetune'):
+    for protocol in ('frozen', 'finetune'):
         config = f'landcover_rgb-dem_small-resnet_{protocol}.py'
         checkpoint = train(config, tmp_path / protocol, data, 1, 'train_dataloader.dataset.num_samples=8',
                            f'model.backbone.pretrained={weights}')
-        assert 0 <= scores(config, checkpoint, data)['mIoU'] <= 100
+        assert_started_from(checkpoint, weights, frozen=protocol == 'frozen')
+        found = scores(config, checkpoint, data, '--show-dir', checkpoint.parent / 'show')['mIoU']
+        assert found == pytest.approx(mean_iou(checkpoint.parent / 'show' / 'predictions', partial(geonrw_label, data), 10), abs=0.006)
         row, = table(tmp_path, Path(config).stem)
         assert (row['pretraining'], row['figure'], row['runs']) == ('DeCUR', 'mIoU', '1')

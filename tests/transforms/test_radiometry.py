@@ -6,7 +6,7 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
 from decur.sensors import STATISTICS
-from decur.transforms.radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
+from decur.transforms.radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit, has_offset
 
 
 def read(path):
@@ -102,3 +102,59 @@ def test_real_sites_offset(sample_data):
         removed.append(out is not image)
         assert out[..., 10].mean() < 100
     assert sorted(removed) == [False, False, True, True, True]
+
+
+def tile(offset, cirrus=15., dtype=np.float32, seed=0):
+    """A Sentinel-2 L1C tile with a typical spectrum, with or without the offset, under thin or thick cirrus."""
+    rng, stats = np.random.default_rng(seed), STATISTICS['ssl4eo_s2c']
+    image = np.stack([rng.normal(m, s / 4, (32, 32)) for m, s in zip(stats.mean, stats.std)], -1).clip(1)
+    image[..., 10] = rng.normal(cirrus, cirrus / 5, (32, 32)).clip(1)
+    return (image + offset).astype(dtype)
+
+
+def swath(image, value, share):
+    image = image.copy()
+    image[:, :round(share * image.shape[1])] = value
+    return image
+
+
+#: What makes a tile hard: where a value stands that is no measurement, and how much of the tile it takes.
+HARD = {'zeros': lambda x: swath(x, 0, .56), 'nearly empty': lambda x: swath(x, 0, .97), 'low sentinel': lambda x: swath(x, -9999, .06),
+        'masked': lambda x: np.ma.MaskedArray(swath(x, -9999, .7), np.broadcast_to(np.arange(32)[:, None] < 22, x.shape)),
+        'one nan': lambda x: np.where(np.arange(x.size).reshape(x.shape) == 10, np.nan, x).astype(x.dtype), 'whole': lambda x: x}
+
+
+@pytest.mark.parametrize('hard', HARD)
+@pytest.mark.parametrize('cirrus', [2., 15., 300., 800., 2000.])
+@pytest.mark.parametrize('offset', [0, 1000])
+def test_the_offset_is_told_on_cloudy_and_half_empty_tiles(hard, cirrus, offset):
+    image = tile(offset, cirrus)
+    valid = image[:, -1, 3]
+    out = RemoveOffset()(HARD[hard](image))
+    assert np.allclose(np.asarray(out)[:, -1, 3], valid - offset)
+    fits = dict(statistics='ssl4eo_s2c' if offset == 0 else 'ssl4eo_v11_s2c')
+    assert ToEightBit(**fits)(HARD[hard](image)).shape == image.shape
+    if offset or cirrus < 500:  # under cirrus of that height everywhere it cannot be told from band 10
+        with pytest.raises(DataError, match='do not fit'):
+            ToEightBit(statistics='ssl4eo_v11_s2c' if offset == 0 else 'ssl4eo_s2c')(HARD[hard](image))
+
+
+@pytest.mark.parametrize('dtype', [np.uint16, np.int16, np.float32])
+def test_a_tile_without_valid_pixels_has_no_offset_and_is_taken(dtype):
+    for empty in (np.zeros((8, 8, 13), dtype), np.ma.MaskedArray(np.full((8, 8, 13), 1500, dtype), True)):
+        assert has_offset(empty[..., 10], empty) is None
+        assert np.array_equal(RemoveOffset()(empty).data if isinstance(empty, np.ma.MaskedArray) else RemoveOffset()(empty), empty.data
+                              if isinstance(empty, np.ma.MaskedArray) else empty)
+        for statistics in ('ssl4eo_s2c', 'ssl4eo_v11_s2c'):
+            assert ToEightBit(statistics=statistics)(empty).shape == (8, 8, 13)
+
+
+@pytest.mark.parametrize('step', [CutOutliers(), CutOutliers(.3), PercentilesToEightBit(), PercentilesToEightBit(5, 80),
+                                  ToEightBit([10.], [4.]), RemoveOffset(band=0), InsertEmptyBand(index=0)])
+def test_what_lies_below_the_mask_changes_nothing_and_stays_masked(step):
+    rng = np.random.default_rng(0)
+    image, missing = rng.normal(10, 4, (30, 30, 1)).astype(np.float32), rng.random((30, 30, 1)) < .3
+    outs = [step(np.ma.MaskedArray(np.where(missing, below, image).astype(np.float32), missing)) for below in (-9999, 0, 1e9)]
+    for out in outs:
+        assert np.array_equal(np.ma.getmaskarray(out)[..., -1:], missing)
+        assert np.array_equal(out.data[..., -1:][~missing], outs[0].data[..., -1:][~missing])

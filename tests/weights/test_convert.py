@@ -383,9 +383,7 @@ def test_export_by_the_tool_is_the_inverse(tmp_path, monkeypatch, capsys):
     tool = str(ROOT / 'tools/convert_checkpoint.py')
     monkeypatch.setattr(sys, 'argv', [tool, str(written(tmp_path, source)), str(out), '--config', str(config), '--export', 'mit',
                                       '--modality', 'hha'])
-    with pytest.raises(SystemExit) as end:
-        runpy.run_path(tool, run_name='__main__')
-    assert not end.value.code
+    runpy.run_path(tool, run_name='__main__')
     exported = load_file(out)
     monkeypatch.setattr(sys, 'argv', [*sys.argv[:2], str(tmp_path / 'hha.pth'), *sys.argv[3:]])
     with pytest.raises(SystemExit) as end:

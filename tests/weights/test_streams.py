@@ -61,6 +61,36 @@ def test_what_does_not_fit_is_listed_and_nothing_is_loaded(checkpoint):
         MultimodalBackbone(deeper, pretrained=path).init_weights()
 
 
+def test_prefixes_of_a_distributed_run(checkpoint, tmp_path):
+    path, net = checkpoint
+    torch.save({f'module.{key}': value for key, value in net.state_dict().items()}, tmp_path / 'ddp.pth')
+    backbone = MultimodalBackbone(entries(), pretrained=str(tmp_path / 'ddp.pth'))
+    backbone.init_weights()
+    assert equal(backbone.streams, net.backbone.streams)
+
+
+@pytest.mark.parametrize('part', ['encoder', 'attention.3'])
+def test_encoders_that_a_conversion_made_up_are_not_taken(checkpoint, tmp_path, part):
+    """A converted file has random weights where its source had none, and says so."""
+    path, net = checkpoint
+    content = torch.load(path, weights_only=False)
+    content['meta']['decur']['initialised'] = [f'backbone.streams.optical.{part}', 'backbone.streams.sar.head']
+    torch.save(content, tmp_path / 'converted.pth')
+    with pytest.raises(WeightsError, match=rf'no trained weights for backbone.streams.optical.{part}.*pretrained=dict'):
+        MultimodalBackbone(entries(), pretrained=str(tmp_path / 'converted.pth')).init_weights()
+    one = MultimodalBackbone(entries(), pretrained=dict(sar=str(tmp_path / 'converted.pth')))
+    one.init_weights()
+    assert equal(one.streams['sar'], net.backbone.streams['sar'])
+
+
+@pytest.mark.parametrize('content', [dict(a=1), dict(state_dict={}), dict(state_dict=dict(w='text')), {1: torch.zeros(1)}])
+def test_files_without_weights(tmp_path, content):
+    torch.save(content, tmp_path / 'empty.pth')
+    with pytest.raises(WeightsError, match='empty.pth') as info:
+        MultimodalBackbone(entries(), pretrained=str(tmp_path / 'empty.pth')).init_weights()
+    assert '\n' not in str(info.value)
+
+
 def test_absent_modality_and_foreign_files_are_explained(checkpoint, tmp_path):
     path, _ = checkpoint
     with pytest.raises(WeightsError, match=r"no encoder for modality 'dem'; it has \['optical', 'sar'\]"):

@@ -79,7 +79,10 @@ def check(study: Config, path: Path) -> None:
     """
     text = path.read_text(encoding='utf-8')
     for name in ('runs', *(f'{group}: {table}' for arm in study.runs for group in arm.groups for table in _TABLES)):
-        replace_between(text, name, '')
+        try:
+            replace_between(text, name, '')
+        except ConfigError as error:
+            raise ConfigError(f'{path}: {error}') from error
 
 
 def _is_shown(measure: str) -> bool:
@@ -113,7 +116,6 @@ def write(study: Config, runs: Sequence[Run], results: Sequence[tuple[Run, dict]
     text, by_arm = path.read_text(encoding='utf-8'), {}
     for run, scores in sorted(results, key=lambda result: result[0].seed):
         by_arm.setdefault(run.arm, []).append(scores)
-    figures.mkdir(parents=True, exist_ok=True)
     for group, rows in grouped(study, {arm: over_seeds(scores) for arm, scores in by_arm.items()}).items():
         head = _HEADS.get(group, 'run')
         names = dict.fromkeys(name for row in rows.values() for name in row)

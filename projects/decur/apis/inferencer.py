@@ -7,25 +7,31 @@ import torch
 from mmengine.structures import PixelData  # noqa: F401  mmseg's samples need it registered
 from mmseg.structures import SegDataSample
 
+from decur.binding import bind
 from decur.errors import ConfigError, DataError
 from decur.hha import check_intrinsics, depth_to_hha
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
 from decur.progress import Progress
 from decur.readers.depth import DepthReader, read_intrinsics
-from decur.readers.files import IMAGE_SUFFIXES
+from decur.readers.pictures import IMAGE_SUFFIXES
 from decur.transforms.loading import ModalityLoader
 from decur.visualization import label_picture, modality_picture, save_label_map, sheet
+from decur.visualization.images import save_picture
+from decur.weights.metadata import unwrapped
+from decur.writing import check_writable, sample_path
 
 from .model import label_meta, load_model
 
-_SUFFIXES = (*IMAGE_SUFFIXES, '.npy', '.tif', '.tiff')
+_SUFFIXES = (*IMAGE_SUFFIXES, '.npy', '.tif', '.tiff', '.jp2', '.img', '.vrt')
 
 
 class SegmentationInferencer:
     """Segment one sample, or folders of them.
 
-    A sample is a dict of arrays or files by modality. Where the model wants ``hha``, it may be ``depth`` (and ``raw_depth``) with
-    intrinsics instead. Modalities that are left out are set to their mean, as in :func:`decur.evaluation.missing.test_modalities`.
+    A sample is a dict of arrays or files by modality. An array is what the modality's reader gives: in the units of the files, before
+    ``radiometry``. Where the model wants ``hha``, it may be ``depth`` (and ``raw_depth``) with intrinsics instead. Modalities that are left
+    out are set to their mean, as in :func:`decur.evaluation.missing.test_modalities`, and so are missing pixels: those that a file
+    says are missing, and those under the mask of a :class:`numpy.ma.MaskedArray`. Other values that are no numbers are refused.
 
     .. code-block:: python
 
@@ -50,7 +56,10 @@ class SegmentationInferencer:
         meta = label_meta(self.cfg)
         self.classes, self.palette = meta['classes'], meta['palette']
         self.dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
-        self.loaders = {name: ModalityLoader(name, entry) for name, entry in self.modalities.items()}
+        # Read as the test data are: their entries may say something else of a modality than the model's.
+        dataset = unwrapped((bind(self.cfg).get('test_dataloader') or {}).get('dataset'))
+        entries = dataset['modalities'] if dataset else {}
+        self.loaders = {name: ModalityLoader(name, entries.get(name) or entry) for name, entry in self.modalities.items()}
         self.depth_reader = DepthReader(unit=depth_unit)
 
     def load(self, sample: Mapping, intrinsics=None) -> dict:
@@ -60,7 +69,8 @@ class SegmentationInferencer:
         (:class:`~decur.transforms.ModalityLoader`).
 
         Raises:
-            DataError: An unknown name, a wrong shape, sizes that differ, a depth that is not metres, missing intrinsics.
+            DataError: An unknown name, a wrong shape, sizes that differ, values that are no numbers, a depth that is not metres, missing
+                intrinsics.
         """
         sample = {name: source for name, source in sample.items() if source is not None}
         arrays = {}
@@ -89,7 +99,10 @@ class SegmentationInferencer:
     def _array(self, name: str, source) -> np.ndarray:
         if not isinstance(source, np.ndarray):
             return self.loaders[name](source)[0]
-        return self.loaders[name].finish(source[..., None] if source.ndim == 2 else source)[0]
+        array = source[..., None] if source.ndim == 2 else source
+        if array.ndim != 3 or 0 in array.shape:
+            raise DataError(f'modality {name!r} must be an image (H, W, {self.modalities[name]["channels"]}), got shape {source.shape}.')
+        return self.loaders[name].finish(array)[0]
 
     @torch.no_grad()
     def __call__(self, sample: Mapping, intrinsics=None, scores: bool = False) -> dict:
@@ -131,27 +144,28 @@ class SegmentationInferencer:
 
     def save(self, result: Mapping, stem: str, out) -> None:
         """Write ``OUT/predictions/<stem>.png`` (palette PNG of class indices), ``OUT/overlays/<stem>.png`` and
-        ``OUT/pictures/<stem>.png`` (inputs, prediction and overlay side by side).
+        ``OUT/pictures/<stem>.png`` (inputs, prediction and overlay side by side), in sub-folders where the stem has them.
+
+        Raises:
+            WriteError: If a file cannot be written.
         """
         from PIL import Image
         out = Path(out)
-        save_label_map(result['prediction'], self.palette, out / 'predictions' / f'{stem}.png')
         overlay = self.overlay(result)
-        for folder in ('overlays', 'pictures'):
-            (out / folder).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(overlay).save(out / 'overlays' / f'{stem}.png')
         pictures = [modality_picture(image, name, self.modalities[name]) for name, image in result['images'].items()]
         pictures += [label_picture(result['prediction'], self.palette), overlay]
         seen = np.unique(result['prediction'])
         legend = {self.classes[i]: self.palette[i] for i in seen if i < len(self.classes)}
-        sheet([pictures], [*result['images'], 'prediction', 'overlay'], legend).save(out / 'pictures' / f'{stem}.png')
+        save_picture(sheet([pictures], [*result['images'], 'prediction', 'overlay'], legend), sample_path(out / 'pictures', stem))
+        save_picture(Image.fromarray(overlay), sample_path(out / 'overlays', stem))
+        save_label_map(result['prediction'], self.palette, sample_path(out / 'predictions', stem))
 
     def run(self, sources: Mapping, out, intrinsics=None) -> list:
         """Segment files, or all of the files in folders, and write the results to ``out``, with a display of progress.
 
         Args:
-            sources (dict): A file or a folder by name (modalities, ``depth``, ``raw_depth``); in folders, files of the same stem belong
-                together.
+            sources (dict): A file or a folder by name (modalities, ``depth``, ``raw_depth``); in folders and their sub-folders, files of
+                the same stem belong together.
             out (str | Path): As :meth:`save` writes.
             intrinsics (Sequence[float] | str, optional): fx, fy, cx, cy of all images, or a JSON file ``{stem: [fx, fy, cx, cy]}``, or a
                 text file with a camera matrix.
@@ -166,17 +180,18 @@ class SegmentationInferencer:
         cameras = read_intrinsics(intrinsics) if isinstance(intrinsics, str | Path) else intrinsics
         if cameras is not None and not isinstance(cameras, Mapping):
             cameras = check_intrinsics(cameras)
+        if isinstance(cameras, Mapping):
+            lacking = [stem for stem in pairs if stem not in cameras]
+            if lacking:
+                raise DataError(f'{intrinsics} has no entry for {lacking[0]!r}' + f' and {len(lacking) - 1} more.' * (len(lacking) > 1))
+        check_writable(out)
         with Progress(len(pairs)) as progress:
-            for stem, sample in pairs.items():
-                camera = cameras
-                if isinstance(cameras, Mapping):
-                    if stem not in cameras:
-                        raise DataError(f'{intrinsics} has no entry for {stem!r}.')
-                    camera = cameras[stem]
+            for done, (stem, sample) in enumerate(pairs.items()):
                 try:
-                    result = self(sample, camera)
+                    result = self(sample, cameras[stem] if isinstance(cameras, Mapping) else cameras)
                 except DataError as error:
-                    raise DataError(f'{stem}: {error}') from error
+                    before = f' ({done} of {len(pairs)} are segmented, in {out})' if done else ''
+                    raise DataError(f'{stem}: {error}{before}') from error
                 self.save(result, stem, out)
                 progress.update()
         return list(pairs)
@@ -186,10 +201,11 @@ def pair_files(sources: Mapping) -> dict:
     """Files that belong together, ``{stem: {name: path}}``.
 
     Args:
-        sources (dict): A file, or a folder, by name; all of one kind.
+        sources (dict): A file, or a folder, by name; all of one kind. Sub-folders are searched (``site1/a`` is the stem of
+            ``FOLDER/site1/a.png``), hidden files and folders are not.
 
     Raises:
-        DataError: Something does not exist, is of the other kind, or a folder lacks a stem that another has.
+        DataError: Something does not exist, is of the other kind, a folder lacks a stem that another has, or has two files of one stem.
     """
     if not sources:
         raise DataError('nothing to segment: give a file or a folder per modality.')
@@ -204,9 +220,13 @@ def pair_files(sources: Mapping) -> dict:
         return {next(iter(paths.values())).stem: paths}
     found: dict = {}
     for name, folder in paths.items():
-        for path in sorted(folder.iterdir()):
-            if path.suffix.lower() in _SUFFIXES and not path.name.startswith('.'):
-                found.setdefault(path.stem, {})[name] = path
+        for path in sorted(folder.rglob('*')):
+            inner = path.relative_to(folder)
+            if path.suffix.lower() not in _SUFFIXES or any(part.startswith('.') for part in inner.parts) or not path.is_file():
+                continue
+            twin = found.setdefault(inner.with_suffix('').as_posix(), {}).setdefault(name, path)
+            if twin != path:
+                raise DataError(f'{folder} has two files of the stem {path.stem!r}: {twin.name} and {path.name}. Keep one of them.')
     if not found:
         raise DataError(f'no images in {", ".join(str(p) for p in paths.values())}; suffixes are {", ".join(_SUFFIXES)}.')
     for stem, sample in found.items():

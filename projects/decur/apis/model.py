@@ -13,6 +13,7 @@ from decur.datasets.labels import LabelTable, default_palette
 from decur.engine import load_config
 from decur.weights import load_file, load_strict, unwrap
 from decur.weights.convert import build_model as build_untrained
+from decur.weights.sources import fetch
 
 
 def build_model(config, options: Mapping | None = None) -> nn.Module:
@@ -49,7 +50,7 @@ def load_model(config, checkpoint, device='cpu', options: Mapping | None = None)
 
     Args:
         config (str | Config): Config file, or a config that was read.
-        checkpoint (str): Checkpoint file of this model.
+        checkpoint (str): Checkpoint of this model: a file, or another source of :func:`~decur.weights.sources.fetch`.
         device (str): Where the model goes. Defaults to ``'cpu'``.
         options (dict, optional): Overrides of the config by dotted key.
 
@@ -61,7 +62,7 @@ def load_model(config, checkpoint, device='cpu', options: Mapping | None = None)
     """
     cfg = read_config(config, options)
     model = build_untrained(cfg)
-    load_strict(model, unwrap(load_file(checkpoint), checkpoint), checkpoint)
+    load_strict(model, unwrap(load_file(fetch(checkpoint)), checkpoint), checkpoint)
     return model.to(torch.device(device)).eval(), cfg
 
 

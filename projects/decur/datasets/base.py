@@ -106,10 +106,20 @@ class MultimodalDataset(BaseDataset):
         for transform in transforms:
             if hasattr(transform, 'bind'):
                 transform.bind(self.modalities, self)
+            self._check_padding(transform)
             inner = getattr(transform, 'transforms', None) or getattr(transform, 'subroutines', None)  # RandomChoice, TestTimeAug
             if isinstance(inner, list | tuple):
                 for part in inner:
                     self.bind_transforms(part if isinstance(part, list | tuple) else getattr(part, 'transforms', None) or [part])
+
+    def _check_padding(self, transform) -> None:
+        """Refuse a transform of mmseg's or mmcv's that pads labels with another value than the ignore index."""
+        given = getattr(transform, 'seg_pad_val', None)
+        if given is None and isinstance(getattr(transform, 'pad_val', None), Mapping):
+            given = transform.pad_val.get('seg')
+        if self.label_table.classes and given is not None and given != self.label_table.ignore_index:
+            raise ConfigError(f'{type(transform).__name__} pads labels with {given}, the ignore index is {self.label_table.ignore_index}: '
+                              'padding would be learnt or counted. Set its seg_pad_val (or pad_val=dict(seg=...)) to the ignore index.')
 
     @classmethod
     def own_labels(cls, **options) -> tuple:

@@ -179,7 +179,7 @@ class FilePlace:
 
     def check_folder(self) -> None:
         """Raise a DataError if the folder is not there."""
-        if not self.folder.is_dir():
+        if not os.path.isdir(self.folder):  # pathlib's raises for a name that is too long
             raise DataError(f'{self.folder} is not a folder; it should hold the files of {self.owner}.')
 
     def describe(self, sample_id: str = '<id>') -> str:
@@ -213,7 +213,7 @@ class FilePlace:
     def _index(folder: Path) -> dict:
         """Paths of a folder's files by name in NFC with the extension in lower case."""
         index: dict = {}
-        for name in file_names(folder) if folder.is_dir() else ():
+        for name in file_names(folder) if os.path.isdir(folder) else ():
             index.setdefault(_plain(name), []).append(f'{folder}/{name}')
         return index
 

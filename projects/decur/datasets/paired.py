@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError
-from decur.readers.files import AutoReader, read_size
+from decur.readers.files import AutoReader, read_descriptions, read_size
 from decur.sensors import S2A_BANDS, S2C_BANDS
 
 from .base import MultimodalDataset
@@ -195,8 +195,8 @@ def _counted_before(windows: Sequence) -> list:
 
 
 def folder_parts(root: Path, folders: Sequence) -> dict:
-    """What inspection looks at: a part for each folder with rasters. Bands are numbered, other than those of Sentinel-2, which are told by
-    their count, 12 or 13.
+    """What inspection looks at: a part for each folder with rasters. Bands are called as the files describe them; else those of Sentinel-2
+    are told by their count, 12 or 13, and others are numbered.
     """
     parts = {}
     for folder in folders:
@@ -208,7 +208,7 @@ def folder_parts(root: Path, folders: Sequence) -> dict:
         bands = _band_names(files.values())
 
         def read(name, files=files, bands=bands):
-            image = AutoReader()(files[name])
+            image = AutoReader(names=bands)(files[name])
             if bands and image.shape[2] != len(bands):
                 raise DataError(f'{files[name]} has {image.shape[2]} bands, other files of its folder have {len(bands)}.')
             return dict(zip(bands, image.transpose(2, 0, 1)))
@@ -218,15 +218,15 @@ def folder_parts(root: Path, folders: Sequence) -> dict:
 
 
 def _band_names(files: Iterable) -> tuple:
-    """By the most frequent count of bands in the first five files that can be read."""
-    counts: list = []
+    """By what most of the first five files that can be read have."""
+    found: list = []
     for path in files:
         with suppress(DataError):  # named when it is read
-            counts.append(AutoReader()(path).shape[2])
-        if len(counts) == 5:
+            found.append((AutoReader()(path).shape[2], read_descriptions(path)))
+        if len(found) == 5:
             break
-    count = max(counts, key=counts.count, default=0)
-    return {12: S2A_BANDS, 13: S2C_BANDS}.get(count) or tuple(str(i + 1) for i in range(count))
+    count, described = max(found, key=found.count, default=(0, ()))
+    return described or {12: S2A_BANDS, 13: S2C_BANDS}.get(count) or tuple(str(i + 1) for i in range(count))
 
 
 def tile_windows(size: Sequence,

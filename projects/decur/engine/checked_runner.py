@@ -16,6 +16,7 @@ from ..errors import ConfigError, DataError, WeightsError, closest
 from ..weights import load_strict, unwrap
 from ..weights.strict import check_fit
 from ..writing import replacing
+from .labels import check_labels
 from .launch import check_batches
 from .loops import ResumableEpochLoop
 from .options import REGISTRIES, check_top_level, signature
@@ -111,7 +112,7 @@ class CheckedRunner(Runner):
         self._check_loop('_train_loop', self.build_train_loop, load=False)
         check_batches(self)
         if self._val_loop is not None:
-            self._val_loop = self.build_val_loop(self._val_loop)
+            self._check_loop('_val_loop', self.build_val_loop, load=False)
         # After the loops, as in MMEngine: both may draw random numbers.
         self._init_model_weights()
         self._weights_initialised = True
@@ -119,7 +120,9 @@ class CheckedRunner(Runner):
 
     def _check_loop(self, name: str, build, load: bool = True) -> None:
         if getattr(self, name) is not None:  # else MMEngine says what is missing
-            setattr(self, name, build(getattr(self, name)))
+            loop = build(getattr(self, name))
+            setattr(self, name, loop)
+            check_labels(self._inner, loop.dataloader.dataset, getattr(getattr(loop, 'evaluator', None), 'metrics', ()))
         if load:
             self._find_checkpoint()
 

@@ -11,6 +11,7 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from decur.datasets.finding import is_hidden
 from decur.errors import DataError
 
 _PART = re.compile(r'^(?P<stem>.+?\.tar(?:\.gz|\.zst)?)\.?(?:part)?-?(?P<part>[a-z]{2}|\d+)$')
@@ -36,7 +37,7 @@ def find_archives(folder: Path, pattern: str) -> list:
     """
     groups: dict = {}
     for path in sorted(folder.iterdir()):
-        if path.name.startswith('.'):  # macOS puts ._NAME beside NAME on disks of other systems
+        if is_hidden(path.name):
             continue
         found = None if _ARCHIVE.search(path.name) else _PART.match(path.name)
         stem = found.group('stem') if found else path.name

@@ -21,6 +21,7 @@ from decur.datasets.bigearthnet import (
     read_parquet,
     version_of,
 )
+from decur.datasets.finding import folder_names, is_hidden
 from decur.errors import DataError
 from decur.readers.store import decode, record_keys
 from decur.sensors import BIGEARTHNET_BANDS
@@ -78,8 +79,7 @@ class BigEarthNetRelease(Release):
         else:
             patches = []
             for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
-                names = sorted(path.name for path in (root / folder).iterdir() if path.is_dir()) if (root / folder).is_dir() else []
-                patches += [(sensor, name) for name in names]
+                patches += [(sensor, name) for name in folder_names(root / folder)]
         for sensor, patch in patches:
             folder = patch_folder(root, sensor, patch, self.version)
             files = FileGroup(f'{folder}/{patch}', self._suffixes[sensor])
@@ -167,7 +167,7 @@ class BigEarthNetRelease(Release):
                     sample, labels = labels_of(text, patch, sensor, patch)
                     found.setdefault(sample, dict(id=sample, labels=labels))[sensor] = patch
             rows = list(found.values())
-        for path in sorted(self.src.glob('*.csv')):
+        for path in sorted(path for path in self.src.glob('*.csv') if not is_hidden(path.name)):
             write_bytes(writer.folder / path.name, path.read_bytes())
         index = index_of_patches(rows, self.version)
         kinds = (['labels/{}'] if self.version == 'v1' else [])

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.datasets.finding import is_hidden
 from decur.errors import ConfigError, DataError
 from decur.parallel import parallel_map
 from decur.progress import Progress
@@ -204,7 +205,7 @@ def stream_units(release: Release, parts: list, wanted: Callable, seen: Callable
     waiting = 0
 
     def needed(path: tuple) -> bool:
-        found = release.member(parts[0].name, path)
+        found = None if any(map(is_hidden, path)) else release.member(parts[0].name, path)
         return found is not None and wanted(*found[:2])
 
     for path, content in read_members(parts, needed, seen):

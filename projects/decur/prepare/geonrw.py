@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.datasets.finding import file_names, folder_names
 from decur.datasets.geonrw import ENDINGS, FOLDERS, split_name
 from decur.errors import ConfigError, DataError
 from decur.readers.store import BLOCK, block_keys, decode, record_keys
@@ -40,11 +41,11 @@ class GeoNRWRelease(Release):
     def units(self, samples):
         """Files of the cities; images that lack a raster are left out and counted."""
         images: dict = {}
-        for city in sorted(path for path in self.src.iterdir() if path.is_dir()):
-            for path in sorted(city.iterdir()):
-                found = split_name(path.name)
+        for city in folder_names(self.src):
+            for name in file_names(self.src / city):
+                found = split_name(name)
                 if found:
-                    images.setdefault(f'{city.name}/{found[0]}', {})[found[1]] = path
+                    images.setdefault(f'{city}/{found[0]}', {})[found[1]] = self.src / city / name
         if not images:
             return None
         for image, rasters in images.items():

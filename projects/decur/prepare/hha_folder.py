@@ -3,6 +3,7 @@ from collections import Counter
 from functools import partial
 from pathlib import Path
 
+from decur.datasets.finding import file_names
 from decur.errors import DataError
 from decur.hha import check_intrinsics, depth_to_hha
 from decur.parallel import run_jobs
@@ -48,7 +49,7 @@ def make_hha(root, depth='depth', out='hha', raw=None, intrinsics=None, unit=Non
     root = Path(root)
     if not (root / depth).is_dir():
         raise DataError(f'{root / depth} is not a folder; say where the depth files are (--depth).')
-    files = sorted(p for p in (root / depth).iterdir() if p.suffix.lower() in ('.png', '.npy') and not p.name.startswith('.'))
+    files = [root / depth / name for name in file_names(root / depth) if name.lower().endswith(('.png', '.npy'))]
     if not files:
         raise DataError(f'{root / depth} has no .png or .npy files.')
     twice = [stem for stem, count in Counter(p.stem for p in files).items() if count > 1]

@@ -153,8 +153,9 @@ def inspect(path: str | Path, count: int = 16) -> dict:
 def _entry(name: str, part: Part) -> str:
     """A modality's entry as it stands in a config."""
     key = re.sub(r'[^A-Za-z0-9_]', '_', name).lower()
+    bands = '' if part.bands[0] == '1' else f'bands={tuple(part.bands)!r}, '
     files = ', '.join(f'{option}={value!r}' for option, value in part.files.items())
-    return f'{key}=dict(channels={len(part.bands)}, files=dict({files}))'
+    return f'{key}=dict(channels={len(part.bands)}, {bands}files=dict({files}))'
 
 
 def report(found: Mapping) -> str:

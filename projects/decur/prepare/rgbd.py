@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 
+from decur.datasets.finding import check_name, read_list
 from decur.errors import ConfigError, DataError
 from decur.hha import PLAUSIBLE_DEPTH, depth_to_hha
 from decur.parallel import run_jobs
+from decur.readers.depth import read_intrinsics
 from decur.readers.files import PillowReader
 from decur.writing import encode_png
 
@@ -198,6 +200,7 @@ def verify(out: str | Path, num_classes: int, workers: int = 1, expected: Mappin
 
     Raises:
         ConfigError: If there is no prepared data set.
+        DataError: If a list or the intrinsics are damaged.
     """
     out = Path(out)
     wrong, stems = [], []
@@ -205,11 +208,13 @@ def verify(out: str | Path, num_classes: int, workers: int = 1, expected: Mappin
         path = out / f'{split}.txt'
         if not path.is_file():
             raise ConfigError(f'{path} does not exist: preparing was not finished. Run the same command without --verify; it goes on.')
-        found = path.read_text().split()
+        found = read_list(path) if path.stat().st_size else []
+        for stem in found:
+            check_name(stem, str(path))
         if expected and len(found) != expected[split]:
             wrong.append(f'{path} lists {len(found)} images, the whole data set has {expected[split]}')
         stems += found
-    cameras = json.loads((out / 'intrinsics.json').read_text())
+    cameras = read_intrinsics(out / 'intrinsics.json')
     wrong += [f'{stem} has no intrinsics' for stem in stems if stem not in cameras]
     check = partial(_check, out=out, num_classes=num_classes, folders=_folders(out))
     for found in run_jobs(check, stems, workers, f'verifying {out}'):

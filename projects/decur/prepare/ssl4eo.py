@@ -7,6 +7,7 @@ ordered by date, ``(N, seasons)`` with empty ones at the end.
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from decur.datasets.finding import folder_names
 from decur.datasets.ssl4eo import (
     V11_FOLDERS,
     V11_SPLITS,
@@ -81,7 +82,7 @@ class SSL4EORelease(Release):
         """Scenes of the locations that have all products."""
         if not all((self.src / product).is_dir() for product in self.products):
             return None
-        places = {product: {p.name for p in (self.src / product).iterdir() if p.is_dir()} for product in self.products}
+        places = {product: set(folder_names(self.src / product)) for product in self.products}
         suffixes = {product: {band: f'/{band}.tif' for band in SSL4EO_BANDS[product]} for product in self.products}
         return [Unit(f'{location}/{product}/{scene}', location,
                             FileGroup(f'{self.src}/{product}/{location}/{scene}', suffixes[product]))

@@ -169,6 +169,8 @@ def read_intrinsics(path):
         text = path.read_text(encoding='utf-8')
     except OSError as error:
         raise DataError(f'intrinsics file {path} cannot be read: {error.strerror}.') from error
+    except UnicodeDecodeError as error:
+        raise DataError(f'intrinsics file {path} is no text in UTF-8 ({error.reason}).') from error
     try:
         if path.suffix.lower() == '.json':
             content = json.loads(text)
@@ -177,5 +179,5 @@ def read_intrinsics(path):
             return {stem: check_intrinsics(value) for stem, value in content.items()}
         numbers = np.array([float(x) for x in text.replace(',', ' ').split()])
         return check_intrinsics(numbers.reshape(3, 3) if numbers.size == 9 else numbers)
-    except ValueError as error:  # DataError and JSON errors are ValueErrors
+    except (ValueError, RecursionError) as error:  # DataError and JSON errors are ValueErrors
         raise DataError(f'{path}: {error}') from error

@@ -1,10 +1,12 @@
 """Which reader reads what: by the modality's entry (``reader=dict(type=...)``) or, without one, by the source."""
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
 from decur.errors import ConfigError
 from decur.registry import READERS
+from decur.sensors import band_name
 
 from .arrays import NpyReader
 from .base import Reader, check_file, split_source
@@ -78,6 +80,19 @@ def read_size(source) -> tuple:
         return picture_size(path)
     with open_raster(path) as raster:
         return raster.height, raster.width
+
+
+def read_descriptions(path: Path) -> tuple:
+    """What a raster calls its bands, as :func:`~decur.sensors.band_name` spells them; empty if it does not name each by a name of its own.
+
+    Raises:
+        DataError: If the file is absent or unreadable.
+    """
+    if path.suffix.lower() in (*IMAGE_SUFFIXES, '.npy'):
+        return ()
+    with open_raster(path) as raster:
+        names = tuple(band_name(text) for text in raster.descriptions if text)
+        return names if len(set(names)) == raster.count else ()
 
 
 def read_marked(reader, source) -> np.ndarray:

@@ -128,6 +128,9 @@ def likely_missing(image: np.ndarray) -> tuple | None:
     if image.dtype.kind == 'u' or not image.size:
         return None
     lowest = image.min()
+    if not np.isfinite(lowest):
+        image = image[np.isfinite(image)]
+        lowest = image.min(initial=np.inf)
     if lowest not in SENTINELS:
         return None
     same = image == lowest

@@ -1,7 +1,8 @@
 """GeoTIFF, JPEG 2000, virtual rasters and what else GDAL reads, with rasterio."""
+import struct
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
@@ -172,6 +173,8 @@ class RasterioReader(Reader):
         for i, band in enumerate(bands):
             plane = array[i] if own else raster.read(band, window=area)
             tag, flags = tags[band - 1], flags_of[band - 1]
+            if tag is None and plane.dtype.kind in 'iu' and raster.driver == 'GTiff':
+                tag = tiff_nodata(path)  # GDAL keeps to itself what the type cannot hold
             if tag is not None:
                 found = missing_pixels.equals(plane, tag)
                 if found is None:
@@ -198,3 +201,25 @@ class RasterioReader(Reader):
             return array
         columns = [np.array(values, np.float64)[:, None, None] for values in (scales, offsets)]
         return array * columns[0] + columns[1]
+
+
+def tiff_nodata(path: Path) -> float | None:
+    """The nodata tag of a TIFF (GDAL's, 42113) as it is written, whether or not its type can hold it; None where there is none."""
+    with open(path, 'rb') as file:
+        head = file.read(16)
+        order = {b'II': '<', b'MM': '>'}.get(head[:2])
+        if order is None or len(head) < 16:
+            return None
+        big = struct.unpack(order + 'H', head[2:4])[0] == 43
+        file.seek(struct.unpack(order + ('Q' if big else 'I'), head[8:16] if big else head[4:8])[0])
+        number, entry = (order + 'Q', order + 'HHQ8s') if big else (order + 'H', order + 'HHI4s')
+        found = file.read(struct.calcsize(number))
+        entries = file.read(struct.unpack(number, found)[0] * struct.calcsize(entry)) if len(found) == struct.calcsize(number) else b''
+        for tag, _, count, value in struct.iter_unpack(entry, entries[:len(entries) // struct.calcsize(entry) * struct.calcsize(entry)]):
+            if tag == 42113:
+                if count > len(value):
+                    file.seek(struct.unpack(order + ('Q' if big else 'I'), value)[0])
+                    value = file.read(min(count, 64))
+                with suppress(ValueError):
+                    return float(value[:count].split(b'\0')[0])
+    return None

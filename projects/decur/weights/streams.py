@@ -7,8 +7,9 @@ from torch import nn
 from decur.errors import WeightsError
 
 from .fit import foreign_stream
-from .io import load_file
+from .io import load_file, unwrap
 from .metadata import read_notes
+from .sources import fetch
 from .strict import check_fit, load_strict
 
 #: Where a stream lives in our checkpoints: a pretraining model, a segmentor, or a bare backbone.
@@ -27,9 +28,9 @@ def stream_state(checkpoint: Mapping, name: str, source: str) -> dict:
         dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``); empty if the checkpoint has no streams at all.
 
     Raises:
-        WeightsError: If the checkpoint has streams, but none of that name.
+        WeightsError: If the checkpoint has no weights, or has streams, but none of that name.
     """
-    state = checkpoint.get('state_dict', checkpoint)
+    state = unwrap(checkpoint, source)
     for prefix in _PREFIXES:
         full = f'{prefix}{name}.'
         found = {key[len(full):]: value for key, value in state.items() if key.startswith(full)}
@@ -47,15 +48,17 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
     Args:
         backbone (MultimodalBackbone): The model that takes the weights.
         pretrained (str | dict[str, str]): One checkpoint that has all modalities of the backbone, or a file per modality (modalities that
-            are not named keep their initialisation). ``'file.pth::sar'`` takes the stream ``sar`` whatever the modality is called here.
-            Published checkpoints (DeCUR, SegFormer's MiT, torchvision, timm; see :mod:`~decur.weights.formats`) are taken as they are;
-            of one with two encoders, the first modality takes the first, or ``'file.pth::2'`` says which.
+            are not named keep their initialisation), each a source as in :func:`~decur.weights.sources.fetch`. ``'file.pth::sar'`` takes
+            the stream ``sar`` whatever the modality is called here. Published checkpoints (DeCUR, SegFormer's MiT, torchvision, timm; see
+            :mod:`~decur.weights.formats`) are taken as they are; of one with two encoders, the first modality takes the first, or
+            ``'file.pth::2'`` says which.
 
     Returns:
         dict[str, int]: Number of tensors loaded by modality.
 
     Raises:
-        WeightsError: If a key is missing, surplus or of another shape. The model is left untouched.
+        WeightsError: If a key is missing, surplus or of another shape, or an encoder was initialised at random when the file was
+            converted. The model is left untouched.
     """
     files = {name: pretrained for name in backbone.streams} if isinstance(pretrained, str) else dict(pretrained)
     unknown = [name for name in files if name not in backbone.streams]
@@ -65,11 +68,19 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
     for name, spec in files.items():
         path, _, source_name = spec.partition('::')
         if path not in cache:
-            cache[path] = load_file(path)
-        state = stream_state(cache[path], source_name or name, path)
+            local = fetch(path)
+            checkpoint = load_file(local)
+            cache[path] = checkpoint, read_notes(checkpoint, local)
+        checkpoint, notes = cache[path]
+        state = stream_state(checkpoint, source_name or name, path)
+        untrained = [part for part in notes['initialised'] if part.startswith(f'backbone.streams.{source_name or name}.')
+                     and not part.endswith('.head')]
+        if state and untrained:
+            raise WeightsError(f'{path} has no trained weights for {untrained[0]}: they were initialised at random when it was converted. '
+                               'Name the modalities that it has: pretrained=dict(NAME=FILE).')
         if not state:
             channels = {key: stream.channels for key, stream in backbone.streams.items()}
-            state = foreign_stream(cache[path], path, name, channels, source_name, named=not isinstance(pretrained, str))
+            state = foreign_stream(checkpoint, path, name, channels, source_name, named=not isinstance(pretrained, str))
         target = backbone.streams[name].state_dict()
         if not any(key.startswith('head.') for key in target):
             # The feature head belongs to pretraining; a segmentation stream has none.
@@ -80,6 +91,6 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
     for name, state in states.items():
         load_strict(backbone.streams[name], state, files[name])
         path = files[name].partition('::')[0]
-        backbone.started_from[name] = dict(file=files[name], objective=read_notes(cache[path], path)['objective'])
+        backbone.started_from[name] = dict(file=files[name], objective=cache[path][1]['objective'])
         print_log(f'loaded the encoder of {name!r} from {files[name]}: all {len(state)} tensors', logger='current')
     return {name: len(state) for name, state in states.items()}
