@@ -82,8 +82,8 @@ class OmbriaRelease(Release):
         if not self.any_version:
             digest = content_digest(path for _, files in found for path in files.values())
             if digest != DIGEST or len(found) != EXPECTED:
-                raise DataError(f'{self.src} is not the version of OMBRIA that the splits were made for (commit 38a4903, {EXPECTED} chips): '
-                                f'it has {len(found)} chips of other content ({digest[:12]}). Check out that commit, or give '
+                raise DataError(f'{self.src} is not the version of OMBRIA that the splits were made for (commit 38a4903, {EXPECTED} '
+                                f'chips): it has {len(found)} chips of other content ({digest[:12]}). Check out that commit, or give '
                                 '--any-version.')
         return [Unit(sample, sample, dict(paths=files)) for sample, files in found]
 
@@ -149,10 +149,10 @@ class OmbriaRelease(Release):
         stacks = [encode_stack(np.concatenate([images[f'{sensor}_{date}'] for date in _DATES], axis=2), BANDS[sensor]) for sensor in BANDS]
         return list(zip(_paths(key), [*stacks, encode_png((images['s1_mask'][..., 0] > 0).astype(np.uint8), key)]))
 
-    def damaged(self, writer, units, workers):
-        """Chips of which a file is missing or damaged."""
-        keys = [unit.key for unit in units]
-        return {key for key, wrong in zip(keys, run_jobs(partial(_check, writer.folder), keys, workers, f'checking {writer.folder}')) if wrong}
+    def damaged(self, out, units, workers):
+        """Chips of which a file is not as it should be."""
+        there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
+        return {key for key, wrong in zip(there, run_jobs(partial(_check, out), there, workers, f'checking {out}')) if wrong}
 
     def finish(self, writer, units, skipped):
         """The lists, which are there when everything else is."""

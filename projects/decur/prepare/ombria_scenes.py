@@ -1,8 +1,8 @@
 """Which chips of OMBRIA show one scene, and a split that keeps scenes apart.
 
-The released test set does not test generalisation: 63 of its 70 chips border on a training chip. The chips were cut from a few
-large scenes, one after the other, so a scene is a range of chip numbers. Here scenes come from the pictures alone (:func:`find_scenes`), and
-:data:`FIRST_CHIPS` keeps what that gives for the released files.
+The released test set does not test generalization: 63 of its 70 chips border on a training chip. The chips were cut from a few
+large scenes, one after the other, so a scene is a range of chip numbers. :func:`find_scenes` finds them in the pictures, and
+:data:`FIRST_CHIPS` keeps what it finds in the released ones (Sentinel-1 before, Sentinel-2 before and after).
 """
 from collections.abc import Mapping, Sequence
 
@@ -43,7 +43,7 @@ def find_scenes(borders: Mapping[int, Sequence[np.ndarray]], threshold: float = 
             firsts.append(numbers[first])
             first = place
         reach = max(reach, place, furthest[place])
-    if not firsts or len(numbers) - first >= least:
+    if not firsts or len(numbers) - first >= least:  # the last one, if it is small, belongs to that before
         firsts.append(numbers[first])
     return firsts
 
