@@ -4,12 +4,13 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 
-.PHONY: help install quickstart study test lint clean
+.PHONY: help install quickstart study test campaign lint clean
 
 help:
 	@echo 'make quickstart [SEED=0]  install, pretrain DeCUR on generated rooms, transfer, compare with random initialisation'
 	@echo 'make study                install, run the decoupling study (docs/decoupling.md); resumable'
 	@echo 'make test                 install, run every test'
+	@echo 'make campaign             install, inject faults and attacks, a JSON line for each (tests/campaign/run.py --help)'
 	@echo 'make lint                 install, check the style'
 	@echo 'make install              install into $(VENV)'
 
@@ -31,6 +32,9 @@ study: install
 
 test: install
 	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist loadfile
+
+campaign: install
+	$(BIN)/python tests/campaign/run.py
 
 lint: install
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.missing import format_table
-from decur.evaluation.probes import knn_multilabel, labelled_features
+from decur.evaluation.probes import check_neighbours, knn_multilabel, labelled_features
 from decur.progress import Progress
 from decur.writing import write_json
 
@@ -38,6 +38,7 @@ def main():
         output_file(args.out)
     MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     cfg = load_config(args.config, args.cfg_options)
+    check_neighbours(args.k, args.temperature)
     if (cfg.get('test_evaluator') or {}).get('type') != 'MultiLabelScores':
         raise ConfigError(f'{args.config} is no config of a multi-label classifier: its test_evaluator is no MultiLabelScores.')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))

@@ -14,7 +14,7 @@ data = dict(
 train_dataloader = dict(
     num_workers=1, dataset=dict(tile=dict(tile_size=(64, 64), stride=(32, 32), blocks='train', test_share=0.3), **data))
 test_dataloader = dict(
-    batch_size=8, num_workers=1, dataset=dict(tile=dict(tile_size=(64, 64), stride=(32, 64), blocks='test', test_share=0.3), **data))
+    batch_size=8, num_workers=1, dataset=dict(tile=dict(tile_size=(64, 64), blocks='test', test_share=0.3, count_once=True), **data))
 model = dict(
     backbone=dict(frozen=True),
     decode_head=dict(num_classes=9, in_channels=(96, 192, 384)))

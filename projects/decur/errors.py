@@ -1,5 +1,8 @@
 """The errors that bad input raises, and the one line with which a command line ends. Each message names the thing and says what to do."""
+import errno
+import io
 import json
+import logging
 import os
 import re
 import signal
@@ -86,7 +89,10 @@ def _text(error: BaseException) -> str | None:
         return _of_worker(error, text)
     if isinstance(error, OSError) and (error.strerror or error.filename):
         reason = error.strerror or type(error).__name__
-        return f'{error.filename}: {reason}.' if error.filename is not None else f'{reason}.'
+        path = error.filename if error.filename is not None else _file_in_use(error)
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT)
+        cure = ' Free some space and run the same command again; a training goes on with --resume.' if full else ''
+        return (f'{reason}.' if path is None else f'{path}: {reason}.') + cure
     if isinstance(error, RuntimeError):
         killed = re.search(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\).*', text)
         if killed:
@@ -95,6 +101,14 @@ def _text(error: BaseException) -> str | None:
         if type(error).__name__ == 'OutOfMemoryError':
             return f'{text.splitlines()[0]} Lower the batch_size of the data loader, or use --amp.'
     return None
+
+
+def _file_in_use(error: OSError) -> str | None:
+    """The file that the code which raised had open: the error of a write does not name it."""
+    values = [value for frame, _ in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values()]
+    paths = [getattr(value, 'baseFilename', None) or getattr(value, 'name', None) for value in values
+             if isinstance(value, io.IOBase | logging.FileHandler)]
+    return next((path for path in reversed(paths) if isinstance(path, str)), None)
 
 
 def _of_worker(error: BaseException, text: str) -> str:

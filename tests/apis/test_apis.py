@@ -12,7 +12,7 @@ import torch
 from helpers import ROOT
 from PIL import Image
 
-from decur.apis import SegmentationInferencer, check_onnx, export_onnx, load_model
+from decur.apis import SegmentationInferencer, check_onnx, export_checked, export_onnx, load_model
 from decur.apis.export import ExportableSegmentor, example_input
 from decur.apis.inferencer import pair_files, parse_sources
 from decur.apis.model import label_meta
@@ -249,7 +249,39 @@ def test_export_tool(trained, tmp_path, monkeypatch, capsys):
     options = [CONFIG, trained / 'model.pth', tmp_path / 'fcn.onnx', '--size', '64', '96']
     assert tool(monkeypatch, 'export_onnx.py', *options) is None
     assert '100.000 %' in capsys.readouterr().out and [p.name for p in tmp_path.iterdir()] == ['fcn.onnx']
+    before = (tmp_path / 'fcn.onnx').read_bytes()
     assert 'tolerance' in tool(monkeypatch, 'export_onnx.py', *options, '--tolerance', '-1')
+    # What differs from the model is not written, and what was there stays.
+    assert (tmp_path / 'fcn.onnx').read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ['fcn.onnx']
+
+
+@pytest.mark.parametrize('options, says', [
+    (dict(size=(0, 64)), 'positive'), (dict(size=(-64, 64)), 'positive'), (dict(size=(64, 100), dynamic=True), 'multiples of 32'),
+    (dict(size=(32, 32), dynamic=True), 'from 64'), (dict(opset=5), 'from 16 to'), (dict(opset=99), 'from 16 to')])
+def test_what_cannot_be_exported(trained, tmp_path, options, says):
+    model = build_model(load_config(CONFIG)).eval()
+    with pytest.raises(ConfigError, match=says):
+        export_onnx(model, tmp_path / 'a.onnx', **options)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize('value', [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_no_agreement(trained, tmp_path, monkeypatch, value):
+    """NaN compares false with everything, also with a tolerance."""
+    class Session:
+        def __init__(self, *args, **kwargs):
+            pass
+
+        def run(self, names, inputs):
+            pixels = inputs['pixels']
+            return [np.full((len(pixels), 7, *pixels.shape[2:]), value, np.float32)]
+
+    monkeypatch.setattr('onnxruntime.InferenceSession', Session)
+    monkeypatch.setattr('decur.apis.export._export', lambda model, path, *options: path.write_bytes(b'onnx'))
+    model = build_model(load_config(CONFIG)).eval()
+    with pytest.raises(WeightsError, match='differ by inf'):
+        export_checked(model, tmp_path / 'a.onnx', (64, 64))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.slow

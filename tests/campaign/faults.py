@@ -326,6 +326,8 @@ def _full_disk(program, folder, source, rng, seconds, changes, expected) -> dict
     if code and not one_line(folder):
         return dict(how, ended=f'ends with {code} and no clear line', good=False, detail=last_line(folder))
     line = last_line(folder)
+    if code and '/' not in line:
+        return dict(how, ended='names no file', good=False, detail=line)
     ended, good, detail = go_on(program, folder, source, expected)
     return dict(how, ended=ended, good=good, detail=detail or line)
 

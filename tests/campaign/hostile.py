@@ -10,6 +10,7 @@ import os
 import pickle
 import struct
 import tarfile
+import zipfile
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -25,7 +26,7 @@ from decur.prepare.archives import read_members
 from decur.readers.depth import read_intrinsics
 from decur.readers.files import build_reader
 from decur.readers.store import record_keys
-from decur.weights.io import load_file, load_from_openmmlab, save_file
+from decur.weights.io import load_file, load_from_openmmlab, save_file, unwrap
 from decur.weights.metadata import read_metadata
 
 SECRET = 'the secret of another file'
@@ -122,6 +123,34 @@ def encoder_that_is_a_command(folder: Path) -> Callable:
 def encoder_of_a_billion_channels(folder: Path) -> Callable:
     path = _described(folder, 'weights.pth', feature_channels=1 << 40)
     return lambda: _opened(path)
+
+
+@attack
+def encoder_of_terabytes(folder: Path) -> Callable:
+    """Every number is allowed, the product of them is not."""
+    attention = dict(type='RDA', num_heads=4, groups=2, stride=2, kernel_size=3, map_size=60000)
+    path = _described(folder, 'weights.pth', attention={0: attention})
+    return lambda: _opened(path)
+
+
+@attack
+def tensors_that_claim_terabytes(folder: Path) -> Callable:
+    """One stored number, seen as a tensor of 2^40."""
+    path = folder / 'weights.pth'
+    torch.save(dict(state_dict={'backbone.streams.sar.encoder.conv1.weight': torch.zeros(1).expand(1 << 20, 1 << 20)}), path)
+    return lambda: str(unwrap(load_file(path), path))
+
+
+@attack
+def bomb_in_pth(folder: Path) -> Callable:
+    """A zip archive whose record is a gigabyte of zeros."""
+    path = folder / 'weights.pth'
+    with zipfile.ZipFile(path, 'w', zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr('archive/data.pkl', b'\x80\x02}.')
+        with archive.open('archive/data/0', 'w', force_zip64=True) as file:
+            for _ in range(1 << 10):
+                file.write(bytes(1 << 20))
+    return lambda: digest(load_file(path))
 
 
 @attack

@@ -22,7 +22,7 @@ class Outcome:
             exception), ``memory``, ``hung`` or ``died``.
         detail (str): What was returned, or the message.
         seconds (float): Wall-clock time.
-        peak (int): Largest resident size above that at the start, bytes.
+        peak (int): Largest resident size above that at its start, bytes.
     """
 
     status: str
@@ -46,7 +46,7 @@ def call(function, seconds: float = 60, memory: int = 4 << 30, file_size: int | 
         memory (int): Bytes of address space it may take beyond those of this process.
         file_size (int, optional): Bytes of the largest file that it may write.
     """
-    start, before = time.monotonic(), resident()
+    start = time.monotonic()
     read_end, write_end = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -66,19 +66,19 @@ def call(function, seconds: float = 60, memory: int = 4 << 30, file_size: int | 
         os.kill(pid, signal.SIGKILL)
     os.close(read_end)
     _, code, usage = os.wait4(pid, 0)
-    took, peak = time.monotonic() - start, max(usage.ru_maxrss * 1024 - before, 0)
+    took, lines = time.monotonic() - start, b''.join(pieces).splitlines()
+    peak = usage.ru_maxrss * 1024 - (int(lines[0]) if lines else 0)
     if hung:
         return Outcome('hung', f'killed after {seconds} s', took, peak)
-    try:
-        status, detail = json.loads(b''.join(pieces))
-    except ValueError:
+    if len(lines) < 2:
         return Outcome('died', f'ended with status {os.waitstatus_to_exitcode(code)} and no word', took, peak)
-    return Outcome(status, detail, took, peak)
+    return Outcome(*json.loads(lines[1]), took, peak)
 
 
 def _child(function, write_end: int, memory: int, file_size: int | None) -> None:
     """Never returns."""
     try:
+        os.write(write_end, f'{resident()}\n'.encode())
         quiet = os.open(os.devnull, os.O_WRONLY)
         os.dup2(quiet, 1)
         os.dup2(quiet, 2)

@@ -249,6 +249,14 @@ def pth(folder: Path) -> tuple:
 
 
 @kind
+def pth_of_old_torch(folder: Path) -> tuple:
+    """The format before torch 1.6, which has no checksums."""
+    path = folder / 'epoch_3.pth'
+    torch.save(weights(), path, _use_new_zipfile_serialization=False)
+    return path, lambda: digest(load_file(path)), False
+
+
+@kind
 def safetensors(folder: Path) -> tuple:
     path = folder / 'weights.safetensors'
     save_file(weights()['state_dict'], path)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-GROUPS = ('damaged', 'hostile', 'killed', 'signals', 'workers', 'disk')
+GROUPS = ('damaged', 'hostile', 'killed', 'signals', 'workers', 'disk', 'ranks')
 
 
 def experiments(group: str, only: list, first: int, tries: int, seed: int, scratch: Path):
@@ -27,6 +27,8 @@ def experiments(group: str, only: list, first: int, tries: int, seed: int, scrat
         import damaged as module
     elif group == 'hostile':
         import hostile_runs as module
+    elif group == 'ranks':
+        import ranks as module
     else:
         import faults as module
     for kind in module.names(group):

@@ -28,7 +28,8 @@ def seen_in_training(cfg, raw):
         dataset_cfg.lazy_init = True
     dataset = DATASETS.build(dataset_cfg)
     load = next(step for step in dataset.pipeline.transforms if type(step).__name__ == 'LoadModalities')
-    load.readers = {name: lambda source: raw[source].copy() for name in raw}
+    for loader in load.loaders.values():
+        loader.reader = lambda source: raw[source].copy()
     images = load.transform(dict(sources={name: name for name in raw}))['images']
     tensors = {name: torch.from_numpy(image.astype(np.float32).transpose(2, 0, 1)) for name, image in images.items()}
     preprocessor = MODELS.build(bound.model.get('data_preprocessor') or dict(type='MultimodalDataPreprocessor', modalities=entries))

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 from helpers import write_tif
+from mmengine.logging import MMLogger
 from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.transform import Affine, from_origin
@@ -26,6 +27,15 @@ def pair(root, name='a', size=(64, 48), x=0., y=0., pixel=10., crs='EPSG:32633',
 def dataset(root, **kwargs):
     entries = {name: dict(channels=1, files=dict(folder=name, suffix='.tif')) for name in ('opt', 'sar')}
     return PairedRasterDataset(entries, data_root=str(root), pipeline=LOAD, **kwargs)
+
+
+@pytest.fixture
+def told(caplog):
+    """What the logger was told of rasters that do not lie on one another."""
+    logger = MMLogger.get_current_instance()
+    logger.addHandler(caplog.handler)
+    yield lambda: [record.getMessage() for record in caplog.records if 'does not lie on' in record.getMessage()]
+    logger.removeHandler(caplog.handler)
 
 
 @pytest.mark.parametrize('options, says', [
@@ -54,18 +64,12 @@ def test_the_same_place_in_any_resolution_is_none(tmp_path, options):
 
 
 @pytest.mark.parametrize('options, pixels', [(dict(x=2), '0.20'), (dict(crs='EPSG:25833'), None), (dict(y=5), '0.50')])
-def test_a_small_difference_is_said_once(tmp_path, caplog, options, pixels):
+def test_a_small_difference_is_said_once(tmp_path, told, options, pixels):
     """ETRS89 and WGS 84 lie less than a metre apart."""
-    from mmengine.logging import MMLogger
     pair(pair(tmp_path, **options), 'b', **options)
-    MMLogger.get_current_instance().addHandler(caplog.handler)
-    try:
-        found = dataset(tmp_path)
-        assert [s['sample_id'] for s in found] == ['a', 'b']
-    finally:
-        MMLogger.get_current_instance().removeHandler(caplog.handler)
-    told = [record.getMessage() for record in caplog.records if 'does not lie on' in record.getMessage()]
-    assert len(told) == 1 and (f', {pixels} pixels' in told[0] if pixels else 'EPSG:25833 instead of EPSG:32633' in told[0])
+    found = dataset(tmp_path)
+    assert [s['sample_id'] for s in found] == ['a', 'b']
+    assert len(told()) == 1 and (f', {pixels} pixels' in told()[0] if pixels else 'EPSG:25833 instead of EPSG:32633' in told()[0])
 
 
 def test_every_sample_is_looked_at_when_it_is_read(tmp_path, monkeypatch):
@@ -117,16 +121,39 @@ def test_distances_against_coordinates_by_hand():
     assert pixels == pytest.approx(max(distances), rel=1e-6) and pixels > 1 and 'EPSG:4326' in words
 
 
-def test_other_data_sets_compare_too(tmp_path):
+def test_a_release_is_taken_as_it_is_and_what_differs_is_said(tmp_path, told):
     for ending, dtype, x in (('rgb.jp2', np.uint8, 0), ('dem.tif', np.float32, 40), ('seg.tif', np.uint8, 0)):
         channels = 3 if ending.startswith('rgb') else 1
         write_tif(tmp_path / 'aachen' / f'1_2_{ending}', np.zeros((20, 20, channels), dtype), transform=from_origin(x, 0, 1, 1))
     entries = dict(rgb=dict(channels=3, files=dict(raster='rgb')), dem=dict(channels=1, files=dict(raster='dem')))
     with pytest.raises(DataError, match='1_2_dem.tif does not lie on .*40.0 columns'):
-        GeoNRWDataset(entries, str(tmp_path), tile=None, pipeline=LOAD)
-    assert len(GeoNRWDataset(entries, str(tmp_path), tile=None, pipeline=LOAD, georeference='ignore')) == 1
+        GeoNRWDataset(entries, str(tmp_path), tile=None, pipeline=LOAD, georeference='check')
+    GeoNRWDataset(entries, str(tmp_path), tile=None, pipeline=LOAD, georeference='ignore')[0]
+    assert not told()
+    GeoNRWDataset(entries, str(tmp_path), tile=None, pipeline=LOAD)[0]
+    assert len(told()) == 1 and '1_2_dem.tif does not lie on' in told()[0] and '40.0 columns' in told()[0]
 
 
 def test_the_option_is_checked(tmp_path):
-    with pytest.raises(ConfigError, match="georeference must be 'check' or 'ignore', got 'warn'"):
-        dataset(pair(tmp_path), georeference='warn')
+    with pytest.raises(ConfigError, match="georeference must be 'check', 'warn' or 'ignore', got 'error'"):
+        dataset(pair(tmp_path), georeference='error')
+
+
+def test_files_that_are_segmented_are_compared(tmp_path):
+    from decur.apis.inferencer import SegmentationInferencer, pair_files
+    from decur.datasets.georeference import GeoreferenceCheck
+    pair(tmp_path, x=20)
+    (tmp_path / 'disk').mkdir()
+    for folder in ('opt', 'sar'):
+        (tmp_path / folder / '._a.tif').write_bytes(b'x')
+        (tmp_path / folder / 'linked').symlink_to(tmp_path / 'disk')
+    write_tif(tmp_path / 'disk' / 'b.tif', np.zeros((4, 4), np.uint8))
+    pairs = pair_files(dict(opt=tmp_path / 'opt', sar=tmp_path / 'sar'))
+    assert sorted(pairs) == ['a', 'linked/b']
+    inferencer = SegmentationInferencer.__new__(SegmentationInferencer)  # what comes before a model is needed
+    inferencer.check_georeference, inferencer.modalities = GeoreferenceCheck('check'), {}
+    with pytest.raises(DataError, match="sample 'a': .*shifted by 2.0 columns"):
+        inferencer.load(pairs['a'])
+    inferencer.check_georeference = GeoreferenceCheck('ignore')
+    with pytest.raises(DataError, match='unknown'):
+        inferencer.load(pairs['a'])

@@ -19,15 +19,6 @@ def dataset(root, **kwargs):
     return PairedRasterDataset(modalities=entries(), data_root=str(root), pipeline=[], **kwargs)
 
 
-@pytest.mark.parametrize('name', ['../../elsewhere/s1/secret', '{}/elsewhere/s1/secret', 'a/../../../elsewhere/s1/secret'])
-def test_a_list_does_not_lead_outside(root, tmp_path, name):
-    (root / 's1' / 'a').mkdir()
-    (root / 's2' / 'a').mkdir()
-    (root / 'list.txt').write_text(f'b\n{name.format(tmp_path)}\n')
-    with pytest.raises(DataError, match='outside'):
-        len(dataset(root, split='list.txt'))
-
-
 def test_a_linked_file_does_not_lead_outside_but_a_linked_folder_may(root, tmp_path):
     (root / 's1' / 'c.tif').unlink()
     (root / 's1' / 'c.tif').symlink_to(tmp_path / 'elsewhere' / 's1' / 'secret.tif')

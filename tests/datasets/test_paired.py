@@ -220,25 +220,6 @@ def test_segmentation_pipeline_concatenates_and_maps_labels(root):
         DATASETS.build(dict(cfg, metainfo=dict(classes=('w', 'x', 'y'))))[0]
 
 
-def test_classes_are_merged_by_name(root):
-    options = dict(label=dict(folder='label', suffix='.png'), pipeline=[dict(type='LoadModalities'), dict(type='LoadLabelMap')])
-    info = dict(classes=('w', 'x', 'y', 'z'), palette=[[0, 0, 0], [1, 1, 1], [2, 2, 2], [3, 3, 3]])
-    plain = build(root, metainfo=info, **options)[0]['gt_seg_map']
-    merged = build(root, metainfo=info, class_groups=dict(zx=['z', 'x'], w=['w']), **options)
-    assert merged.metainfo['classes'] == ('zx', 'w') and merged.metainfo['palette'] == [[3, 3, 3], [0, 0, 0]]
-    assert np.array_equal(merged[0]['gt_seg_map'], np.array([1, 0, 255, 0], np.uint8)[plain])
-    with pytest.raises(ConfigError, match="class_groups names .'q'."):
-        build(root, metainfo=info, class_groups=dict(a=['q']), **options)
-
-
-def test_label_of_several_bands_is_refused(root):
-    init_default_scope('mmseg')
-    dataset = build(root, label=dict(folder='rgb', suffix='.png'), metainfo=dict(classes=('a', )),
-                    pipeline=[dict(type='LoadModalities'), dict(type='LoadLabelMap')])
-    with pytest.raises(DataError, match='one integer band, got 3'):
-        dataset[0]
-
-
 def test_modalities_of_other_sizes_are_resized_or_refused(tmp_path):
     write_tif(tmp_path / 'a' / 'x.tif', np.zeros((20, 30, 1), np.float32))
     write_tif(tmp_path / 'b' / 'x.tif', np.arange(150, dtype=np.float32).reshape(10, 15), transform=from_origin(0, 0, 20, 20))

@@ -6,6 +6,7 @@ from sklearn.metrics import average_precision_score, f1_score
 from sklearn.neighbors import KNeighborsRegressor
 
 from decur.errors import ConfigError, DataError
+from decur.evaluation import ProbeHook
 from decur.evaluation.probes import knn_multilabel, knn_scores
 
 
@@ -72,6 +73,13 @@ def test_settings_without_a_meaning_are_refused():
     for settings in (dict(k=0), dict(temperature=0.), dict(temperature=float('nan'))):
         with pytest.raises(ConfigError, match='k of at least 1 and a temperature above 0'):
             knn_multilabel(part, part, **settings)
+
+
+def test_the_hook_refuses_them_before_the_training():
+    for settings in (dict(k=0), dict(temperature=-1.), dict(interval=0), dict(max_iter=0), dict(l2=float('nan'))):
+        with pytest.raises(ConfigError, match='|'.join(settings)):
+            ProbeHook({}, {}, **settings)
+    ProbeHook({}, {}, methods=('linear', ), k=0)  # nobody asks for neighbours
 
 
 def test_single_classes_are_refused():

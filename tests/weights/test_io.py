@@ -2,11 +2,13 @@
 import argparse
 import os
 import pickle
+import resource
 import zipfile
 from collections import OrderedDict
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from mmengine.config import ConfigDict
 from mmengine.logging import HistoryBuffer
@@ -18,6 +20,7 @@ from torch.utils.data import DataLoader
 import decur  # noqa: F401  registers the loader
 from decur.errors import WeightsError
 from decur.weights import io, load_file, save_file, unwrap
+from decur.writing import WriteError
 
 
 class Bomb:
@@ -127,6 +130,105 @@ def test_truncated_safetensors(tmp_path, weights):
     path.write_bytes(path.read_bytes()[:-3])
     with pytest.raises(WeightsError, match='w.safetensors.*truncated'):
         load_file(path)
+
+
+@pytest.mark.parametrize('name', ['w.pth', 'w.safetensors'])
+def test_every_flipped_bit_is_noticed(tmp_path, weights, name):
+    """By the checksums that zip archives have, and by the one that this project adds to safetensors; torch.load looks at none."""
+    path = save_file(dict(weights, empty=torch.zeros(0, 3), half=torch.randn(5).bfloat16(), flag=torch.tensor(True)), tmp_path / name)
+    content, expected = path.read_bytes(), load_file(path)
+    rng = np.random.default_rng(0)
+    for place in rng.choice(len(content), 120, replace=False):
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << rng.integers(8)
+        path.write_bytes(damaged)
+        try:
+            found = load_file(path)
+        except WeightsError as error:
+            assert name in str(error) and '\n' not in str(error)
+        else:  # a byte between the records, a time stamp, the name of the checksum
+            assert equal(found, expected)
+
+
+def test_files_without_checksums_are_read(tmp_path, weights):
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(weights, tmp_path / 'w.pth')
+    finally:
+        torch.serialization.set_crc32_options(True)
+    assert equal(load_file(tmp_path / 'w.pth'), weights)
+    safetensors.torch.save_file(weights, tmp_path / 'w.safetensors')
+    assert equal(dict(sorted(load_file(tmp_path / 'w.safetensors').items())), dict(sorted(weights.items())))
+
+
+def test_another_name_or_note_in_the_head_is_noticed(tmp_path, weights):
+    path = save_file(weights, tmp_path / 'w.safetensors', dict(decur='{"a": 1}'))
+    content = path.read_bytes()
+    for old, new in ((b'a.weight', b'b.weight'), (b'F32', b'I32'), (b'[3,4]', b'[4,3]'), (b'\\"a\\": 1', b'\\"a\\": 2')):
+        assert old in content
+        path.write_bytes(content.replace(old, new, 1))
+        with pytest.raises(WeightsError, match='w.safetensors: the file is damaged'):
+            load_file(path)
+
+
+@pytest.mark.parametrize('pack', ['compressed', 'overlapping', 'encrypted'])
+def test_archives_that_torch_does_not_write(tmp_path, weights, pack):
+    torch.save(dict(weights, large=torch.randn(100, 100)), tmp_path / 'w.pth')
+    with zipfile.ZipFile(tmp_path / 'w.pth') as source, zipfile.ZipFile(tmp_path / 'x.pth', 'w') as target:
+        for record in source.infolist():
+            target.writestr(record.filename, source.read(record), zipfile.ZIP_DEFLATED if pack == 'compressed' else zipfile.ZIP_STORED)
+        if pack == 'overlapping':  # many names for the same bytes
+            target.filelist += target.filelist * 50
+        if pack == 'encrypted':
+            for record in target.filelist:
+                record.flag_bits |= 1
+    with pytest.raises(WeightsError, match='x.pth') as info:
+        load_file(tmp_path / 'x.pth')
+    assert '\n' not in str(info.value)
+
+
+@pytest.mark.parametrize('tensor, says', [
+    (lambda: torch.zeros(1).expand(1 << 20, 1 << 20), 'claim 4,398,046,511,104 bytes and the file holds 4'),
+    (lambda: torch.zeros(2, 2).to_sparse(), 'sparse'), (lambda: torch.zeros(3, device='meta'), 'meta'),
+    (lambda: torch.quantize_per_tensor(torch.zeros(3), .1, 0, torch.qint8), 'quantized')])
+def test_tensors_that_are_no_plain_arrays(tmp_path, tensor, says):
+    torch.save(dict(w=tensor()), tmp_path / 'w.pth')
+    with pytest.raises(WeightsError, match=f'w.pth.*{says}'):
+        unwrap(load_file(tmp_path / 'w.pth'), tmp_path / 'w.pth')
+
+
+def test_tied_weights_and_small_expanded_buffers_are_taken(tmp_path):
+    weight = torch.randn(40, 40)
+    torch.save(dict(a=weight, b=weight, index=torch.zeros(1).expand(10, 100)), tmp_path / 'w.pth')
+    found = unwrap(load_file(tmp_path / 'w.pth'))
+    assert torch.equal(found['b'], weight) and found['index'].shape == (10, 100)
+
+
+@pytest.mark.parametrize('name', ['x' * 300 + '.pth', 'a\0b.pth', 'x' * 5000])
+def test_names_that_are_none(name):
+    with pytest.raises(WeightsError, match='cannot be read|no such'):
+        load_file(name)
+
+
+@pytest.mark.parametrize('name', ['w.pth', 'w.safetensors', 'folder/w.pth'])
+def test_a_full_disk_ends_with_one_line(tmp_path, name):
+    """Here a limit of file sizes; what was there stays."""
+    path = save_file(dict(w=torch.ones(3)), tmp_path / name)
+    before = path.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, limits[1]))
+    try:
+        with pytest.raises(WriteError, match=rf'{path.name} cannot be written \(File too large\)') as info:
+            save_file({f'w{i}': torch.randn(100, 100) for i in range(9)}, path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert '\n' not in str(info.value) and path.read_bytes() == before and os.listdir(path.parent) == [path.name]
+
+
+def test_a_folder_that_is_a_file(tmp_path):
+    (tmp_path / 'file').write_text('a file')
+    with pytest.raises(WriteError, match='file'):
+        save_file(dict(w=torch.ones(3)), tmp_path / 'file' / 'w.pth')
 
 
 @pytest.mark.parametrize('content, match', [

@@ -34,7 +34,13 @@ def build_for_analysis(cfg: Config) -> tuple:
 
 
 def example_inputs(model: nn.Module, modalities: Mapping, size: Sequence[int], batch: int = 1):
-    """Random input in the form that the model takes: by modality, or one tensor ``(N, sum C, H, W)`` for a segmentor."""
+    """Random input in the form that the model takes: by modality, or one tensor ``(N, sum C, H, W)`` for a segmentor.
+
+    Raises:
+        ConfigError: If size or batch is not positive.
+    """
+    if min(*size, batch) < 1:
+        raise ConfigError(f'size {tuple(size)} and batch {batch} must be positive.')
     inputs = {name: torch.randn(batch, entry['channels'], *size) for name, entry in modalities.items()}
     # Segmentation models of mmseg take one tensor (docs/architecture.md).
     return torch.cat(list(inputs.values()), dim=1) if hasattr(model, 'decode_head') else inputs

@@ -1,4 +1,6 @@
 """Segmentation models to ONNX, checked against PyTorch in ONNX Runtime."""
+import contextlib
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -6,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, WeightsError
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
-from decur.writing import replacing
+from decur.writing import naming, replacing
 
 
 class ExportableSegmentor(nn.Module):
@@ -49,14 +51,64 @@ def export_onnx(model: nn.Module, path, size=(480, 640), dynamic: bool = False, 
         model (nn.Module): mmseg ``EncoderDecoder``, on the CPU and in evaluation mode.
         path (str | Path): File to write; it appears when it is whole.
         size (tuple): Height and width that it is traced with.
-        dynamic (bool): Let batch, height and width vary. Height and width must be multiples of 32.
-        opset (int): ONNX operator set.
+        dynamic (bool): Let batch, height and width vary. Height and width must be multiples of 32, from 64 to 2048.
+        opset (int): ONNX operator set, from 16.
 
     Returns:
         Path: The file.
+
+    Raises:
+        ConfigError: If the model is no segmentation model, or size or opset cannot be exported.
+        WriteError: If the file cannot be written.
     """
+    with _writing(path) as temporary:
+        _export(model, temporary, size, dynamic, opset)
+    return Path(path)
+
+
+def export_checked(model: nn.Module, path, size=(480, 640), dynamic: bool = False, opset: int = 18, tolerance: float = 1e-3) -> dict:
+    """:func:`export_onnx`, but the file appears only if ONNX Runtime computes with it what PyTorch computes.
+
+    Args:
+        model, path, size, dynamic, opset: As for :func:`export_onnx`.
+        tolerance (float): Largest difference of the logits, relative to the largest logit (at least 1).
+
+    Returns:
+        dict: As from :func:`check_onnx`.
+
+    Raises:
+        WeightsError: If the two differ by more; no file is written.
+    """
+    sizes = [size] + ([(size[0] + 32, size[1] + 64)] if dynamic else [])
+    with _writing(path) as temporary:
+        _export(model, temporary, size, dynamic, opset)
+        found = check_onnx(model, temporary, sizes)
+        if not found['difference'] <= tolerance * max(found['scale'], 1.):
+            raise WeightsError(f'{path}: not written, because ONNX Runtime and PyTorch differ by {found["difference"]:.2e}, more than the '
+                               f'tolerance ({tolerance:g} of the largest logit, {found["scale"]:.2f}).')
+    return found
+
+
+@contextlib.contextmanager
+def _writing(path) -> Iterator[Path]:
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as temporary:
+        yield temporary
+
+
+def _export(model: nn.Module, path: Path, size: Sequence[int], dynamic: bool, opset: int) -> None:
+    if min(size) < 1 or (dynamic and any(side % 32 or not 64 <= side <= 2048 for side in size)):
+        raise ConfigError(f'size {tuple(size)} cannot be exported: ' + ('with varying sizes it must be multiples of 32 from 64 to 2048.'
+                                                                        if dynamic else 'give two positive numbers.'))
+    try:
+        import onnx
+        import onnxscript  # noqa: F401  torch's exporter uses it
+    except ImportError as error:
+        raise ConfigError(f'ONNX export needs {error.name}: pip install onnx onnxscript onnxruntime.') from error
+    if not 16 <= opset <= onnx.defs.onnx_opset_version():
+        raise ConfigError(f'opset {opset} cannot be exported: give one from 16 to {onnx.defs.onnx_opset_version()}.')
     segmentor = ExportableSegmentor(model).eval()
     example = example_input(model, size, batch=2 if dynamic else 1)
     shapes = None
@@ -64,10 +116,12 @@ def export_onnx(model: nn.Module, path, size=(480, 640), dynamic: bool = False, 
         # Multiples of the encoders' stride: every stage then halves without a remainder.
         rows, columns = torch.export.Dim('rows', min=2, max=64), torch.export.Dim('columns', min=2, max=64)
         shapes = ({0: torch.export.Dim('batch', min=1, max=64), 2: 32 * rows, 3: 32 * columns}, )
-    with replacing(path) as temporary, torch.no_grad():
-        torch.onnx.export(segmentor, (example, ), str(temporary), input_names=['pixels'], output_names=['logits'], dynamo=True,
+    with torch.no_grad():
+        torch.onnx.export(segmentor, (example, ), str(path), input_names=['pixels'], output_names=['logits'], dynamo=True,
                           dynamic_shapes=shapes, opset_version=opset, external_data=False, verbose=False)
-    return path
+    written = {entry.version for entry in onnx.load(path).opset_import if entry.domain in ('', 'ai.onnx')}
+    if written != {opset}:
+        raise ConfigError(f'this model cannot be written with opset {opset}, only with {sorted(written)}.')
 
 
 def check_onnx(model: nn.Module, path, sizes=((480, 640), ), batch: int = 1) -> dict:
@@ -83,7 +137,10 @@ def check_onnx(model: nn.Module, path, sizes=((480, 640), ), batch: int = 1) -> 
         dict: ``difference`` (largest absolute difference of the logits), ``scale`` (largest absolute logit of PyTorch) and ``agreement``
         (share of pixels of the same class).
     """
-    import onnxruntime
+    try:
+        import onnxruntime
+    except ImportError as error:
+        raise ConfigError('comparing an ONNX file needs onnxruntime: pip install onnxruntime.') from error
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     session = onnxruntime.InferenceSession(str(path), options, providers=['CPUExecutionProvider'])
@@ -94,7 +151,8 @@ def check_onnx(model: nn.Module, path, sizes=((480, 640), ), batch: int = 1) -> 
         with torch.no_grad():
             expected = segmentor(pixels).numpy()
         found = session.run(None, {'pixels': pixels.numpy()})[0]
-        difference = max(difference, float(np.abs(found - expected).max()))
+        # A comparison with NaN is never true, so NaN on either side must not look like agreement.
+        difference = max(difference, float(np.nan_to_num(np.abs(found - expected), nan=np.inf, posinf=np.inf).max()))
         scale = max(scale, float(np.abs(expected).max()))
         same += int((found.argmax(1) == expected.argmax(1)).sum())
         count += expected[:, 0].size

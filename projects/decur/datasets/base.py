@@ -47,7 +47,8 @@ class MultimodalDataset(BaseDataset):
         pipeline (Sequence[dict]): Transforms.
         georeference (str): ``'check'``: rasters of a sample that say where they lie must show the same ground, to half a pixel (CRS,
             extent, orientation; :mod:`decur.datasets.georeference`). Of the files that the data set lists, up to 100 samples are looked
-            at when it is made, the others when they are read. ``'ignore'``: not compared. Defaults to ``'check'``.
+            at when it is made, the others when they are read. ``'warn'``: differences are logged. ``'ignore'``: not compared. Defaults to
+            ``'check'``.
         label_options (dict, optional): What a subclass hands to its :meth:`own_labels`.
         **kwargs: As in MMEngine's ``BaseDataset``.
     """

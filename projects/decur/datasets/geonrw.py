@@ -11,7 +11,7 @@ from decur.readers.files import AutoReader, read_size
 from decur.readers.store import is_store, read_manifest
 
 from .base import MultimodalDataset
-from .finding import file_names, folder_names
+from .finding import file_names, folder_names, is_hidden
 from .layouts import Layout, Part, train_command
 
 CLASSES = ('forest', 'water', 'agricultural', 'residential,commercial,industrial', 'grassland,swamp,shrubbery', 'railway,trainstation',
@@ -30,7 +30,9 @@ _RELEASED = re.compile(r'\d+_\d+_(rgb\.jp2|dem\.tif|seg\.tif)')
 
 
 def split_name(name: str) -> tuple | None:
-    """Image and raster (``'rgb'``, ``'dem'`` or ``'seg'``) that a file's name tells, or None if it is no file of GeoNRW."""
+    """Image and raster (``'rgb'``, ``'dem'`` or ``'seg'``) that a file's name tells, or None if it is no file of GeoNRW (or hidden)."""
+    if is_hidden(name):
+        return None
     return next(((name[:-len(ending)], raster) for raster, endings in ENDINGS.items() for ending in endings if name.endswith(ending)), None)
 
 
@@ -81,6 +83,7 @@ class GeoNRWDataset(MultimodalDataset):
         label (bool): Whether the label raster is needed. Defaults to True.
         background (bool): See above. Defaults to False.
         tile (int, optional): Tile side for the released layout, pixels. Defaults to 250.
+        georeference (str): As :class:`MultimodalDataset`. Defaults to ``'warn'``: the release is taken as it is.
         **kwargs: As :class:`MultimodalDataset`.
     """
 
@@ -93,12 +96,13 @@ class GeoNRWDataset(MultimodalDataset):
                  label: bool = True,
                  background: bool = False,
                  tile: int | None = TILE,
+                 georeference: str = 'warn',
                  **kwargs):
         if split not in ('train', 'test'):
             raise ConfigError(f"split must be 'train' or 'test', got {split!r}.")
         self.split, self.label, self.tile = split, label, tile
         super().__init__(modalities=modalities, data_root=data_root, reduce_zero_label=not background,
-                         label_options=dict(background=background), **kwargs)
+                         georeference=georeference, label_options=dict(background=background), **kwargs)
 
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:

@@ -96,15 +96,14 @@ def _transform(source, target, points: np.ndarray) -> np.ndarray:
 class GeoreferenceCheck:
     """Compare the rasters of a sample with its first one; each set of files is looked at once.
 
-    A difference of more than half a pixel of the coarser raster is an error, a smaller one is logged once for each modality.
-
     Args:
-        mode (str): ``'check'`` or ``'ignore'``.
+        mode (str): ``'check'``: a difference of more than half a pixel of the coarser raster is an error, a smaller one is logged, once for
+            each modality. ``'warn'``: every difference is logged so. ``'ignore'``: nothing is looked at.
     """
 
     def __init__(self, mode: str):
-        if mode not in ('check', 'ignore'):
-            raise ConfigError(f"georeference must be 'check' or 'ignore', got {mode!r}.")
+        if mode not in ('check', 'warn', 'ignore'):
+            raise ConfigError(f"georeference must be 'check', 'warn' or 'ignore', got {mode!r}.")
         self.mode = mode
         self._seen: set = set()
         self._told: set = set()
@@ -130,7 +129,7 @@ class GeoreferenceCheck:
             if not words:
                 continue
             where = f'sample {sample_id!r}: {grids[name].path} does not lie on {grids[first].path}: {words}'
-            if pixels > ERROR + 1e-3:
+            if pixels > ERROR + 1e-3 and self.mode == 'check':
                 raise DataError(f"{where}. Warp it onto the other's grid (gdalwarp), or set georeference='ignore' if the files are wrong "
                                 'about themselves.')
             if name not in self._told:

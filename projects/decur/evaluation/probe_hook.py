@@ -8,7 +8,7 @@ from mmengine.runner import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 
 from decur.errors import ConfigError
-from decur.evaluation.probes import knn_scores, labelled_features, linear_scores, modality_subsets, score
+from decur.evaluation.probes import check_neighbours, knn_scores, labelled_features, linear_scores, modality_subsets, score
 
 
 class ProbeLoop(BaseLoop):
@@ -73,7 +73,7 @@ class ProbeHook(Hook):
         max_iter (int): L-BFGS steps of the linear probe. Defaults to 100.
 
     Raises:
-        ConfigError: If a method is unknown, or the run has another validation.
+        ConfigError: If a method is unknown, a setting has no meaning, or the run has another validation.
     """
 
     priority = 'VERY_HIGH'
@@ -90,6 +90,11 @@ class ProbeHook(Hook):
         unknown = sorted(set(methods) - {'knn', 'linear'})
         if unknown or not methods:
             raise ConfigError(f"ProbeHook: methods must be of 'knn' and 'linear', got {list(methods)}.")
+        if 'knn' in methods:
+            check_neighbours(k, temperature)
+        if interval < 1 or max_iter < 1 or not l2 >= 0:
+            raise ConfigError(f'ProbeHook: interval and max_iter must be at least 1 and l2 at least 0, got interval={interval}, '
+                              f'max_iter={max_iter}, l2={l2}.')
         self.loaders = []
         for loader in (test_dataloader, train_dataloader):
             sampler = dict(loader.get('sampler') or dict(type='DefaultSampler', shuffle=False))

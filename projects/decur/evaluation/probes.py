@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
 from decur.gathering import gather_rows
-from decur.modalities import non_finite
 
 from .multilabel import MultiLabelScores
 
@@ -90,11 +89,6 @@ def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
         sets = []
         for part in (train, test):
             keep = torch.stack([part['present'][name] for name in subset]).all(0)
-            for name in subset:
-                text = non_finite(name, part['features'][name][keep], ids=keep.nonzero()[:, 0].tolist())
-                if text:
-                    raise DataError(f'features of the {"training" if part is train else "test"} set: {text}. '
-                                    'Neighbours and linear probes need numbers: look at the images of these samples.')
             sets.append((torch.cat([part['features'][name] for name in subset], 1)[keep],
                          F.pad(part['targets'], (0, classes - part['targets'].shape[1]))[keep]))
         if not all(len(x) for x, _ in sets):
@@ -155,8 +149,7 @@ def knn_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 20, 
     Raises:
         ConfigError: If ``k`` or ``temperature`` is not positive.
     """
-    if k < 1 or not temperature > 0:
-        raise ConfigError(f'nearest neighbours need k of at least 1 and a temperature above 0, got k={k}, temperature={temperature}.')
+    check_neighbours(k, temperature)
     features, targets = F.normalize(features.float(), dim=1), targets.float()
     out = []
     for chunk in F.normalize(queries.float(), dim=1).split(1024):
@@ -164,6 +157,16 @@ def knn_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 20, 
         votes = torch.softmax(similarity / temperature, dim=1)
         out.append(torch.einsum('mk,mkc->mc', votes, targets[index]))
     return torch.cat(out)
+
+
+def check_neighbours(k: int, temperature: float) -> None:
+    """Refuse settings of :func:`knn_scores` without a meaning.
+
+    Raises:
+        ConfigError: If ``k`` or ``temperature`` is not positive.
+    """
+    if k < 1 or not temperature > 0:
+        raise ConfigError(f'nearest neighbours need k of at least 1 and a temperature above 0, got k={k}, temperature={temperature}.')
 
 
 def linear_scores(features: Tensor, targets: Tensor, queries: Tensor, multilabel: bool = False, l2: float = 1e-4,

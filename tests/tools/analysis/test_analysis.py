@@ -15,7 +15,7 @@ from mmengine.registry import MODELS
 import decur
 from decur.apis.complexity import build_for_analysis, count_flops, count_parameters, example_inputs
 from decur.apis.features import build_image_dataset, extract_features
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from decur.weights import load_file, save_file
 from decur.weights.metadata import describe
 
@@ -63,6 +63,12 @@ def test_attention_is_counted():
     n, d = 197, 384
     expected = 2 * (12 * (12 * n * d**2 + 2 * n * n * d) + 196 * d * 256 * 2)
     assert count_flops(model, dict(sar=example_inputs(model, modalities, (224, 224))['sar'])) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize('size, batch', [((0, 64), 1), ((64, -1), 1), ((64, 64), 0)])
+def test_sizes_that_are_none(size, batch):
+    with pytest.raises(ConfigError, match='must be positive'):
+        example_inputs(torch.nn.Identity(), dict(a=dict(channels=1)), size, batch)
 
 
 def test_complexity_tool(tmp_path, world):
@@ -215,7 +221,7 @@ def test_a_limit_of_file_sizes_ends_with_one_line(world, tmp_path):
 import resource
 import decur
 from decur.apis.features import build_image_dataset, extract_features
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from mmengine.config import Config
 encoder = decur.load({str(world[0] / 'model.pth')!r})
 dataset = build_image_dataset(Config.fromfile({str(world[0] / 'config.py')!r}))
