@@ -73,19 +73,20 @@ def run_tool(*args, check=True, timeout=600, **env):
     return done
 
 
-def mean_iou(predictions, label_of, classes):
-    """mIoU in percent, by counting pixels of predicted label maps (a folder of PNGs) against ``label_of(stem)``, 255 left out."""
-    common, either = np.zeros(classes), np.zeros(classes)
+def counted_figures(predictions, label_of, classes):
+    """mIoU and accuracy in percent: pixels of predicted label maps (a folder of PNGs) counted against ``label_of(stem)``, without 255."""
+    common, either, pixels = np.zeros(classes), np.zeros(classes), 0
     paths = sorted(Path(predictions).rglob('*.png'))
     assert paths, f'no predictions below {predictions}'
     for path in paths:
         predicted, label = np.asarray(Image.open(path)), label_of(path.stem)
         assert predicted.shape == label.shape
         valid = label != 255
+        pixels += valid.sum()
         for c in range(classes):
             common[c] += np.sum(valid & (predicted == c) & (label == c))
             either[c] += np.sum(valid & ((predicted == c) | (label == c)))
-    return 100 * float(np.mean(common[either > 0] / either[either > 0]))
+    return dict(mIoU=100 * np.mean(common[either > 0] / either[either > 0]), aAcc=100 * common.sum() / pixels)
 
 
 def without_void(path):

@@ -8,6 +8,8 @@ from subprocess import run
 import pytest
 from helpers import ROOT, entries, run_tool, tiny_encoder, write_pairs
 from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.model import BaseModel
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -109,6 +111,16 @@ def test_binding_twice_changes_nothing():
     assert bind(old) == old
     without = dict(model=dict(backbone=dict(type='MultimodalBackbone', modalities=entries())))
     assert bind(without) == without
+
+
+def test_what_is_built_already_is_not_copied(tmp_path):
+    class Model(BaseModel):
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            return {}
+
+    model, hook = Model(), Hook()
+    runner = MultimodalRunner(model=model, work_dir=str(tmp_path), custom_hooks=[hook], cfg=Config(dict(modalities=entries())))
+    assert runner.model is model and hook in runner.hooks
 
 
 @pytest.mark.parametrize('options, message', [

@@ -8,7 +8,7 @@ import copy
 import inspect
 from collections.abc import Mapping
 
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.registry import DATASETS, MODELS
 
 from .errors import ConfigError, closest
@@ -32,7 +32,7 @@ def bind(cfg):
         ConfigError: If a top-level entry is wrong (see :func:`~decur.modalities.check_modalities`), or a part changes a modality that the
             top level does not have.
     """
-    bound = copy.deepcopy(cfg)
+    bound = copy.deepcopy(cfg) if isinstance(cfg, Config) else _copy(cfg)
     shared = bound.get('modalities')
     if shared is not None:
         check_modalities(shared)
@@ -42,6 +42,13 @@ def bind(cfg):
                 if key != 'modalities':
                     _visit(bound[key], shared, key, (models, datasets))
     return bound
+
+
+def _copy(node):
+    """A copy of dicts and lists; what has been built already (a model, a hook) stays the same object."""
+    if isinstance(node, dict):
+        return type(node)({key: _copy(value) for key, value in node.items()})
+    return type(node)(_copy(item) for item in node) if type(node) in (list, tuple) else node
 
 
 def _visit(node, shared: Mapping, where: str, registries) -> None:

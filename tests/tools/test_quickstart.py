@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from helpers import ROOT, assert_started_at_random, assert_started_from, mean_iou, run_tool, without_void
+from helpers import ROOT, assert_started_at_random, assert_started_from, counted_figures, run_tool, without_void
 from PIL import Image
 
 
@@ -24,10 +24,12 @@ def test_quickstart_compares_encoders_that_were_pretrained_with_random_ones(tmp_
                 assert_started_at_random(checkpoint, pretraining)
             else:
                 assert_started_from(checkpoint, pretraining, frozen=config.endswith('frozen'))
-            counted = mean_iou(folder / 'show' / 'predictions', lambda stem: without_void(rooms / 'label' / f'{stem}.png'), 7)
-            figures[start, config] = json.loads((folder / 'metrics.json').read_text())['mIoU']
-            assert figures[start, config] == pytest.approx(counted, abs=0.006)
-    assert [float(x) for x in shown.groups()] == [figures[start, 'rooms_rgb_small-resnet_frozen'] for start in ('random', 'decur')]
+            counted = counted_figures(folder / 'show' / 'predictions', lambda stem: without_void(rooms / 'label' / f'{stem}.png'), 7)
+            found = json.loads((folder / 'metrics.json').read_text())
+            assert {key: found[key] for key in counted} == pytest.approx(counted, abs=0.006)
+            figures[start, config] = found['mIoU']
+    expected = [figures[start, 'rooms_rgb_small-resnet_frozen'] for start in ('random', 'decur')]
+    assert [float(x) for x in shown.groups()] == pytest.approx(expected, abs=0.006)
     # The table above the last line: random, DeCUR and the gain of each row.
     for title, config in (('RGB, frozen encoder', 'frozen'), ('RGB, fine-tuned', 'finetune')):
         row = next(line for line in done.stdout.splitlines() if line.startswith(title)).split()[-3:]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from helpers import ROOT, assert_started_from, mean_iou, run_tool
+from helpers import ROOT, assert_started_from, counted_figures, run_tool
 from mmengine.registry import DATASETS
 
 from decur.apis import load_model
@@ -116,7 +116,8 @@ def test_rgb_dem(tmp_path):
         checkpoint = train(config, tmp_path / protocol, data, 1, 'train_dataloader.dataset.num_samples=8',
                            f'model.backbone.pretrained={weights}')
         assert_started_from(checkpoint, weights, frozen=protocol == 'frozen')
-        found = scores(config, checkpoint, data, '--show-dir', checkpoint.parent / 'show')['mIoU']
-        assert found == pytest.approx(mean_iou(checkpoint.parent / 'show' / 'predictions', partial(geonrw_label, data), 10), abs=0.006)
+        found = scores(config, checkpoint, data, '--show-dir', checkpoint.parent / 'show')
+        expected = counted_figures(checkpoint.parent / 'show' / 'predictions', partial(geonrw_label, data), 10)
+        assert {key: found[key] for key in expected} == pytest.approx(expected, abs=0.006)
         row, = table(tmp_path, Path(config).stem)
         assert (row['pretraining'], row['figure'], row['runs']) == ('DeCUR', 'mIoU', '1')

@@ -3,7 +3,7 @@ import json
 import re
 
 import pytest
-from helpers import ROOT, assert_started_from, mean_iou, run_tool, without_void
+from helpers import ROOT, assert_started_from, counted_figures, run_tool, without_void
 
 SMALL = "dict(_delete_=True, type='DecurMixVisionTransformer', arch='b0', num_layers=(1, 1, 1, 1))"
 PRETRAINING = '''
@@ -27,6 +27,9 @@ train_dataloader = dict(batch_size=3, pin_memory=False, num_workers=0, persisten
 val_dataloader = {loader}
 test_dataloader = {loader}
 train_cfg = dict(max_epochs=1, val_begin=1, val_interval=1)
+# No warm-up: what is predicted after three steps is to be more than one class.
+optim_wrapper = dict(optimizer=dict(lr=1e-3))
+param_scheduler = []
 default_hooks = dict(checkpoint=dict(interval=1))
 '''
 FCN = '''
@@ -64,9 +67,10 @@ def scores_of(config, checkpoint, folder, *options):
     return json.loads((folder / 'metrics.json').read_text())
 
 
-def counted(data, folder):
-    """mIoU of the predictions in a folder, counted here."""
-    return mean_iou(folder / 'predictions', lambda stem: without_void(data / 'label' / f'{stem}.png'), 37)
+def assert_counted(scores, data, folder):
+    """The scores are those of the predictions in a folder, counted here."""
+    counted = counted_figures(folder / 'predictions', lambda stem: without_void(data / 'label' / f'{stem}.png'), 37)
+    assert {key: scores[key] for key in counted} == pytest.approx(counted, abs=0.006)
 
 
 @pytest.mark.slow
@@ -81,8 +85,9 @@ def test_release_to_cmx(data, tmp_path):
     single = scores_of(cmx, checkpoint, tmp_path / 'ss', '--show-dir', tmp_path / 'ss')
     several = scores_of(cmx, checkpoint, tmp_path / 'ms', '--tta', '--show-dir', tmp_path / 'ms')
     assert {'mIoU', 'aAcc', 'mAcc'} <= set(single) == set(several)
+    assert single['mIoU'] > 0
     for scores, folder in ((single, 'ss'), (several, 'ms')):
-        assert scores['mIoU'] == pytest.approx(counted(data, tmp_path / folder), abs=0.006)
+        assert_counted(scores, data, tmp_path / folder)
     validated = re.findall(r'Epoch\(val\) \[1\].*?mIoU: ([\d.]+)', log.stdout + log.stderr)
     assert [float(value) for value in validated] == pytest.approx([single['mIoU']], abs=0.006), 'the validation while training'
     table = run_tool('tools/test_modalities.py', cmx, tmp_path / 'cmx' / 'epoch_1.pth', '--work-dir', tmp_path / 'table', '--out',
@@ -98,11 +103,8 @@ def test_release_to_fcn(data, tmp_path):
     run_tool('tools/train.py', fcn, '--work-dir', tmp_path / 'fcn', '--cfg-options', 'train_dataloader.dataset.pipeline.3.scale=(96,64)',
              'train_dataloader.dataset.pipeline.4.crop_size=(64,64)')
     single = scores_of(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'ss', '--show-dir', tmp_path / 'show')
-    assert single['mIoU'] == pytest.approx(counted(data, tmp_path / 'show'), abs=0.006)
+    assert_counted(single, data, tmp_path / 'show')
     assert len(list((tmp_path / 'show' / 'pictures').iterdir())) == 2
     slide = scores_of(fcn, tmp_path / 'fcn' / 'iter_2.pth', tmp_path / 'slide', '--cfg-options', 'model.test_cfg.mode=slide',
                       'model.test_cfg.crop_size=(64,64)', 'model.test_cfg.stride=(32,32)', '--show-dir', tmp_path / 'slide')
-    assert slide['mIoU'] == pytest.approx(counted(data, tmp_path / 'slide'), abs=0.006)
-    changed = [(a.read_bytes() != (tmp_path / 'show' / 'predictions' / a.name).read_bytes()) for a in
-               (tmp_path / 'slide' / 'predictions').iterdir()]
-    assert any(changed), 'windows see less than the whole image'
+    assert_counted(slide, data, tmp_path / 'slide')

@@ -116,6 +116,8 @@ def test_the_document_is_checked_before_the_runs(folder):
     study = with_arm(study, config='decur.py', label='A', groups=('gaussian', ))
     with pytest.raises(ConfigError, match='no place <!-- gaussian: blocks -->'):
         document.check(study, folder / 'doc.md')
+    with pytest.raises(ConfigError, match="two arms of the study have the label 'CLIP' in the group 'objectives'"):
+        document.check(with_arm(study, config='decur.py', label='CLIP', groups=('objectives', )), folder / 'doc.md')
     with pytest.raises(ConfigError, match='--jobs must be at least 1, got 0'):
         next(execute([], 0))
 

@@ -119,7 +119,8 @@ def swath(image, value, share):
 
 
 #: What makes a tile hard: where a value stands that is no measurement, and how much of the tile it takes.
-HARD = {'zeros': lambda x: swath(x, 0, .56), 'nearly empty': lambda x: swath(x, 0, .97), 'low sentinel': lambda x: swath(x, -9999, .06),
+HARD = {'half cloud': lambda x: swath(x, 5000, .5), 'zeros': lambda x: swath(x, 0, .56), 'nearly empty': lambda x: swath(x, 0, .97),
+        'low sentinel': lambda x: swath(x, -9999, .06),
         'masked': lambda x: np.ma.MaskedArray(swath(x, -9999, .7), np.broadcast_to(np.arange(32)[:, None] < 22, x.shape)),
         'one nan': lambda x: np.where(np.arange(x.size).reshape(x.shape) == 10, np.nan, x).astype(x.dtype), 'whole': lambda x: x}
 

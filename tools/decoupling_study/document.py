@@ -75,8 +75,12 @@ def check(study: Config, path: Path) -> None:
     """See before hours of training that the document can take all tables.
 
     Raises:
-        ConfigError: If a place is missing.
+        ConfigError: If a place is missing, or two arms would be one row of a table.
     """
+    labels = [(group, arm.get('labels', {}).get(group, arm.label)) for arm in study.runs for group in arm.groups]
+    twice = next((pair for pair in labels if labels.count(pair) > 1), None)
+    if twice:
+        raise ConfigError(f'two arms of the study have the label {twice[1]!r} in the group {twice[0]!r}.')
     text = path.read_text(encoding='utf-8')
     for name in ('runs', *(f'{group}: {table}' for arm in study.runs for group in arm.groups for table in _TABLES)):
         try:

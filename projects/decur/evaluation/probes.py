@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
 from decur.gathering import gather_rows
-from decur.modalities import non_finite
 
 from .multilabel import MultiLabelScores
 
@@ -90,11 +89,6 @@ def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
         sets = []
         for part in (train, test):
             keep = torch.stack([part['present'][name] for name in subset]).all(0)
-            for name in subset:
-                text = non_finite(name, part['features'][name][keep], ids=keep.nonzero()[:, 0].tolist())
-                if text:
-                    raise DataError(f'features of the {"training" if part is train else "test"} set: {text}. '
-                                    'Neighbours and linear probes need numbers: look at the images of these samples.')
             sets.append((torch.cat([part['features'][name] for name in subset], 1)[keep],
                          F.pad(part['targets'], (0, classes - part['targets'].shape[1]))[keep]))
         if not all(len(x) for x, _ in sets):

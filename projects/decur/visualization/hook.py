@@ -33,7 +33,7 @@ class PredictionPictureHook(Hook):
         modalities = runner.test_loop.dataloader.dataset.modalities
         ignore = runner.test_loop.dataloader.dataset.label_table.ignore_index
         palette, classes = meta['palette'], meta['classes']
-        for x, sample in zip(data_batch['inputs'], outputs):
+        for x, sample in zip(shown_images(data_batch), outputs, strict=True):
             prediction = sample.pred_sem_seg.data[0].cpu().numpy()
             save_label_map(prediction, palette, sample_path(self.out_dir / 'predictions', sample.img_path))
             if self.count >= self.max_pictures:
@@ -48,3 +48,12 @@ class PredictionPictureHook(Hook):
             pictures.append(label_picture(prediction, palette))
             save_picture(sheet([pictures], [*titles, 'prediction'], legend=dict(zip(classes, palette))),
                          sample_path(self.out_dir / 'pictures', sample.img_path))
+
+
+def shown_images(data_batch: dict) -> list:
+    """The samples' images ``(C, H, W)``; of several views of each (test-time augmentation) the one that shows it as it is in the file."""
+    inputs = data_batch['inputs']
+    if not isinstance(inputs[0], list | tuple):
+        return list(inputs)
+    by_sample = zip(*[zip(images, samples) for images, samples in zip(inputs, data_batch['data_samples'])])
+    return [next((x for x, s in views if not s.metainfo.get('flip') and s.img_shape == s.ori_shape), views[0][0]) for views in by_sample]
