@@ -29,7 +29,7 @@ def test_every_sample_has_a_file_of_its_own(tmp_path):
             sample.gt_sem_seg = PixelData(data=torch.full((1, 6, 7), 200))
             batch.append(torch.from_numpy(rng.integers(0, 256, (4, 6, 7), dtype=np.uint8)))
             outputs.append(sample)
-        hook.after_test_iter(runner, start // 4, dict(inputs=batch), outputs)
+        hook.after_test_iter(runner, start // 4, dict(inputs=batch, data_samples=outputs), outputs)
     written = {path: None for path in (tmp_path / 'predictions').rglob('*.png')}
     assert len(written) == len(names)
     for name, label in labels.items():
