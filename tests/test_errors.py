@@ -1,9 +1,108 @@
-"""The one line with which a command ends."""
+"""How a command line ends: one line, a status, and where the line goes."""
+import json
 import logging
+import subprocess
+import sys
 
 import pytest
+import torch
+from torch.utils.data import DataLoader
 
+from decur.errors import ConfigError, DataError, Stopped, WeightsError, closest, exit_on_bad_input
+from decur.writing import WriteError
+
+
+class Broken(torch.utils.data.Dataset):
+    """A data set whose second sample raises."""
+
+    def __init__(self, error):
+        self.error = error
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        if index:
+            raise self.error
+        return index
+
+
+def ending(error, capsys):
+    with pytest.raises(SystemExit) as end, exit_on_bad_input():
+        raise error
+    out, err = capsys.readouterr()
+    assert out == '' and err.count('\n') == 1
+    return err.rstrip('\n'), end.value.code
+
+
+@pytest.mark.parametrize('error, line, status', [
+    (ConfigError('no such key'), 'error: no such key', 1),
+    (DataError('a.png:\n  cut\n  short'), 'error: a.png: cut short', 1),
+    (WeightsError('does not fit'), 'error: does not fit', 1),
+    (WriteError('x cannot be written'), 'error: x cannot be written', 1),
+    (FloatingPointError('the loss is not finite'), 'error: the loss is not finite', 1),
+    (PermissionError(13, 'Permission denied', '/x/y'), 'error: /x/y: Permission denied.', 1),
+    (OSError(28, 'No space left on device'), 'error: No space left on device.', 1),
+    (RuntimeError('DataLoader worker (pid 12) is killed by signal: Killed. '), 'error: a process that loads data (pid 12) was killed', 1),
+    (RuntimeError('DataLoader worker (pid(s) 12, 13) exited unexpectedly'), 'error: a process that loads data (pid 12, 13) was killed', 1),
+    (torch.OutOfMemoryError('CUDA out of memory. Tried\nmore'), 'error: CUDA out of memory. Tried Lower the batch_size', 1),
+    (KeyboardInterrupt(), 'interrupted', 130),
+    (Stopped('ended by SIGTERM'), 'ended by SIGTERM', 143),
+])
+def test_one_line_and_a_status(error, line, status, capsys, monkeypatch):
+    monkeypatch.setattr('signal.signal', lambda *args: None)  # Ctrl-C works on in the tests
+    found, code = ending(error, capsys)
+    assert found.startswith(line) and code == status
+
+
+@pytest.mark.parametrize('error', [KeyError('x'), RuntimeError('shapes differ'), ValueError('x'), AssertionError(), OSError('x')])
+def test_a_fault_of_the_program_keeps_its_traceback(error):
+    with pytest.raises(type(error)), exit_on_bad_input():
+        raise error
+
+
+@pytest.mark.parametrize('error', [DataError('sites/b.tif has 1 band, expected 3: see --bands'), WriteError('full'), WeightsError('a:\nb')])
+def test_an_error_in_a_process_that_loads_data_is_its_own_line(error, capsys):
+    with pytest.raises(SystemExit), exit_on_bad_input():
+        list(DataLoader(Broken(error), num_workers=1))
+    found = capsys.readouterr().err
+    assert found == f'error: {" ".join(str(error).split())}\n'
+
+
+def test_under_torchrun_the_line_goes_to_the_launcher(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'error.json'))
+    with pytest.raises(SystemExit), exit_on_bad_input():
+        raise DataError('b.png is cut')
+    assert capsys.readouterr().err == ''
+    assert json.loads((tmp_path / 'error.json').read_text())['message']['message'] == 'error: b.png is cut'
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'none' / 'error.json'))
+    assert ending(DataError('b.png is cut'), capsys)[0] == 'error: b.png is cut'
+
+
+def test_the_traceback_on_request(capsys, monkeypatch):
+    monkeypatch.setenv('DECUR_TRACEBACK', '1')
+    with pytest.raises(SystemExit), exit_on_bad_input():
+        raise DataError('b.png is cut')
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0].startswith('Traceback') and lines[-1] == 'error: b.png is cut'
+
+
+def test_ctrl_c_twice_is_one_line():
+    code = '''
+import os, signal
 from decur.errors import exit_on_bad_input
+with exit_on_bad_input():
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+    finally:
+        pass
+'''
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
+    assert done.returncode == 130 and done.stderr == 'interrupted\n'
+
+
+def test_the_closest_name():
+    assert closest('optcal', ['sar', 'optical']) == " (did you mean 'optical'?)." and closest('dem', ['sar', 'optical']) == '.'
 
 
 @pytest.mark.parametrize('how', ['file', 'log'])

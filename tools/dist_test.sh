@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Test on several processes: tools/dist_test.sh CONFIG CHECKPOINT GPUS [options of test.py]
 set -euo pipefail
-if [ $# -lt 3 ]; then
+if [ $# -lt 3 ] || ! [[ $3 =~ ^[0-9]+$ ]]; then
     echo "usage: $0 CONFIG CHECKPOINT GPUS [--show-dir DIR] [--cfg-options KEY=VALUE ...]" >&2
     exit 2
 fi

@@ -2,7 +2,7 @@
 # Train on several processes of one machine (or of NNODES machines): tools/dist_train.sh CONFIG GPUS [options of train.py]
 # Without a GPU the processes run on the CPU (gloo).
 set -euo pipefail
-if [ $# -lt 2 ]; then
+if [ $# -lt 2 ] || ! [[ $2 =~ ^[0-9]+$ ]]; then
     echo "usage: $0 CONFIG GPUS [--resume] [--amp] [--cfg-options KEY=VALUE ...]" >&2
     exit 2
 fi

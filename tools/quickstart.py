@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 
 from decur.engine import load_config
+from decur.errors import exit_on_bad_input
 from decur.visualization import label_picture, sheet
 
 TOOLS = Path(__file__).parent
@@ -52,9 +53,12 @@ def run(*command: object, done: Path, log: Path | None = None) -> None:
                 print('  ' + line.split(' - INFO - ')[-1].strip()[:130], flush=True)
                 shown = time.time()
         if process.wait():
-            sys.exit(f'failed; the end of {log}:\n' + log.read_text(encoding='utf-8', errors='replace')[-2500:])
+            text = log.read_text(encoding='utf-8', errors='replace')
+            reason = text.rstrip().rpartition('\n')[2]
+            # A step that ends on bad input says why in its last line; anything else is shown at length.
+            sys.exit(reason if reason.startswith('error: ') else f'error: {command[0]} failed; the end of {log}:\n{text[-2500:]}')
     if not done.exists():
-        sys.exit(f'{command[0]} ended without writing {done}; see {log}')
+        sys.exit(f'error: {command[0]} ended without writing {done}; see {log}')
     print(f'  {time.time() - start:.0f} s', flush=True)
 
 
@@ -101,6 +105,7 @@ def picture(path: Path, out: Path, root: Path, count: int = 6) -> None:
     sheet(rows, titles, legend=dict(zip(cfg.classes, palette))).save(path)
 
 
+@exit_on_bad_input()
 def main() -> None:
     """Run all steps and print the table."""
     parser = argparse.ArgumentParser(description=__doc__)

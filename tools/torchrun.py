@@ -7,11 +7,14 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+#: How the line of a process begins that only lost another one (decur.errors).
+LOST = 'error: another process of the run'
+
 
 def main() -> None:
     """Start the processes, and pass on why they ended."""
     # Its lines about which process it ends, and with which signal, would stand below the reason.
-    logging.getLogger('torch.distributed.elastic').setLevel(logging.CRITICAL)
+    logging.disable(logging.ERROR)
     try:
         run.run(run.parse_args(sys.argv[1:]))
     except SignalException as stop:
@@ -25,16 +28,29 @@ def main() -> None:
 
 
 def reason(failures: dict) -> tuple:
-    """The line and the exit status for the failed processes by rank: the first one that said why; the others failed for want of it."""
-    said = [failure for failure in failures.values() if isinstance(failure.error_file_data.get('message'), dict)]
-    rank, failure = min(failures.items(), key=lambda item: (item[1] not in said, item[1].timestamp, item[0]))
-    status = failure.exitcode if failure.exitcode > 0 else 128 - failure.exitcode
-    if said:
-        return failure.error_file_data['message']['message'], status
-    if failure.exitcode < 0:
-        return (f'error: process {rank} was killed ({failure.signal_name()}), most often because memory ran out. A training goes on with '
-                '--resume.'), status
-    return f'error: process {rank} ended with status {failure.exitcode}; what it wrote last is above.', status
+    """The line and the exit status for the failed processes by rank: the first that failed by itself; others fail for want of it."""
+    def order(item):
+        rank, failure = item
+        said = message(failure)
+        if said:
+            kind = 3 if said.startswith(LOST) else 0
+        else:
+            # The launcher has ended with SIGTERM those that were left.
+            kind = 4 if failure.exitcode == -signal.SIGTERM else 1 if failure.exitcode < 0 else 2
+        return kind, failure.timestamp, rank
+
+    rank, failure = min(failures.items(), key=order)
+    if failure.exitcode > 0:
+        text = message(failure) or f'error: process {rank} ended with status {failure.exitcode}; what it wrote last is above.'
+        return text, failure.exitcode
+    return (f'error: process {rank} was killed ({failure.signal_name()}), most often because memory ran out. A training goes on with '
+            '--resume.'), 128 - failure.exitcode
+
+
+def message(failure) -> str:
+    """What a process has recorded of its failure; empty if nothing."""
+    found = failure.error_file_data.get('message')
+    return found['message'] if isinstance(found, dict) else ''
 
 
 if __name__ == '__main__':

@@ -98,6 +98,8 @@ def _text(error: BaseException) -> str | None:
         if killed:
             return (f'a process that loads data (pid {killed[1].strip()}) was killed, most often because memory ran out: lower the '
                     'num_workers or the batch_size of the data loader. A training goes on with --resume.')
+        if 'RANK' in os.environ and (type(error).__name__ == 'DistBackendError' or re.search(r'closed by peer|reset by peer|gloo', text)):
+            return f'another process of the run ended, or its connection was lost ({first_line(error)}).'
         if type(error).__name__ == 'OutOfMemoryError':
             return f'{text.splitlines()[0]} Lower the batch_size of the data loader, or use --amp.'
     return None

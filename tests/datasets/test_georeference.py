@@ -137,3 +137,23 @@ def test_a_release_is_taken_as_it_is_and_what_differs_is_said(tmp_path, told):
 def test_the_option_is_checked(tmp_path):
     with pytest.raises(ConfigError, match="georeference must be 'check', 'warn' or 'ignore', got 'error'"):
         dataset(pair(tmp_path), georeference='error')
+
+
+def test_files_that_are_segmented_are_compared(tmp_path):
+    from decur.apis.inferencer import SegmentationInferencer, pair_files
+    from decur.datasets.georeference import GeoreferenceCheck
+    pair(tmp_path, x=20)
+    (tmp_path / 'disk').mkdir()
+    for folder in ('opt', 'sar'):
+        (tmp_path / folder / '._a.tif').write_bytes(b'x')
+        (tmp_path / folder / 'linked').symlink_to(tmp_path / 'disk')
+    write_tif(tmp_path / 'disk' / 'b.tif', np.zeros((4, 4), np.uint8))
+    pairs = pair_files(dict(opt=tmp_path / 'opt', sar=tmp_path / 'sar'))
+    assert sorted(pairs) == ['a', 'linked/b']
+    inferencer = SegmentationInferencer.__new__(SegmentationInferencer)  # what comes before a model is needed
+    inferencer.check_georeference, inferencer.modalities = GeoreferenceCheck('check'), {}
+    with pytest.raises(DataError, match="sample 'a': .*shifted by 2.0 columns"):
+        inferencer.load(pairs['a'])
+    inferencer.check_georeference = GeoreferenceCheck('ignore')
+    with pytest.raises(DataError, match='unknown'):
+        inferencer.load(pairs['a'])

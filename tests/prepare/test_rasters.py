@@ -28,7 +28,8 @@ def test_values_and_types_as_stored(tmp_path, dtype):
 
 @pytest.mark.parametrize('data', [
     tiff(4, 4, 65535), tiff(1 << 16, 1 << 15), tiff(1 << 30, 1), tiff(100_000, 100_000, 1, 100_000), tiff(1 << 16, 1 << 15, compression=8),
-    tiff(60_000, 60_000, rows=1, bits=32), b'II*\0', b'not a raster', b'II*\0' + bytes(200), b'\x89PNG\r\n\x1a\n' + bytes(100)
+    tiff(60_000, 60_000, rows=1, bits=32), b'II*\0', b'not a raster', b'II*\0' + bytes(200), b'\x89PNG\r\n\x1a\n' + bytes(100),
+    b'\xff\xd8\xff\xe0' + bytes(300)
 ])
 def test_claims_are_refused_before_memory_or_time_is_taken(data):
     tracemalloc.start()

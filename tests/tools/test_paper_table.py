@@ -102,6 +102,16 @@ def test_tests_of_checkpoints_that_did_not_fit_are_left_out(tmp_path, command):
     assert 'which is no figure' in command(tmp_path / 'nan')[1]
 
 
+def test_of_two_checkpoints_with_one_seed_the_older_one_is_named(tmp_path, command):
+    older, newer = (record(tmp_path / name, 'geonrw_rgb_r50_frozen', value, key='mIoU', time=time) for name, value, time in (
+        ('a', 10., '2026-01-01T00:00:00Z'), ('b', 20., '2026-01-02T00:00:00Z')))
+    assert '| 20.0 | 0 |' in command(tmp_path)[0] and 'left out' not in str(command(tmp_path)[1])  # tested twice
+    older.write_text(older.read_text().replace('x.pth', 'y.pth'))
+    out, err = command(tmp_path, tmp_path / 'a')  # a folder within another is read once
+    assert '| 20.0 | 0 |' in out and err.count('left out') == 1
+    assert f'{older} is left out: {newer}, of another checkpoint, is a newer test of the same config' in err
+
+
 def test_checkpoints_without_a_seed_are_runs_of_their_own(tmp_path, command):
     for number, value in enumerate((10., 20.)):
         path = record(tmp_path / str(number), 'geonrw_rgb_r50_frozen', value, seed=None, key='mIoU')

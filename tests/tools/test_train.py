@@ -2,6 +2,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -118,10 +119,79 @@ def test_bad_input_ends_with_one_line_before_anything_else(rooms, tmp_path, comm
     assert not done.stdout
 
 
+def test_a_pretraining_checkpoint_is_not_tested_with_a_random_head(rooms, tmp_path):
+    """Its mIoU was printed and written into the tables."""
+    import torch
+
+    from decur import build_model
+    from decur.engine import load_config
+    config = 'configs/quickstart/rooms_rgb-hha_small-resnet_frozen.py'
+    model = build_model(load_config(str(ROOT / config)))
+    torch.save({k: v for k, v in model.state_dict().items() if k.startswith('backbone')}, tmp_path / 'x.pth')
+    command = ['tools/test.py', config, tmp_path / 'x.pth', '--work-dir', tmp_path / 'work', '--out', tmp_path / 'x.json']
+    options = ['--cfg-options', f'test_dataloader.dataset.data_root={rooms}', 'test_dataloader.num_workers=0',
+               'test_dataloader.persistent_workers=False']
+    done = run_tool(*command, *options, check=False)
+    assert one_line_error(done, 'missing in the file: decode_head.') and not done.stdout
+    assert not (tmp_path / 'x.json').exists() and not list(tmp_path.rglob('test.json'))
+    run_tool(*command, '--allow-missing', 'decode_head', *options)
+    assert 'decode_head' in json.loads(next(tmp_path.rglob('test.json')).read_text())['not_loaded']
+
+
+@pytest.mark.slow
+def test_two_processes_end_with_one_line_and_with_their_launcher(rooms, tmp_path):
+    """A sample that only one process reads is damaged: what stands last names it. Then the launcher is killed."""
+    config = 'configs/quickstart/rooms_rgb-hha_small-resnet_decur.py'
+    options = ['train_dataloader.batch_size=12', 'train_dataloader.num_workers=1', 'train_cfg.max_epochs=500',
+               'default_hooks.checkpoint.interval=500', 'default_hooks.logger.interval=1']
+    bad = tmp_path / 'my bad, rooms'
+    shutil.copytree(rooms, bad)
+    stem = (bad / 'train.txt').read_text().split()[0]
+    image = bad / 'rgb' / f'{stem}.png'
+    image.write_bytes(image.read_bytes()[:300])
+    done = run_tool('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'bad', '--cfg-options', *options,
+                    f'train_dataloader.dataset.data_root={bad}', check=False, PORT=port())
+    assert done.returncode == 1 and done.stderr.strip().splitlines()[-1].startswith(f'error: {image} ')
+    assert 'Traceback' not in done.stderr
+
+    work = tmp_path / 'work'
+    command = ['tools/dist_train.sh', config, '2', '--work-dir', str(work), '--cfg-options', *options,
+               f'train_dataloader.dataset.data_root={rooms}']
+    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
+
+    def start(**kwargs):
+        process = subprocess.Popen(command, cwd=ROOT, env=dict(environment, PORT=str(port())), stdout=subprocess.DEVNULL,
+                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
+        deadline = time.time() + 240
+        while not losses(work):
+            assert process.poll() is None and time.time() < deadline
+            time.sleep(0.2)
+        return process
+
+    process = start()
+    # Another run in the same folder is refused, in all of its processes, while this one trains.
+    second = run_tool(*command[:2], 2, *command[3:], check=False, PORT=port())
+    assert second.returncode == 1 and 'another run trains in' in second.stderr.strip().splitlines()[-1]
+    process.kill()
+    process.wait()
+    deadline = time.time() + 20
+    while subprocess.run(['pgrep', '-f', f'work-dir {work} '], capture_output=True).returncode == 0:
+        assert time.time() < deadline, 'the processes train on'
+        time.sleep(0.2)
+    shutil.rmtree(work)
+    process = start()
+    process.terminate()
+    err = process.communicate(timeout=60)[1]
+    assert process.returncode == 143 and f'the state is in {work}/recent.pth, --resume goes on from it.' in err
+    assert (work / 'last_checkpoint').read_text() == f'{work}/recent.pth' and 'Traceback' not in err
+
+
 def test_shell_tools_say_how_they_are_used():
     for tool in ('dist_train.sh', 'dist_test.sh', 'slurm_train.sh', 'slurm_test.sh'):
         done = run_tool(f'tools/{tool}', check=False)
         assert done.returncode == 2 and 'usage:' in done.stderr
+    done = run_tool('tools/dist_train.sh', CONFIG, '--work-dir', 'x', check=False)
+    assert done.returncode == 2 and 'usage:' in done.stderr
 
 
 def test_slurm_tools_start_srun_with_openmmlab_s_arguments(tmp_path):

@@ -8,6 +8,8 @@ from mmengine.structures import PixelData  # noqa: F401  mmseg's samples need it
 from mmseg.structures import SegDataSample
 
 from decur.binding import bind
+from decur.datasets.finding import walk
+from decur.datasets.georeference import GeoreferenceCheck
 from decur.errors import ConfigError, DataError
 from decur.hha import check_intrinsics, depth_to_hha
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
@@ -55,10 +57,17 @@ class SegmentationInferencer:
         self.modalities = self.model.data_preprocessor.modalities
         meta = label_meta(self.cfg)
         self.classes, self.palette = meta['classes'], meta['palette']
+        heads = getattr(self.model, 'decode_head', None)
+        for head in heads if isinstance(heads, torch.nn.ModuleList) else [heads]:
+            count = getattr(head, 'num_classes', len(self.classes))
+            if count != len(self.classes):
+                raise ConfigError(f'{self.cfg.filename or "the config"}: its data have {len(self.classes)} classes, the model has {count}; '
+                                  'names and colours would be wrong. Correct model.decode_head.num_classes or the classes of the data set.')
         self.dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
         # Read as the test data are: their entries may say something else of a modality than the model's.
         dataset = unwrapped((bind(self.cfg).get('test_dataloader') or {}).get('dataset'))
         entries = dataset['modalities'] if dataset else {}
+        self.check_georeference = GeoreferenceCheck((dataset or {}).get('georeference', 'check'))
         self.loaders = {name: ModalityLoader(name, entries.get(name) or entry) for name, entry in self.modalities.items()}
         self.depth_reader = DepthReader(unit=depth_unit)
 
@@ -69,10 +78,12 @@ class SegmentationInferencer:
         (:class:`~decur.transforms.ModalityLoader`).
 
         Raises:
-            DataError: An unknown name, a wrong shape, sizes that differ, values that are no numbers, a depth that is not metres, missing
-                intrinsics.
+            DataError: An unknown name, a wrong shape, sizes that differ, files that do not show the same ground (unless the test data
+                of the config have ``georeference='ignore'``), values that are no numbers, a depth that is not metres, missing intrinsics.
         """
         sample = {name: source for name, source in sample.items() if source is not None}
+        paths = {name: str(source) for name, source in sample.items() if isinstance(source, str | Path)}
+        self.check_georeference(Path(next(iter(paths.values()), '')).stem, paths)
         arrays = {}
         for name in self.modalities:
             if name in sample:
@@ -220,11 +231,11 @@ def pair_files(sources: Mapping) -> dict:
         return {next(iter(paths.values())).stem: paths}
     found: dict = {}
     for name, folder in paths.items():
-        for path in sorted(folder.rglob('*')):
-            inner = path.relative_to(folder)
-            if path.suffix.lower() not in _SUFFIXES or any(part.startswith('.') for part in inner.parts) or not path.is_file():
+        for inner in walk(folder):
+            path = folder / inner
+            if path.suffix.lower() not in _SUFFIXES:
                 continue
-            twin = found.setdefault(inner.with_suffix('').as_posix(), {}).setdefault(name, path)
+            twin = found.setdefault(Path(inner).with_suffix('').as_posix(), {}).setdefault(name, path)
             if twin != path:
                 raise DataError(f'{folder} has two files of the stem {path.stem!r}: {twin.name} and {path.name}. Keep one of them.')
     if not found:

@@ -229,9 +229,10 @@ def check_patch_names(index: Table, where: str | Path) -> None:
         DataError: Names the patch.
     """
     for column in ('s1', 's2'):
-        names = index[column].tolist()
-        if b'/' in b' '.join(names) or b'\\' in b' '.join(names) or b'..' in names:
-            wrong = next(name for name in names if b'/' in name or b'\\' in name or name == b'..')
+        names = np.asarray(index[column])
+        text = names.tobytes()
+        if b'/' in text or b'\\' in text or (names == b'..').any():
+            wrong = next(name for name in names.tolist() if b'/' in name or b'\\' in name or name == b'..')
             raise DataError(f'{where}: patch {wrong.decode(errors="replace")!r} leads outside the folder of the data.')
 
 

@@ -102,6 +102,9 @@ class PairedRasterDataset(MultimodalDataset):
                                         "missing='skip'.")
                     self.skipped[sample_id] = label.describe(sample_id)
                     continue
+                if Path(sample['seg_source']).suffix.lower() in ('.jpg', '.jpeg'):
+                    raise DataError(f"{sample['seg_source']}: a label in JPEG is not what was labelled. Write the labels again as PNG or "
+                                    'GeoTIFF.')
             samples.append(sample)
         if self.skipped:
             listed = ', '.join(list(self.skipped)[:10])

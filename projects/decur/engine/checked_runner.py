@@ -22,6 +22,7 @@ from .loops import ResumableEpochLoop
 from .options import REGISTRIES, check_top_level, signature
 from .resume import batches_done, check_resumable, newest_checkpoint
 from .work_dir import lock_work_dir
+from .workers import HeedParentOnly
 
 
 class CheckedRunner(Runner):
@@ -259,6 +260,14 @@ class CheckedRunner(Runner):
             loop.skip_batches(batches_done(self._loaded_meta, loop)[0])
 
     # Training and writing.
+
+    @staticmethod
+    def build_dataloader(dataloader, *args, **kwargs):
+        """MMEngine's data loader, whose workers do not end before the run when all of its processes are told to."""
+        loader = Runner.build_dataloader(dataloader, *args, **kwargs)
+        if loader.num_workers and not isinstance(loader.worker_init_fn, HeedParentOnly):
+            loader.worker_init_fn = HeedParentOnly(loader.worker_init_fn)
+        return loader
 
     def build_train_loop(self, loop):
         """MMEngine's loop, in the form that can go on in the middle of an epoch where it trains by epochs."""

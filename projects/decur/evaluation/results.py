@@ -77,7 +77,8 @@ def read_runs(folders: Sequence) -> tuple[list, list]:
     """The records ``test.json`` (:class:`~decur.evaluation.TestRecordHook`) anywhere below some folders.
 
     Of several tests of the same config, options, encoders and seed (of the same checkpoint, where it has no seed) the newest counts.
-    Tests whose checkpoint did not have all weights of the model are left out, and so are those of earlier versions, which did not say.
+    Where they are of different checkpoints, that is said. Tests whose checkpoint did not have all weights of the model are left out, and
+    so are those of earlier versions, which did not say.
 
     Returns:
         tuple[list[Run], list[str]]: Runs in the order of their config names and seeds; a line for each record that was left out.
@@ -97,20 +98,25 @@ def read_runs(folders: Sequence) -> tuple[list, list]:
             if record['not_loaded']:
                 left_out.append(f'{path} is left out: {record["not_loaded"]}')
             else:
-                records.append(record)
+                records.append((path, record))
     if not records:
         below = ', '.join(map(str, folders))
         raise DataError(f'no test.json below {below} is of a checkpoint with all weights of its model: {left_out[0]}. Test again.'
                         if left_out else f'no test.json below {below}: run tools/test.py first.')
     newest = {}
-    for record in sorted(records, key=lambda record: record['time']):
+    for path, record in sorted(records, key=lambda found: found[1]['time']):
         options = {key: value for key, value in record['options'].items() if key.split('.')[-1] not in _HARMLESS}
         options.update({f'train_dataloader.dataset.{key}': value for key, value in record['trained_on'].items()})
         run = Run(Path(record['config']).stem, ' '.join(f'{key}={value}' for key, value in sorted(options.items())),
                   pretraining_name(record['encoders']), record['seed'], record['metrics'])
         which = record.get('checkpoint') if run.seed is None else run.seed
-        newest[run[:3], str(which), json.dumps(record['encoders'], sort_keys=True)] = run
-    runs = sorted(newest.values(), key=lambda run: (run.config, run.options, run.pretraining, -1 if run.seed is None else run.seed))
+        key = run[:3], str(which), json.dumps(record['encoders'], sort_keys=True)
+        if key in newest and newest[key][1].get('checkpoint') != record.get('checkpoint'):
+            left_out.append(f'{newest[key][0]} is left out: {path}, of another checkpoint, is a newer test of the same config, options, '
+                            'encoders and seed')
+        newest[key] = path, record, run
+    runs = [run for *_, run in newest.values()]
+    runs.sort(key=lambda run: (run.config, run.options, run.pretraining, -1 if run.seed is None else run.seed))
     return runs, left_out
 
 

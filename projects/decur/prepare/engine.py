@@ -77,13 +77,19 @@ def prepare(release: Release, out: str | Path, subset: float | None = None, limi
         for parts in groups:
             run.write_archive(parts, chosen)
         if run.skipped and (not release.may_leave_out or run.writer.is_empty()):
-            name, problem = next(iter(run.skipped.items()))
-            raise DataError(f'{release.dataset}: {len(run.skipped)} sample(s) cannot be prepared, the first is {name}: {problem} The '
-                            'others are done; mend the files and run the same command again.')
+            raise _failed(release, run.skipped)
         done = release.finish(run.writer, units, run.skipped)
+        if not done and run.skipped:
+            raise _failed(release, run.skipped)
     finally:
         run.writer.close()
     return dict(figures, done=done, skipped=run.skipped)
+
+
+def _failed(release: Release, skipped: Mapping) -> DataError:
+    name, problem = next(iter(skipped.items()))
+    return DataError(f'{release.dataset}: {len(skipped)} sample(s) cannot be prepared, the first is {name}: {problem.rstrip(".")}. The '
+                     'others are done; mend the files and run the same command again.')
 
 
 def choose(samples: Mapping, subset: float | None, limit: int | None, seed: int) -> dict:

@@ -9,7 +9,7 @@ from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from decur.errors import DataError
 
-#: The GDAL drivers of released files. Others follow a file to further files of the machine.
+#: The GDAL drivers of released files and of copies of them. Others follow a file to further files of the machine.
 _DRIVERS = ['GTiff', 'JP2OpenJPEG', 'PNG']
 #: Bytes of the largest raster, decoded; the released ones have at most 4 MB.
 LARGEST_RASTER = 128 << 20

@@ -15,6 +15,8 @@ from decur.sensors import band_name
 
 #: Archives that a process keeps open.
 KEPT = 32
+#: Bytes of the largest chunk, decoded; the released ones have at most 30 MB.
+LARGEST_CHUNK = 512 << 20
 _open: OrderedDict = OrderedDict()
 
 
@@ -40,7 +42,14 @@ def open_archive(path: str | Path):
     try:
         store = zarr.storage.ZipStore(path, mode='r')
         group = zarr.open_group(store, mode='r')
+        for name in ('bands', 'band', 'sample', 'file_id'):
+            if name in group:
+                _check_array(group[name], f'{path}: {name}')
         bands, names = group['bands'], [band_name(name) for name in group['band'][:]]
+        there = bands.nchunks_initialized
+    except DataError:
+        store.close()
+        raise
     except Exception as error:  # zipfile's, zarr's and numcodecs' errors have no common base
         if store is not None:
             with suppress(Exception):  # it may not have been opened
@@ -48,10 +57,29 @@ def open_archive(path: str | Path):
         raise DataError(f'{path} cannot be read as a zarr archive of SSL4EO-S12 v1.1 ({error!r}). Is it downloaded whole?') from error
     if bands.ndim != 5 or bands.shape[2] != len(names):
         raise DataError(f'{path}: bands has shape {bands.shape} and {len(names)} names, expected (sample, time, band, y, x).')
+    if there != bands.nchunks:  # zarr would read zeros there
+        store.close()
+        raise DataError(f'{path} lacks {bands.nchunks - there} of the {bands.nchunks} chunks of its bands. Is it downloaded whole?')
     _open[key] = store, bands, names, group
     while len(_open) > KEPT:
         _open.popitem(last=False)[1][0].close()
     return _open[key][1:]
+
+
+def _check_array(array, name: str) -> None:
+    """Refuse codecs that run code, and chunks that claim more than a season of any release has, before anything is decoded.
+
+    Raises:
+        DataError: If there are such.
+    """
+    codecs = [*(array.metadata.filters or ()), array.metadata.compressor]
+    if any(getattr(codec, 'codec_id', '') == 'pickle' for codec in codecs):
+        raise DataError(f'{name} is pickled. Pickles run code when they are read, so they are refused.')
+    size = int(array.dtype.itemsize)
+    for count in array.chunks:
+        size *= int(count)
+    if size > LARGEST_CHUNK:
+        raise DataError(f'{name} claims chunks of {"x".join(map(str, array.chunks))} values, more than any released archive has.')
 
 
 def read_entries(path: str | Path) -> tuple:
