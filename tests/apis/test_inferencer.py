@@ -9,7 +9,7 @@ from PIL import Image
 
 from decur.apis import SegmentationInferencer
 from decur.apis.inferencer import pair_files
-from decur.errors import DataError
+from decur.errors import ConfigError, DataError
 from decur.weights.convert import build_model
 
 MODALITIES = dict(
@@ -96,6 +96,14 @@ def test_arrays_that_are_no_images(segment, sample, change, says):
     with pytest.raises(DataError, match=says) as info:
         segment(dict(sample, sar=change(sample['sar'])))
     assert 'sar' in str(info.value)
+
+
+@pytest.mark.parametrize('classes', [('a', ), tuple('abc'), tuple('abcde')])
+def test_classes_that_are_not_those_of_the_model(checkpoint, classes):
+    cfg = config(MODALITIES)
+    cfg.test_dataloader.dataset.metainfo.classes = classes
+    with pytest.raises(ConfigError, match=f'its data have {len(classes)} classes, the model has 4'):
+        SegmentationInferencer(cfg, checkpoint)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (7, 3), (33, 71), (28, 28)])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from decur.datasets import BigEarthNetDataset
-from decur.datasets.bigearthnet import CLASSES_19, CLASSES_43, LABELS, class_matrix, index_of_patches, to_classes
+from decur.datasets.bigearthnet import CLASSES_19, CLASSES_43, LABELS, class_matrix, folder_state, index_of_patches, to_classes
 from decur.errors import DataError
 from decur.readers.table import LazySamples, Table
 from decur.sensors import S1_BANDS
@@ -53,12 +53,12 @@ def test_class_matrix_is_to_classes_of_every_patch():
         index_of_patches([dict(id='a', labels=['Moon'])], 'v1')
 
 
-def big_index(count):
-    """An index of ``count`` patches with names as long as the released ones."""
+def big_index(count, root):
+    """An index of ``count`` patches with names as long as the released ones, as new as the folders in ``root``."""
     names = [f'S2A_MSIL2A_20170613T101031_{i // 1000}_{i % 1000}' for i in range(count)]
     bits = np.random.default_rng(0).integers(1, 1 << 43, count).astype(np.uint64)
     return Table(dict(id=names, s2=names, s1=[f'S1A_IW_GRDH_1SDV_20170613T165043_33UUP_{i // 1000}_{i % 1000}' for i in range(count)],
-                      split=[''] * count, labels=bits), dict(version='v1', labels=LABELS))
+                      split=[''] * count, labels=bits), dict(version='v1', labels=LABELS, state=folder_state(root, 'v1')))
 
 
 def test_a_large_index_starts_in_seconds(tmp_path):
@@ -67,7 +67,7 @@ def test_a_large_index_starts_in_seconds(tmp_path):
     entries = dict(sar=dict(channels=2, files=dict(sensor='s1'), reader=dict(type='BandReader', bands=S1_BANDS, size=120)))
     seconds = {}
     for count in (2000, 200_000):
-        big_index(count).save(tmp_path / f'{count}.safetensors')
+        big_index(count, tmp_path).save(tmp_path / f'{count}.safetensors')
         best = []
         for _ in range(3):
             start = time.process_time()

@@ -103,7 +103,7 @@ def test_tests_of_checkpoints_that_did_not_fit_are_left_out(tmp_path, command):
 
 
 def test_of_two_checkpoints_with_one_seed_the_older_one_is_named(tmp_path, command):
-    older, newer = (record(tmp_path / name, 'fcn_geonrw_rgb_r50_linear', value, key='mIoU', time=time) for name, value, time in (
+    older, newer = (record(tmp_path / name, 'geonrw_rgb_r50_frozen', value, key='mIoU', time=time) for name, value, time in (
         ('a', 10., '2026-01-01T00:00:00Z'), ('b', 20., '2026-01-02T00:00:00Z')))
     assert '| 20.0 | 0 |' in command(tmp_path)[0] and 'left out' not in str(command(tmp_path)[1])  # tested twice
     older.write_text(older.read_text().replace('x.pth', 'y.pth'))

@@ -9,6 +9,7 @@ from PIL import Image
 
 from decur.datasets.labels import LabelTable
 from decur.visualization import PredictionPictureHook
+from decur.visualization.hook import shown_images
 
 
 def test_every_sample_has_a_file_of_its_own(tmp_path):
@@ -28,7 +29,7 @@ def test_every_sample_has_a_file_of_its_own(tmp_path):
             sample.gt_sem_seg = PixelData(data=torch.full((1, 6, 7), 200))
             batch.append(torch.from_numpy(rng.integers(0, 256, (4, 6, 7), dtype=np.uint8)))
             outputs.append(sample)
-        hook.after_test_iter(runner, start // 4, dict(inputs=batch), outputs)
+        hook.after_test_iter(runner, start // 4, dict(inputs=batch, data_samples=outputs), outputs)
     written = {path: None for path in (tmp_path / 'predictions').rglob('*.png')}
     assert len(written) == len(names)
     for name, label in labels.items():
@@ -36,3 +37,15 @@ def test_every_sample_has_a_file_of_its_own(tmp_path):
             assert np.array_equal(np.asarray(image), label), name
             assert np.array_equal(np.asarray(image.convert('RGB')), np.array(table.palette)[label])
     assert len(list((tmp_path / 'pictures').rglob('*.png'))) == 2
+
+
+def test_of_several_views_the_image_as_it_is_in_the_file_is_shown():
+    """Test-time augmentation: a batch is a list of views, each of all samples."""
+    views = []
+    for scale, flip in ((2, False), (1, True), (1, False)):
+        shape = (6 * scale, 8 * scale)
+        views.append(([torch.full((1, *shape), sample * 10 + scale + flip) for sample in range(2)],
+                      [SegDataSample(metainfo=dict(ori_shape=(6, 8), img_shape=shape, flip=flip)) for _ in range(2)]))
+    batch = dict(inputs=[images for images, _ in views], data_samples=[samples for _, samples in views])
+    assert [int(x.unique()) for x in shown_images(batch)] == [1, 11]
+    assert [int(x.unique()) for x in shown_images(dict(inputs=views[0][0]))] == [2, 12]

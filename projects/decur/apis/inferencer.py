@@ -57,6 +57,12 @@ class SegmentationInferencer:
         self.modalities = self.model.data_preprocessor.modalities
         meta = label_meta(self.cfg)
         self.classes, self.palette = meta['classes'], meta['palette']
+        heads = getattr(self.model, 'decode_head', None)
+        for head in heads if isinstance(heads, torch.nn.ModuleList) else [heads]:
+            count = getattr(head, 'num_classes', len(self.classes))
+            if count != len(self.classes):
+                raise ConfigError(f'{self.cfg.filename or "the config"}: its data have {len(self.classes)} classes, the model has {count}; '
+                                  'names and colours would be wrong. Correct model.decode_head.num_classes or the classes of the data set.')
         self.dtype = np.uint8 if len(self.classes) <= 256 else np.uint16
         # Read as the test data are: their entries may say something else of a modality than the model's.
         dataset = unwrapped((bind(self.cfg).get('test_dataloader') or {}).get('dataset'))

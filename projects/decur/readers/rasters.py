@@ -169,12 +169,12 @@ class RasterioReader(Reader):
         missing = np.zeros(array.shape, bool)
         alpha = [i + 1 for i, kind in enumerate(raster.colorinterp) if kind.name == 'alpha']
         tags, flags_of = raster.nodatavals, raster.mask_flag_enums
+        if raster.driver == 'GTiff' and tags[0] is None and array.dtype.kind in 'iu':
+            tags = [tiff_nodata(path)] * raster.count  # GDAL keeps to itself what the type cannot hold
         shared = None
         for i, band in enumerate(bands):
             plane = array[i] if own else raster.read(band, window=area)
             tag, flags = tags[band - 1], flags_of[band - 1]
-            if tag is None and plane.dtype.kind in 'iu' and raster.driver == 'GTiff':
-                tag = tiff_nodata(path)  # GDAL keeps to itself what the type cannot hold
             if tag is not None:
                 found = missing_pixels.equals(plane, tag)
                 if found is None:

@@ -33,7 +33,7 @@ class PredictionPictureHook(Hook):
         modalities = runner.test_loop.dataloader.dataset.modalities
         ignore = runner.test_loop.dataloader.dataset.label_table.ignore_index
         palette, classes = meta['palette'], meta['classes']
-        for x, sample in zip(_images(data_batch), outputs, strict=True):
+        for x, sample in zip(shown_images(data_batch), outputs, strict=True):
             prediction = sample.pred_sem_seg.data[0].cpu().numpy()
             save_label_map(prediction, palette, sample_path(self.out_dir / 'predictions', sample.img_path))
             if self.count >= self.max_pictures:
@@ -50,13 +50,10 @@ class PredictionPictureHook(Hook):
                          sample_path(self.out_dir / 'pictures', sample.img_path))
 
 
-def _images(data_batch: dict) -> list:
+def shown_images(data_batch: dict) -> list:
     """The samples' images ``(C, H, W)``; of several views of each (test-time augmentation) the one that shows it as it is in the file."""
-    inputs, samples = data_batch['inputs'], data_batch['data_samples']
+    inputs = data_batch['inputs']
     if not isinstance(inputs[0], list | tuple):
         return list(inputs)
-    # By view, then by sample.
-    images = []
-    for views in zip(*[list(zip(x, s)) for x, s in zip(inputs, samples)]):
-        images.append(next((x for x, s in views if not s.metainfo.get('flip') and s.img_shape == s.ori_shape), views[0][0]))
-    return images
+    by_sample = zip(*[zip(images, samples) for images, samples in zip(inputs, data_batch['data_samples'])])
+    return [next((x for x, s in views if not s.metainfo.get('flip') and s.img_shape == s.ori_shape), views[0][0]) for views in by_sample]

@@ -193,7 +193,8 @@ def _typed(where: str, cfg, allowed: Sequence, registry) -> None:
         if key not in arguments or key in _REFUSED_ARGUMENTS:
             raise _Refused(f'gives {where} ({name}) the argument {key!r}, which a file may not')
         expected = arguments[key]
-        if expected in (int, float, str, bool) and type(value) is not expected and not (expected is float and type(value) is int):
+        fits = value is None or type(value) is expected or (expected is float and type(value) is int)
+        if expected in (int, float, str, bool) and not fits:
             raise _Refused(f'gives {where}.{key} the value {str(value)[:80]!r}, which is no {expected.__name__}')
         _values(f'{where}.{key}', value)
 

@@ -1,0 +1,229 @@
+"""OMBRIA as released to a folder of stacks: floods seen by Sentinel-1 and Sentinel-2, before and after.
+
+Drakonakis et al., "OmbriaNet", IEEE JSTARS 2022; the data are the repository geodrak/OMBRIA on GitHub. ``OUT/s1/<id>.tif`` has the bands
+(before, after), ``OUT/s2/<id>.tif`` (before_1, before_2, before_3, after_1, after_2, after_3), both uint8; ``OUT/label/<id>.png`` is 0
+(dry) or 1 (flood). Beside them are lists of ids (:func:`~decur.prepare.ombria_scenes.splits`).
+"""
+import hashlib
+import re
+import warnings
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import rasterio
+from rasterio.errors import NotGeoreferencedWarning
+
+from decur.errors import ConfigError, DataError
+from decur.parallel import run_jobs
+from decur.readers.files import PillowReader
+from decur.writing import encode_png
+
+from . import engine
+from .folder_writer import FolderWriter
+from .ombria_scenes import splits
+from .release import Release, Unit
+
+#: Raised when the same release gives other files.
+VERSION = 1
+#: Bands of the stacks.
+BANDS = dict(s1=('before', 'after'), s2=tuple(f'{date}_{i}' for date in ('before', 'after') for i in (1, 2, 3)))
+#: Samples, and SHA-256 of the content of all their files in order, of the release that the splits were made for (commit 38a4903).
+EXPECTED = 844
+DIGEST = '0883f6b5470dd01641bddf67e2b7dfe989fe7f34e24b77116b0f204a178924f8'
+_EVENTS = ('albania', 'france', 'guyana', 'timor')
+_DATES = ('before', 'after')
+_SIZE = 256
+
+
+class OmbriaRelease(Release):
+    """OMBRIA: a clone of github.com/geodrak/OMBRIA, with ``OmbriaS1``, ``OmbriaS2`` and ``2021``.
+
+    Args:
+        src (str | Path): The clone.
+        any_version (bool): Take files that are not those of the version that the splits were made for.
+    """
+
+    command = dataset = 'ombria'
+    title = 'OMBRIA (floods, Sentinel-1 and -2) to stacks of before and after'
+    may_leave_out = False
+
+    def __init__(self, src: str | Path, any_version: bool = False):
+        super().__init__(src)
+        self.any_version = any_version
+
+    @classmethod
+    def lies_in(cls, folder):
+        """Its two folders."""
+        return all((folder / name / 'train' / 'BEFORE').is_dir() for name in ('OmbriaS1', 'OmbriaS2'))
+
+    @classmethod
+    def add_options(cls, parser):
+        """Files that changed can be taken."""
+        parser.add_argument('--any-version', action='store_true', help='take the files even if they are not those that the splits are for')
+
+    @classmethod
+    def from_options(cls, args):
+        """With the check of the version unless it is switched off."""
+        return cls(args.src, args.any_version)
+
+    def units(self, samples):
+        """Every chip: its files of both sensors and dates and both masks.
+
+        Raises:
+            DataError: If folders or files are missing, or the files are not those of the expected version.
+        """
+        found = [*self._chips(), *self._events()]
+        missing = [path for _, files in found for path in files.values() if not path.is_file()]
+        if missing:
+            raise DataError(f'{len(missing)} files of {self.src} are missing, the first is {missing[0]}. Clone the repository again, with '
+                            'all its files.')
+        if not self.any_version:
+            digest = content_digest(path for _, files in found for path in files.values())
+            if digest != DIGEST or len(found) != EXPECTED:
+                raise DataError(f'{self.src} is not the version of OMBRIA that the splits were made for (commit 38a4903, {EXPECTED} '
+                                f'chips): it has {len(found)} chips of other content ({digest[:12]}). Check out that commit, or give '
+                                '--any-version.')
+        return [Unit(sample, sample, dict(paths=files)) for sample, files in found]
+
+    def count_files(self, units):
+        """Two dates and a mask of each sensor."""
+        return sum(len(unit.files['paths']) for unit in units)
+
+    def _chips(self) -> list:
+        out = []
+        for part in ('train', 'test'):
+            folder = self._folder(f'OmbriaS1/{part}/BEFORE')
+            for path in sorted(folder.iterdir()):
+                match = re.fullmatch(r'S1_before_(\d{4})\.png', path.name)
+                if match:
+                    files = {f's{s}_{date}': self.src / f'OmbriaS{s}' / part / date.upper() / f'S{s}_{date}_{match[1]}.png'
+                             for s in (1, 2) for date in (*_DATES, 'mask')}
+                    out.append((f'{part}_{match[1]}', files))
+        return out
+
+    def _events(self) -> list:
+        out = []
+        for event in _EVENTS:
+            folder = self._folder(f'2021/{event.upper()}/Sentinel1/BEFORE')
+            numbers = [int(m[1]) for m in (re.fullmatch(r'imbefore_(\d+)\.png', path.name) for path in folder.iterdir()) if m]
+            for number in sorted(numbers):
+                place = self.src / '2021' / event.upper()
+                files = {f's{s}_{date}': place / f'Sentinel{s}' / date.upper() / f'{"gt" if date == "mask" else f"im{date}"}_{number}.png'
+                         for s in (1, 2) for date in (*_DATES, 'mask')}
+                out.append((f'{event}_{number:04d}', files))
+        return out
+
+    def _folder(self, name: str) -> Path:
+        folder = self.src / name
+        if not folder.is_dir():
+            raise DataError(f'{folder} is not a folder. Give a whole clone of github.com/geodrak/OMBRIA.')
+        return folder
+
+    def open(self, out, repair):
+        """A folder."""
+        return FolderWriter(out, dict(dataset=self.dataset, version=VERSION))
+
+    def records_of(self, unit):
+        """The two stacks and the label."""
+        return _paths(unit.key)
+
+    def unit_of(self, name):
+        """The id."""
+        return Path(name).stem
+
+    def encode(self, key: str, files: Mapping) -> list:
+        """The two stacks and the label.
+
+        Raises:
+            DataError: If an image has another size, type or number of channels, or the masks of the two sensors differ.
+        """
+        files = files['paths']
+        images = {name: _read(path, 3 if name.startswith('s2') and not name.endswith('mask') else 1) for name, path in files.items()}
+        if not np.array_equal(images['s1_mask'], images['s2_mask']):
+            raise DataError(f'{key}: the masks of Sentinel-1 and Sentinel-2 differ ({files["s1_mask"]}, {files["s2_mask"]}).')
+        values = np.unique(images['s1_mask'])
+        if not np.isin(values, (0, 255)).all():
+            raise DataError(f'{files["s1_mask"]}: a mask has 0 and 255, this one {values[:5].tolist()}.')
+        stacks = [encode_stack(np.concatenate([images[f'{sensor}_{date}'] for date in _DATES], axis=2), BANDS[sensor]) for sensor in BANDS]
+        return list(zip(_paths(key), [*stacks, encode_png((images['s1_mask'][..., 0] > 0).astype(np.uint8), key)]))
+
+    def damaged(self, out, units, workers):
+        """Chips of which a file is not as it should be."""
+        there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
+        return {key for key, wrong in zip(there, run_jobs(partial(_check, out), there, workers, f'checking {out}')) if wrong}
+
+    def finish(self, writer, units, skipped):
+        """The lists, which are there when everything else is."""
+        for name, ids in splits([unit.key for unit in units]).items():
+            writer.put(f'{name}.txt', ''.join(f'{sample}\n' for sample in ids).encode())
+        return len(units)
+
+    @classmethod
+    def verify(cls, out, workers, whole):
+        """Read every file; and, if ``whole``, count the chips."""
+        out, ids = Path(out), []
+        for name in ('scene_train', 'scene_test', 'event2021'):
+            path = out / f'{name}.txt'
+            if not path.is_file():
+                raise ConfigError(f'{path} does not exist: preparing was not finished. Run the same command without --verify; it goes on.')
+            ids += path.read_text().split()
+        wrong = [f'{out} has {len(ids)} chips, the whole data set has {EXPECTED}'] if whole and len(ids) != EXPECTED else []
+        return wrong + [text for found in run_jobs(partial(_check, out), ids, workers, f'verifying {out}') for text in found]
+
+    @classmethod
+    def left_out(cls, out):
+        """Nothing ever is."""
+        return {}
+
+
+def content_digest(paths) -> str:
+    """SHA-256 of the content of files, one after the other."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
+
+
+def encode_stack(image: np.ndarray, bands) -> bytes:
+    """``(H, W, C)`` uint8 as a GeoTIFF with named bands; without a georeference, since the release has none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        with rasterio.MemoryFile() as memory:
+            with memory.open(driver='GTiff', height=image.shape[0], width=image.shape[1], count=image.shape[2], dtype='uint8',
+                             compress='deflate', predictor=2, photometric='minisblack') as file:
+                file.write(image.transpose(2, 0, 1))
+                file.descriptions = bands
+            return memory.read()
+
+
+def _paths(sample: str) -> list:
+    return [f's1/{sample}.tif', f's2/{sample}.tif', f'label/{sample}.png']
+
+
+def _read(data, channels: int) -> np.ndarray:
+    image = PillowReader()(data)
+    if image.shape != (_SIZE, _SIZE, channels) or image.dtype != np.uint8:
+        raise DataError(f'{data} is {image.shape} of {image.dtype}, expected {(_SIZE, _SIZE, channels)} of uint8.')
+    return image
+
+
+def _check(out: Path, sample: str) -> list:
+    """What is wrong with a chip: a list of sentences."""
+    from decur.readers.files import AutoReader
+    wrong = []
+    for name, channels in zip(_paths(sample), (*map(len, BANDS.values()), 1)):
+        try:
+            image = AutoReader()(str(out / name))
+        except DataError as error:
+            wrong.append(str(error))
+            continue
+        if image.shape != (_SIZE, _SIZE, channels) or channels == 1 and image.max() > 1:
+            wrong.append(f'{out / name} is no chip of OMBRIA: {image.shape}, values to {image.max()}')
+    return wrong
+
+
+def prepare(src: str | Path, out: str | Path, any_version: bool = False, **kwargs) -> dict:
+    """Write OMBRIA to ``out``; see :func:`decur.prepare.engine.prepare`."""
+    return engine.prepare(OmbriaRelease(src, any_version), out, **kwargs)
