@@ -36,7 +36,7 @@ def test_split_of_a_wrong_channel_count_names_the_modalities():
 
 
 @pytest.mark.parametrize('entry, message', [
-    (dict(), 'channels must be a positive integer'),
+    (dict(), 'has no channels'),
     (dict(channels=0), 'channels must be a positive integer'),
     (dict(channels=2, mean=[1, 2, 3], std=[1, 1, 1]), 'mean has 3 values for 2 channels'),
     (dict(channels=2, bands=('VV', )), 'bands has 1 values'),
