@@ -24,7 +24,7 @@ from torch.utils.data import DataLoader, Dataset
 import decur  # noqa: F401  registers everything
 from decur.binding import bind
 from decur.datasets import BigEarthNetDataset, SSL4EODataset, multimodal_collate
-from decur.datasets.bigearthnet import LABELS, ROOTS
+from decur.datasets.bigearthnet import LABELS, ROOTS, folder_state
 from decur.prepare.ssl4eo import prepare
 from decur.readers.store import is_store
 from decur.readers.table import Table
@@ -100,7 +100,7 @@ def measure_start(patches: int, folder: Path) -> dict:
     names = [f'S2A_MSIL2A_20170613T101031_{place}' for place in places]
     bits = np.random.default_rng(0).integers(1, 1 << 43, patches).astype(np.uint64)
     Table(dict(id=names, s2=names, s1=[f'S1A_IW_GRDH_1SDV_20170613T165043_33UUP_{place}' for place in places], split=[''] * patches,
-               labels=bits), dict(version='v1', labels=LABELS)).save(root / 'decur_index_v1.safetensors')
+               labels=bits), dict(version='v1', labels=LABELS, state=folder_state(root, 'v1'))).save(root / 'decur_index_v1.safetensors')
     (root / 'train.csv').write_text('\n'.join(names))
     entries = dict(
         sar=dict(channels=2, files=dict(sensor='s1'), reader=dict(type='BandReader', bands=S1_BANDS, size=120)),
