@@ -101,6 +101,29 @@ with exit_on_bad_input():
     assert done.returncode == 130 and done.stderr == 'interrupted\n'
 
 
+@pytest.mark.parametrize('how', ['while another is handled', 'as the cause', 'two errors before'])
+def test_ctrl_c_inside_a_library_that_catches_everything_is_one_line(how, capsys, monkeypatch):
+    """MMEngine, interrupted where it formats a config, raises a SyntaxError."""
+    monkeypatch.setattr('signal.signal', lambda *args: None)  # Ctrl-C works on in the tests
+
+    def library():
+        try:
+            raise KeyboardInterrupt
+        except BaseException as stop:
+            if how == 'as the cause':
+                raise RuntimeError('own') from stop
+            if how == 'two errors before':
+                try:
+                    raise ValueError('own')
+                except ValueError as error:
+                    raise RuntimeError('own') from error
+            raise SyntaxError('own')  # noqa: B904  raised as the library does
+
+    with pytest.raises(SystemExit) as end, exit_on_bad_input():
+        library()
+    assert end.value.code == 130 and capsys.readouterr().err == 'interrupted\n'
+
+
 def test_the_closest_name():
     assert closest('optcal', ['sar', 'optical']) == " (did you mean 'optical'?)." and closest('dem', ['sar', 'optical']) == '.'
 

@@ -58,6 +58,7 @@ def exit_on_bad_input() -> Iterator:
     try:
         yield
     except BaseException as error:
+        error = _stop_behind(error)
         ending = _ending(error)
         if ending is None:
             raise
@@ -71,6 +72,19 @@ def exit_on_bad_input() -> Iterator:
         if message and (isinstance(error, Stopped) or not _record_for_torchrun(message)):
             print(message, file=sys.stderr, flush=True)
         sys.exit(status)
+
+
+def _stop_behind(error: BaseException) -> BaseException:
+    """The Ctrl-C or the stop that an error came from, or the error itself.
+
+    Libraries catch everything in places and raise an error of their own instead, as MMEngine does where it formats a config.
+    """
+    cause = error
+    while cause is not None:
+        if isinstance(cause, KeyboardInterrupt | Stopped):
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return error
 
 
 def _ending(error: BaseException) -> tuple | None:
