@@ -12,7 +12,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from ..binding import bind
 from ..errors import ConfigError
-from ..modalities import check_modalities
+from ..modalities import check_modalities, concat
 
 #: What counts, for reports: one multiply-add is two FLOPs; tools that print multiply-adds give half of it.
 FLOPS_TOOL = 'torch.utils.flop_counter (matrix products, convolutions and attention; a multiply-add counts 2)'
@@ -43,7 +43,7 @@ def example_inputs(model: nn.Module, modalities: Mapping, size: Sequence[int], b
         raise ConfigError(f'size {tuple(size)} and batch {batch} must be positive.')
     inputs = {name: torch.randn(batch, entry['channels'], *size) for name, entry in modalities.items()}
     # Segmentation models of mmseg take one tensor (docs/architecture.md).
-    return torch.cat(list(inputs.values()), dim=1) if hasattr(model, 'decode_head') else inputs
+    return concat(inputs, modalities) if hasattr(model, 'decode_head') else inputs
 
 
 def count_parameters(model: nn.Module) -> dict:

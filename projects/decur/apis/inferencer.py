@@ -12,6 +12,7 @@ from decur.datasets.finding import walk
 from decur.datasets.georeference import GeoreferenceCheck
 from decur.errors import ConfigError, DataError
 from decur.hha import check_intrinsics, depth_to_hha
+from decur.modalities import concat
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
 from decur.progress import Progress
 from decur.readers.depth import DepthReader, read_intrinsics
@@ -131,9 +132,9 @@ class SegmentationInferencer:
         arrays = self.load(sample, intrinsics)
         size = next(iter(arrays.values())).shape[:2]
         preprocessor = self.model.data_preprocessor
-        parts = [np.asarray(arrays[name], np.float32) if name in arrays else np.zeros((*size, entry['channels']), np.float32)
-                 for name, entry in self.modalities.items()]
-        image = torch.from_numpy(np.ascontiguousarray(np.concatenate(parts, -1).transpose(2, 0, 1)))
+        parts = {name: np.asarray(arrays[name], np.float32) if name in arrays else np.zeros((*size, entry['channels']), np.float32)
+                 for name, entry in self.modalities.items()}
+        image = torch.from_numpy(np.ascontiguousarray(concat(parts, self.modalities, axis=-1).transpose(2, 0, 1)))
         data = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
         before = preprocessor.absent
         preprocessor.hide([name for name in self.modalities if name not in arrays])
