@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from mmengine.config import Config
-from ombria_study.plan import Pretraining, plan
-from ombria_study.runs import Setup, execute_all, iou, read
+from ombria_study.plan import plan
+from ombria_study.runs import Setup, execute_all
+from ombria_study.scores import iou
 
 from decur.cli import make_parser
 from decur.errors import exit_on_bad_input
@@ -27,6 +28,7 @@ def parse_args():
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ombria'), help='folder of the runs')
     parser.add_argument('--jobs', type=int, default=2, help='runs at a time, one thread each')
     parser.add_argument('--amp', action='store_true')
+    parser.add_argument('--scale', type=float, default=1., help='share of all epochs and iterations, to try the steps out')
     return parser.parse_args()
 
 
@@ -34,15 +36,15 @@ def parse_args():
 def main():
     """Run what is missing, then report."""
     args = parse_args()
-    setup = Setup(args.study, args.data, args.work_dir, args.amp)
+    setup = Setup(args.study, args.data, args.work_dir, args.amp, args.scale)
     runs = plan(Config.fromfile(args.study), args.rounds, args.quick)
     start = time.time()
     for number, (run, record) in enumerate(execute_all(runs, setup, args.jobs), 1):
-        text = f'loss {record["loss"]:.2f}'
-        if not isinstance(run, Pretraining):
-            areas = record['areas']
-            text = f'flood IoU {iou([areas["scene_test"]]):.1f} / {iou([areas[g] for g in areas if g != "scene_test"]):.1f}'
-        print(f'[{number}/{len(runs)}] {run.name}: {text}, {record["seconds"]:.0f} s; {(time.time() - start) / 60:.1f} min so far', flush=True)
+        areas = record.get('areas')
+        text = (f'flood IoU {iou([areas["scene_test"]]):.1f} / {iou([areas[g] for g in areas if g != "scene_test"]):.1f}' if areas else
+                f'loss {record["loss"]:.2f}')
+        print(f'[{number}/{len(runs)}] {run.name}: {text}, {record["seconds"]:.0f} s; {(time.time() - start) / 60:.1f} min so far',
+              flush=True)
 
 
 if __name__ == '__main__':

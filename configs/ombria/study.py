@@ -10,6 +10,7 @@ clip = {**contrastive, 'model.head': dict(_delete_=True, type='MultimodalCLIPHea
 twice = {'train_cfg.max_epochs': 24, 'param_scheduler.0.T_max': 24}
 #: Starts of the encoders: name in folders and records, label in tables, options of the pretraining (None: not pretrained).
 arms = dict(
+    per_pixel=dict(label='per pixel', options=None),
     random=dict(label='random', options=None),
     decur=dict(label='DeCUR', options={}),
     barlow_twins=dict(label='Barlow Twins across sensors', options=barlow_twins),
@@ -28,6 +29,7 @@ longer = {'train_cfg.max_iters': 1000, 'param_scheduler.0.end': 1000, 'default_h
 #: In the order in which they run; a cell is in one round only. `subsets` are the seeds of the labelled subset and of the transfer.
 rounds = (
     dict(name='first', arms=('random', 'decur'), protocols=frozen),
+    dict(name='per-pixel', arms=('per_pixel', ), protocols=('per-pixel', )),
     dict(name='finetune', arms=('random', 'decur'), protocols=finetune),
     dict(name='subsets', arms=('random', 'decur'), protocols=frozen, subsets=range(5, 10)),
     dict(name='baselines', arms=baselines, protocols=frozen),

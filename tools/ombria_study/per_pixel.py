@@ -10,7 +10,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from decur.readers.files import AutoReader
 
-from .runs import GROUPS, count, group_of
+from .scores import GROUPS, count, group_of
 
 #: Folders of the sensors.
 SENSORS = {'s1': ('s1', ), 's2': ('s2', ), 's1-s2': ('s1', 's2')}

@@ -26,6 +26,8 @@ class Pretraining:
     seed: int
     options: Mapping = field(compare=False)
 
+    protocol = 'pretraining'
+
     @property
     def name(self) -> str:
         """Its folder in the work directory."""
@@ -40,7 +42,7 @@ class Transfer:
         arm: name of the start of the encoders.
         pretraining: where they come from; None for random ones.
         sensors: ``'s1-s2'``, ``'s1'`` or ``'s2'``.
-        protocol: ``'frozen'`` or ``'finetune'``.
+        protocol: ``'frozen'``, ``'finetune'``, or ``'per-pixel'``, which has no network.
         labels: number of labelled chips: a key of :data:`SPLITS`.
         subset: seed of the labelled subset, of the head and of the order of the data.
         variant: what else differs, in words; empty if nothing does.
@@ -79,7 +81,7 @@ def plan(study: Config, rounds: Sequence[str] | None = None, quick: bool = False
     Args:
         study: ``pretraining``, ``seeds``, ``arms`` and ``rounds``, see ``configs/ombria/study.py``.
         rounds: names of those to run. Defaults to all.
-        quick: Only the first labelled subset, of the first two rounds.
+        quick: Only the first labelled subset, of the first three rounds.
 
     Raises:
         ConfigError: If a round lacks a setting or has an unknown one, names an arm that does not exist, or two rounds share a cell.
@@ -89,7 +91,7 @@ def plan(study: Config, rounds: Sequence[str] | None = None, quick: bool = False
     if unknown:
         raise ConfigError(f'there is no round {unknown[0]!r}; the study has {names}.')
     cells: dict = {}
-    for entry in study.rounds[:2] if quick else study.rounds:
+    for entry in study.rounds[:3] if quick else study.rounds:
         for cell in _cells(study, entry, quick):
             if cell in cells:
                 raise ConfigError(f'the round {entry["name"]!r} of the study has a cell of another round, or one twice: {cell.name}.')

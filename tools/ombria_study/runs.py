@@ -4,12 +4,15 @@ import hashlib
 import json
 import logging
 import multiprocessing
+import os
+import shutil
 import signal
 import time
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -26,17 +29,21 @@ from decur.engine.parent import end_with_parent
 from decur.errors import ConfigError, DataError
 from decur.writing import write_json
 
+from .frozen import remember_maps
+from .per_pixel import per_pixel
 from .plan import Pretraining, Transfer
+from .scores import GROUPS, count, group_of
 
 #: Version of what a record holds: those of another are made again.
 VERSION = 1
 #: The file in a run's folder that says that it is done, and what came out.
 RECORD = 'record.json'
-#: Where chips are tested, and the lists that hold them.
-GROUPS = ('scene_test', 'albania', 'france', 'guyana', 'timor')
+#: The lists of chips that are tested.
 TESTS = ('scene_test.txt', 'event2021.txt')
 #: One thread a process: reading is part of it.
 _ONE_THREAD = {'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}
+#: Data sets of this process that were tested on, whose chips are in memory.
+_tested: dict = {}
 
 
 class Setup(NamedTuple):
@@ -76,10 +83,9 @@ def config_of(run: Pretraining | Transfer, setup: Setup) -> Config:
     end = 'T_max' if length == 'max_epochs' else 'end'
     steps = max(round(cfg.train_cfg[length] * setup.scale), 1)
     cfg.merge_from_dict({f'train_cfg.{length}': steps, f'param_scheduler.0.{end}': steps, 'default_hooks.checkpoint.interval': steps,
-                         'default_hooks.checkpoint.minutes': 0, 'randomness.seed': _seed(run), 'log_level': 'WARNING'})
-    cfg = prepare(cfg, amp=setup.amp)
-    cfg.experiment_name = f'{run.name.replace("/", "_")}_{fingerprint(run, cfg)}'
-    return cfg
+                         'default_hooks.checkpoint.minutes': 0, 'randomness.seed': _seed(run), 'log_level': 'ERROR'})
+    cfg.experiment_name = run.name.replace('/', '_')
+    return prepare(cfg, amp=setup.amp)
 
 
 def _seed(run: Pretraining | Transfer) -> int:
@@ -91,15 +97,17 @@ def checkpoint_of(run: Pretraining | Transfer, setup: Setup) -> Path:
     return setup.work_dir / run.name / 'weights.pth'
 
 
-def fingerprint(run: Pretraining | Transfer, cfg: Config) -> str:
+@cache
+def fingerprint(run: Pretraining | Transfer, setup: Setup) -> str:
     """What the result of a run depends on, so that it is made again when a config changes. Where files lie does not count."""
-    content = {key: value for key, value in cfg.to_dict().items()
-               if key not in ('work_dir', 'log_level', 'launcher', 'default_hooks', 'experiment_name', 'visualizer', 'filename')}
-    content = copy.deepcopy(content)
-    for loader in ('train_dataloader', 'test_dataloader'):
-        content.get(loader, {}).get('dataset', {}).pop('data_root', None)
-    if isinstance(run, Transfer):
-        content['model']['backbone']['pretrained'] = run.pretraining and [run.pretraining.name, dict(run.pretraining.options)]
+    content = {}
+    if run.protocol != 'per-pixel':
+        content = {key: value for key, value in config_of(run, setup).to_dict().items()
+                   if key not in ('work_dir', 'log_level', 'launcher', 'default_hooks', 'experiment_name', 'visualizer', 'filename')}
+        for loader in ('train_dataloader', 'test_dataloader'):
+            content.get(loader, {}).get('dataset', {}).pop('data_root', None)
+    if isinstance(run, Transfer) and run.pretraining:
+        content['model']['backbone']['pretrained'] = fingerprint(run.pretraining, setup)
     return hashlib.sha256(json.dumps([VERSION, run.name, content], sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
@@ -120,31 +128,50 @@ def stored(run: Pretraining | Transfer, setup: Setup) -> dict | None:
     if not there:
         raise DataError(f'{path} is damaged: delete it, and the run is repeated.')
     whole = not isinstance(run, Pretraining) or checkpoint_of(run, setup).is_file()
-    return record if whole and record['fingerprint'] == fingerprint(run, config_of(run, setup)) else None
+    return record if whole and record['fingerprint'] == fingerprint(run, setup) else None
 
 
 def execute(run: Pretraining | Transfer, setup: Setup) -> dict:
-    """Train a run, and test it if it is a transfer, unless that was done before.
+    """Train a run, and test it if it is a transfer, unless that was done before. A pretraining that was stopped goes on where it was.
 
     Returns:
-        dict: ``fingerprint``; ``seconds`` of processor time; ``loss``, mean of the last 20 steps; and of a transfer ``areas``:
-        ``{group: [pixels of flood found, found but dry, missed]}``.
+        dict: ``fingerprint``; ``seconds`` of processor time; of a network ``loss``, the mean of the last 20 steps; and of a transfer
+        ``areas``: ``{group: [pixels of flood found, found but dry, missed]}``.
     """
     earlier = stored(run, setup)
     if earlier:
         return earlier
     start = time.process_time()
+    folder = setup.work_dir / run.name
+    if run.protocol == 'per-pixel':
+        labelled, tested = ([line for name in names for line in (setup.data / name).read_text(encoding='utf-8').split()]
+                            for names in ([run.split], TESTS))
+        record = dict(fingerprint=fingerprint(run, setup), areas=per_pixel(setup.data, run.sensors, labelled, tested, run.subset))
+    else:
+        record = _train(run, setup)
+    record['seconds'] = round(time.process_time() - start, 1)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / RECORD, record)
+    return record
+
+
+def _train(run: Pretraining | Transfer, setup: Setup) -> dict:
+    folder, key = setup.work_dir / run.name, fingerprint(run, setup)
+    begun = folder / 'begun.json'
+    if not begun.is_file() or json.loads(begun.read_text(encoding='utf-8')) != key:
+        shutil.rmtree(folder, ignore_errors=True)  # a run of another config: nothing of it is to be resumed
+        folder.mkdir(parents=True)
+        write_json(begun, key)
     cfg = config_of(run, setup)
-    key = fingerprint(run, cfg)
+    cfg.resume = 'auto'
     runner = RUNNERS.build(cfg)
+    if run.protocol == 'frozen':
+        remember_maps(runner.model.backbone)
     model = runner.train()
-    last = Path((Path(cfg.work_dir) / 'last_checkpoint').read_text(encoding='utf-8').strip())
     record = dict(fingerprint=key, loss=float(runner.message_hub.get_scalar('train/loss').mean(window_size=20)))
     if isinstance(run, Transfer):
         record['areas'] = measure(model, cfg)
-    last.replace(checkpoint_of(run, setup))
-    record['seconds'] = round(time.process_time() - start, 1)
-    write_json(setup.work_dir / run.name / RECORD, record)
+    Path((folder / 'last_checkpoint').read_text(encoding='utf-8').strip()).replace(checkpoint_of(run, setup))
     return record
 
 
@@ -164,30 +191,14 @@ def measure(model: torch.nn.Module, cfg: Config) -> dict:
     for split in TESTS:
         loader = copy.deepcopy(bind(cfg).test_dataloader)
         loader.dataset.split = split
-        dataset = DATASETS.build(loader.dataset)
+        key = json.dumps(loader.dataset, sort_keys=True, default=str)
+        dataset = _tested[key] = _tested.get(key) or DATASETS.build(loader.dataset)
         loader = Runner.build_dataloader(dict(loader, dataset=dataset, num_workers=0, persistent_workers=False))
         names = (dataset.get_data_info(i)['sample_id'] for i in range(len(dataset)))
         for batch in loader:
             for sample in model.test_step(batch):
                 areas[group_of(next(names))] += count(sample.pred_sem_seg.data.numpy(), sample.gt_sem_seg.data.numpy())
     return {group: found.tolist() for group, found in areas.items()}
-
-
-def group_of(sample: str) -> str:
-    """The group of a chip by its id: the event of 2021, or the test scenes."""
-    return sample.partition('_')[0] if sample.startswith(GROUPS[1:]) else 'scene_test'
-
-
-def count(predicted: np.ndarray, label: np.ndarray) -> np.ndarray:
-    """Pixels of class 1 found, found where the label is 0, and missed."""
-    predicted, label = predicted == 1, label == 1
-    return np.array([(predicted & label).sum(), (predicted & ~label).sum(), (~predicted & label).sum()])
-
-
-def iou(areas: Sequence[Sequence[int]]) -> float:
-    """IoU of flood in percent over all pixels of some groups."""
-    found, wrong, missed = np.sum(areas, axis=0).tolist()
-    return 100 * found / (found + wrong + missed)
 
 
 def execute_all(runs: Sequence, setup: Setup, jobs: int) -> Iterator[tuple]:
@@ -209,6 +220,7 @@ def execute_all(runs: Sequence, setup: Setup, jobs: int) -> Iterator[tuple]:
         raise ConfigError(f'--jobs must be at least 1, got {jobs}.')
     waiting, running = list(runs), {}
     # Started anew and not forked: the threads of PyTorch do not survive a fork.
+    os.environ['PYTHONWARNINGS'] = 'ignore'  # of what the libraries say when they are imported
     executor = ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'), _start_worker)
     try:
         while waiting or running:
@@ -220,7 +232,7 @@ def execute_all(runs: Sequence, setup: Setup, jobs: int) -> Iterator[tuple]:
                 run = running.pop(future)
                 yield run, future.result()
     except BrokenProcessPool as error:
-        raise DataError('a process was killed, perhaps for lack of memory. Start again with fewer --jobs: finished runs are kept.') from error
+        raise DataError('a process was killed, perhaps for lack of memory. Start again with fewer --jobs: what is done is kept.') from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 

@@ -15,6 +15,6 @@ from .table import LazySamples, Table
 
 __all__ = [
     'IMAGE_SUFFIXES', 'ArrayReader', 'AutoReader', 'BandReader', 'DepthReader', 'InMemoryReader', 'LazySamples', 'NpyReader',
-    'PillowReader', 'RasterioReader', 'Reader', 'StoreReader', 'Table', 'build_reader', 'is_store', 'open_raster', 'read_index', 'read_intrinsics',
-    'read_manifest', 'read_marked', 'read_record', 'read_size', 'source_name', 'split_source', 'stack_bands'
+    'PillowReader', 'RasterioReader', 'Reader', 'StoreReader', 'Table', 'build_reader', 'is_store', 'open_raster', 'read_index',
+    'read_intrinsics', 'read_manifest', 'read_marked', 'read_record', 'read_size', 'source_name', 'split_source', 'stack_bands'
 ]
