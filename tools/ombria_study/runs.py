@@ -83,7 +83,7 @@ def config_of(run: Pretraining | Transfer, setup: Setup) -> Config:
     end = 'T_max' if length == 'max_epochs' else 'end'
     steps = max(round(cfg.train_cfg[length] * setup.scale), 1)
     cfg.merge_from_dict({f'train_cfg.{length}': steps, f'param_scheduler.0.{end}': steps, 'default_hooks.checkpoint.interval': steps,
-                         'default_hooks.checkpoint.minutes': 0, 'randomness.seed': _seed(run), 'log_level': 'ERROR'})
+                         'default_hooks.checkpoint.minutes': 2, 'randomness.seed': _seed(run), 'log_level': 'ERROR'})
     cfg.experiment_name = run.name.replace('/', '_')
     return prepare(cfg, amp=setup.amp)
 
@@ -233,6 +233,10 @@ def execute_all(runs: Sequence, setup: Setup, jobs: int) -> Iterator[tuple]:
                 yield run, future.result()
     except BrokenProcessPool as error:
         raise DataError('a process was killed, perhaps for lack of memory. Start again with fewer --jobs: what is done is kept.') from error
+    except BaseException:
+        for process in multiprocessing.active_children():
+            process.terminate()  # a training writes its state, and goes on from there next time
+        raise
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
