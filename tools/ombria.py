@@ -35,7 +35,7 @@ def parse_args():
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ombria'), help='folder of the runs')
     parser.add_argument('--jobs', type=int, default=2, help='runs at a time, one thread each')
     parser.add_argument('--scale', type=float, default=1., help='share of all epochs and iterations, to try the steps out')
-    parser.add_argument('--any-version', action='store_true', help='take the files of SRC even if they are not those of the published figures')
+    parser.add_argument('--any-version', action='store_true', help='take files that are not those of the published figures')
     parser.add_argument('--report-only', action='store_true', help='run nothing; tables and figure of the records that are there')
     parser.add_argument('--records', type=Path, help='records to report and to add to; default records.csv in the work directory')
     parser.add_argument('--doc', type=Path, help='also write the tables into this document, between <!-- NAME --> and <!-- /NAME -->')
