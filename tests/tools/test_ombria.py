@@ -8,7 +8,7 @@ from helpers import ROOT, run_tool
 from mmengine.config import Config
 from ombria_study import frozen, per_pixel, records, report, runs
 from ombria_study.plan import Pretraining, Transfer, plan
-from ombria_study.scores import GROUPS, count, group_of, iou
+from ombria_study.scores import GROUPS, STEPS, at_threshold, best_step, count, group_of, histogram, iou
 from PIL import Image
 
 from decur.errors import ConfigError, DataError
@@ -118,6 +118,17 @@ def test_iou_is_that_of_the_metric():
         'scene_test', 'scene_test', 'albania', 'timor']
 
 
+def test_thresholds_of_a_histogram():
+    rng = np.random.default_rng(0)
+    probability, label = rng.random((20, 30)), rng.integers(0, 2, (20, 30))
+    counts = histogram(probability, label)
+    assert counts.shape == (2, STEPS) and counts.sum() == 600
+    for step in (1, 50, 99):
+        assert at_threshold(counts, step).tolist() == count(probability >= step / STEPS, label).tolist()
+    assert best_step(histogram(np.where(label, 0.335, 0.295), label)) in range(30, 34)  # all of it between the two
+    assert histogram(np.array([1.0, 0.0]), np.array([1, 0])).nonzero()[1].tolist() == [0, STEPS - 1]
+
+
 def test_maps_that_are_kept_are_those_of_the_encoders():
     torch.manual_seed(0)
     inner = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3), torch.nn.BatchNorm2d(4)).eval()
@@ -146,7 +157,7 @@ def rows(scene, event, arm='decur', **more):
     for subset, (a, b) in enumerate(zip(scene, event)):
         areas = {group: [a if group == 'scene_test' else b, 0, 1000 - (a if group == 'scene_test' else b)] for group in GROUPS}
         cell = Transfer(arm, None, **dict(dict(sensors='s1-s2', protocol='frozen', labels='32', subset=subset), **more))
-        out.append(records.row_of(cell, dict(seconds=10., loss=0.5, areas=areas)))
+        out.append(records.row_of(cell, dict(seconds=10., loss=0.5, areas=areas, fitted=areas, threshold=0.5)))
     return out
 
 
@@ -217,7 +228,9 @@ def clone(tmp_path_factory):
 
 def test_the_per_pixel_baseline_learns_a_rule_of_values(clone, tmp_path):
     ombria.prepare(clone, tmp_path, any_version=True)
-    areas = per_pixel.per_pixel(tmp_path, 's1', ['train_0002', 'train_0003'], ['train_0135', 'timor_0000'], 0)
+    found = per_pixel.per_pixel(tmp_path, 's1', ['train_0002', 'train_0003'], ['train_0135', 'timor_0000'], 0)
+    areas = found['areas']
+    assert iou([found['fitted']['timor']]) > 95
     assert iou([areas['scene_test']]) > 95 and iou([areas['timor']]) > 95 and areas['albania'] == [0, 0, 0]
     values, label = per_pixel.features('train_0002', tmp_path, 's1-s2')
     assert values.shape == (65536, 16) and label.shape == (65536, )
