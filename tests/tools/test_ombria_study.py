@@ -1,5 +1,7 @@
 """The comparison on OMBRIA: its plan, its counts, its tables, the per-pixel baseline, and the command as a whole on chips of noise."""
+import importlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -266,11 +268,18 @@ def test_the_command_runs_resumes_and_reports(clone, tmp_path):
     assert json.loads(gone.read_text())['areas'] == wanted  # the same came out
 
 
-def test_bad_input_is_one_line_and_leaves_nothing(clone, tmp_path):
-    common = ['--data', tmp_path / 'data', '--work-dir', tmp_path / 'work']
-    for arguments, message in (([], 'give SRC'), ([tmp_path / 'nowhere'], 'is not a folder'), ([clone], 'not the version of OMBRIA'),
-                               ([clone, '--rounds', 'nine'], "no round 'nine'"), (['--report-only'], 'records.csv cannot be read')):
-        done = run_tool('tools/ombria.py', *arguments, *common, check=False)
-        assert done.returncode == 1 and not done.stdout
-        assert done.stderr.count('\n') == 1 and message in done.stderr, done.stderr
-    assert not (tmp_path / 'data').exists() and not (tmp_path / 'work').exists()
+@pytest.mark.parametrize('arguments, message', [
+    ([], 'give SRC'), (['{}/nowhere'], 'is not a folder'), (['CLONE'], 'not the version of OMBRIA'),
+    (['CLONE', '--rounds', 'nine'], "no round 'nine'"), (['--report-only'], 'records.csv cannot be read'),
+    (['CLONE', '--study', '{}/none.py'], 'none.py does not exist')])
+def test_bad_input_is_one_line_and_leaves_nothing(clone, tmp_path, monkeypatch, capsys, arguments, message):
+    tool = importlib.import_module('ombria')
+    arguments = [str(clone) if argument == 'CLONE' else argument.format(tmp_path) for argument in arguments]
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(sys, 'argv', ['ombria.py', *arguments, '--data', f'{tmp_path}/data', '--work-dir', f'{tmp_path}/work'])
+    with pytest.raises(SystemExit) as ended:
+        tool.main()
+    said = capsys.readouterr()
+    assert ended.value.code and message in f'{said.err}{ended.value.code}' and not said.out
+    assert f'{said.err}{ended.value.code}'.count('\n') <= 1
+    assert not any(tmp_path.iterdir())
