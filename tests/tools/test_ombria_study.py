@@ -71,6 +71,12 @@ def test_rounds_that_share_a_cell_and_a_round_that_is_not_there():
         plan(study(rounds=[entry, dict(entry, name='y')]))
     with pytest.raises(ConfigError, match="no round 'z'"):
         plan(study(), ['z'])
+    with pytest.raises(ConfigError, match="no arm 'moco'"):
+        plan(study(), arms=['moco'])
+    with pytest.raises(ConfigError, match='no transfer of the rounds'):
+        plan(study(), ['first'], subsets=[7])
+    assert [run.name for run in plan(study(), ['first'], arms=['decur'], subsets=[1])] == [
+        'pretrain/decur/seed1', 'transfer/decur/s1-s2_frozen_32/subset1']
 
 
 def setup(tmp_path, **changes):
