@@ -16,6 +16,7 @@ from ..errors import ConfigError, DataError, WeightsError, closest
 from ..weights import load_strict, unwrap
 from ..weights.strict import check_fit
 from ..writing import replacing
+from .accumulation import tell_accumulation
 from .labels import check_labels
 from .launch import check_batches
 from .loops import ResumableEpochLoop
@@ -112,6 +113,7 @@ class CheckedRunner(Runner):
         lock_work_dir(self.work_dir)
         self._check_loop('_train_loop', self.build_train_loop, load=False)
         check_batches(self)
+        tell_accumulation(self)
         if self._val_loop is not None:
             self._check_loop('_val_loop', self.build_val_loop, load=False)
         # After the loops, as in MMEngine: both may draw random numbers.
