@@ -110,11 +110,14 @@ def test_a_failing_server_is_asked_again_and_named_in_the_end(served, tmp_path):
     name = 'ssl4eos12_shard_000001.tar'
     server.fail[name] = 2
     assert np.array_equal(dataset[1]['images']['optical'], values['S2L1C', 'ssl4eos12_train_0000001'][0].transpose(1, 2, 0))
+    lenient = remote(server, tmp_path, attempts=1, damaged='skip')
     server.fail['ssl4eos12_shard_000002.tar'] = 99
     with pytest.raises(ShardError, match='train/S1GRD/ssl4eos12_shard_000002.tar cannot be read after 3 attempts .*503'):
         dataset[4]
-    lenient = remote(server, tmp_path, attempts=1, damaged='skip')
     assert lenient[4]['sample_id'] == 'ssl4eos12_train_0000000'
+    with pytest.raises(ShardError, match='000002.tar cannot be read after 2 attempts .*503'):
+        remote(server, tmp_path, attempts=2)
+    server.fail.clear()
     with pytest.raises(ShardError, match='000009.tar does not exist'):
         remote(server, tmp_path, shards='ssl4eos12_shard_{000001..000009}.tar', cache_folder=str(tmp_path / 'b'))
     skipping = remote(server, tmp_path, shards='ssl4eos12_shard_{000001..000009}.tar', cache_folder=str(tmp_path / 'c'), damaged='skip',

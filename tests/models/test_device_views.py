@@ -38,7 +38,7 @@ STEPS = dict(
     resize=dict(geometry=CROP), both_flips=dict(geometry=CROP._replace(vflip=True)), whole=dict(),
     brighter=dict(brightness=1.35, contrast=1.), darker=dict(brightness=.7, contrast=.8), contrast=dict(brightness=1.2, contrast=1.4),
     flat=dict(brightness=1., contrast=0.), gray=dict(gray=True),
-    blur=dict(sigma=1.7), small_blur=dict(sigma=.2), solarize=dict(solarize=True), dropped=dict(dropped=(1, 3)))
+    blur=dict(sigma=1.7), small_blur=dict(sigma=.5), solarize=dict(solarize=True), dropped=dict(dropped=(1, 3)))
 
 
 @pytest.mark.parametrize('name', STEPS)
@@ -55,7 +55,8 @@ def test_whole_chains_of_every_sample_s_own_draws(channels):
     np.random.seed(3)
     draws = [augment.draw((40, 48, channels)) for _ in range(24)]
     ours, there = both(augment, images(24, channels), draws)
-    assert np.abs(ours - there).max() <= 2 and (np.abs(ours - there) > 1).mean() < 1e-3 and (ours != there).mean() < .02
+    # A level after resizing may become three by brightness and contrast of up to 1.4 each.
+    assert np.abs(ours - there).max() <= 3 and (np.abs(ours - there) > 1).mean() < 1e-3 and (ours != there).mean() < .02
     alone = DeviceViews(augment, batched=True)(torch.from_numpy(images(24, channels)[5:6]),
                                                DeviceViews.parameters(draws[5:6], channels, (40, 48)))
     assert np.array_equal(alone[0].numpy(), ours[5]), 'a view does not depend on the others of its batch'

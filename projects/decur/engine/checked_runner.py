@@ -19,6 +19,7 @@ from ..writing import replacing
 from .accumulation import tell_accumulation
 from .labels import check_labels
 from .launch import check_batches
+from .learning_rate import scale_learning_rate
 from .loops import ResumableEpochLoop
 from .options import REGISTRIES, check_top_level, signature
 from .resume import batches_done, check_resumable, newest_checkpoint
@@ -132,6 +133,10 @@ class CheckedRunner(Runner):
     def _init_model_weights(self) -> None:
         if not self._weights_initialised:
             super()._init_model_weights()
+
+    def scale_lr(self, optim_wrapper, auto_scale_lr=None) -> None:
+        """MMEngine's hook for ``--auto-scale-lr``, by the rule of :mod:`~decur.engine.learning_rate`."""
+        scale_learning_rate(self, optim_wrapper, auto_scale_lr)
 
     # Loading.
 

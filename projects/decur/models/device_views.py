@@ -2,7 +2,7 @@
 
 What is done to a sample was drawn with it (:class:`~decur.transforms.MakeViews` with ``on='device'``), from (seed, epoch, sample), so that
 the distributions are the same and a view does not depend on where it is made. On an accelerator every operation is a few batched tensor
-operations with a parameter for each sample; on 8 bit they repeat OpenCV's roundings (fixed-point weights in resizing and blur), so a view
+operations with a parameter for each sample; on 8 bit they repeat OpenCV's roundings (fixed-point weights in resizing), so a view
 differs from the CPU's by at most a grey level here and there. On a CPU, OpenCV's 8-bit operations are several times as fast as these,
 so there the batch goes through :class:`~decur.transforms.ViewAugmentation` sample by sample.
 
@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from decur.errors import ConfigError, DataError
 from decur.transforms.augmentation import Draws, ViewAugmentation, blur_window
 
-#: Units of the fixed-point weights of OpenCV on 8 bit: bilinear resizing, Gaussian blur.
-_RESIZE_UNIT, _BLUR_UNIT = 2048, 256
+#: Units of the fixed-point weights with which OpenCV resizes 8-bit images.
+_RESIZE_UNIT = 2048
 
 
 class DeviceViews:
@@ -187,11 +187,11 @@ def _blur(views: Tensor, sigmas: Sequence[float], eight_bit: bool) -> Tensor:
     for kernel, window, sigma in zip(kernels, windows, sigmas):
         weights = torch.from_numpy(cv2.getGaussianKernel(window, sigma, cv2.CV_32F)[:, 0])
         start = reach - window // 2
-        kernel[start:start + window] = (weights * _BLUR_UNIT).round() if eight_bit else weights
+        kernel[start:start + window] = weights
     kernels = kernels.to(views.device)
     for axis, padding in ((3, (reach, reach, 0, 0)), (2, (0, 0, reach, reach))):
         padded, size = F.pad(views, padding, mode='reflect'), views.shape[axis]
         views = torch.zeros_like(views)
         for tap in range(2 * reach + 1):
             views.addcmul_(padded.narrow(axis, tap, size), kernels[:, tap, None, None, None])
-    return _rounded(torch.floor(views / _BLUR_UNIT**2 + .5), True) if eight_bit else views
+    return _rounded(views, eight_bit)

@@ -80,10 +80,12 @@ class ShardCache:
                 return request(*self.file_system(address))
             except (ConfigError, DataError):
                 raise
-            except FileNotFoundError as error:
-                raise ShardError(f'{address} does not exist.', address) from error
             except Exception as error:  # each protocol has errors of its own
-                reason = first_line(error)
+                # fsspec says so too of a server that could not answer; what it was is behind it.
+                behind = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ is not None else error
+                if isinstance(error, FileNotFoundError) and getattr(behind, 'status', 404) in (404, 410):
+                    raise ShardError(f'{address} does not exist.', address) from error
+                reason = first_line(behind)
                 if attempt == self.attempts:
                     raise ShardError(f'{address} cannot be read after {attempt} attempts ({reason}). Check the address and the '
                                      'connection, or leave such shards out: damaged="skip".', address) from error
