@@ -118,7 +118,7 @@ def test_a_failing_server_is_asked_again_and_named_in_the_end(served, tmp_path):
     with pytest.raises(ShardError, match='000002.tar cannot be read after 2 attempts .*503'):
         remote(server, tmp_path, attempts=2)
     server.fail.clear()
-    with pytest.raises(ShardError, match='000009.tar does not exist'):
+    with pytest.raises(ShardError, match='000003.tar does not exist'):
         remote(server, tmp_path, shards='ssl4eos12_shard_{000001..000009}.tar', cache_folder=str(tmp_path / 'b'))
     skipping = remote(server, tmp_path, shards='ssl4eos12_shard_{000001..000009}.tar', cache_folder=str(tmp_path / 'c'), damaged='skip',
                       attempts=1)
