@@ -147,15 +147,19 @@ def _subsets(results: Results) -> str:
 
 
 def _thresholds(results: Results) -> str:
-    """At the threshold that fits the labelled chips best, frozen, 32 chips, all ten subsets: means, and DeCUR less random."""
+    """At 0.5 and at the threshold that fits the labelled chips best, 32 chips, all subsets that were run: means, and DeCUR less another."""
     every = range(2 * len(results.first))
     rows = []
     for title, threshold in (('0.5', 'areas'), ('fitted', 'fitted')):
         options = dict(subsets=every, threshold=threshold)
-        rows.append([title, *(text for place in _MAIN for text in (
-            *(cell(results.interval(place, arm, 'frozen', **options)) for arm in ('random', 'decur')),
-            difference(results.differences(place, 'decur', 'random', 'frozen', **options))))])
-    return markdown(['threshold', *(f'{place}, {title}' for place in _MAIN for title in ('random', 'DeCUR', 'difference'))], rows,
+        for arm in results.study.arms:
+            protocol = 'per-pixel' if arm == 'per_pixel' else 'frozen'
+            found = {place: results.interval(place, arm, protocol, **options) for place in _MAIN}
+            if any(found.values()):
+                rows.append([f'{title}, {results.label(arm)}', *(text for place in _MAIN for text in (
+                    cell(found[place]),
+                    '' if arm == 'decur' else difference(results.differences(place, 'decur', arm, 'frozen', **options))))])
+    return markdown(['threshold, start', *(f'{place}{title}' for place in _MAIN for title in ('', ', DeCUR less this'))], rows,
                     numbers=True)
 
 
