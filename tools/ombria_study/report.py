@@ -205,7 +205,7 @@ def plot(results: Results) -> Figure:
     """Every run as a dot, with means and 95 % intervals: a panel for each place, 32 chips, both sensors."""
     arms = [arm for arm in results.study.arms if results.interval('scene_test', arm, 'frozen') or results.interval(
         'scene_test', arm, 'finetune')]
-    fig = Figure(figsize=(10, 0.75 + 0.52 * len(arms)), layout='constrained')
+    fig = Figure(figsize=(10, 1.4 + 0.5 * len(arms)), layout='constrained')
     axes = fig.subplots(1, len(_MAIN), sharey=True)
     for axis, place in zip(axes, _MAIN):
         for offset, colour, (protocol, name) in zip((-0.17, 0.17), ('#0072b2', '#d55e00'), PROTOCOLS.items()):
@@ -225,6 +225,6 @@ def plot(results: Results) -> Figure:
         axis.set_xlabel('flood IoU, %')
         axis.grid(axis='x', alpha=0.3)
     axes[0].set_yticks(range(len(arms)), [results.label(arm) for arm in arms], fontsize=9)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(arms) - 0.5, -0.5)  # the first at the top
     fig.legend(*axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize=9)
     return fig
