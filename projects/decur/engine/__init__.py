@@ -1,7 +1,6 @@
 """What drives training: launching, samplers, optimisers, hooks."""
 from . import hooks  # noqa: F401
 from .amp import CpuBf16OptimWrapper
-from .checked_runner import CheckedRunner
 from .distributed import GlooDistributedDataParallel
 from .lars import ForeachLARS, NdimOptimWrapperConstructor
 from .launch import check_batches, load_config, prepare, prepare_test
@@ -10,6 +9,6 @@ from .runner import MultimodalRunner
 from .samplers import EpochInfiniteSampler, EpochSampler
 
 __all__ = [
-    'CheckedRunner', 'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
+    'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
     'MultimodalRunner', 'NdimOptimWrapperConstructor', 'ResumableEpochLoop', 'check_batches', 'load_config', 'prepare', 'prepare_test'
 ]

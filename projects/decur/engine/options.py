@@ -12,31 +12,12 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from mmengine.config import Config
-from mmengine.registry import (
-    DATA_SAMPLERS,
-    DATASETS,
-    EVALUATOR,
-    HOOKS,
-    LOG_PROCESSORS,
-    LOOPS,
-    METRICS,
-    MODELS,
-    OPTIM_WRAPPER_CONSTRUCTORS,
-    OPTIM_WRAPPERS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    TASK_UTILS,
-    TRANSFORMS,
-    VISBACKENDS,
-    VISUALIZERS,
-    WEIGHT_INITIALIZERS,
-)
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from ..errors import ConfigError, closest
 from ..modalities import ENTRY_KEYS
-from ..registry import READERS
+from ..registry import REGISTRIES, signature
 
 #: Keys at the top of a config that the runner's signature does not have.
 TOP_LEVEL = frozenset({
@@ -48,9 +29,6 @@ _VARIABLES = ('train_pipeline', 'val_pipeline', 'test_pipeline')
 #: Keys that may stand in any part: MMEngine reads them before the part is built.
 _ANYWHERE = ('type', '_delete_', '_scope_', 'priority', 'init_cfg')
 _MISSING = object()
-#: Where the types of a config are registered.
-REGISTRIES = (MODELS, DATASETS, TRANSFORMS, READERS, HOOKS, DATA_SAMPLERS, OPTIM_WRAPPERS, OPTIMIZERS, OPTIM_WRAPPER_CONSTRUCTORS,
-              PARAM_SCHEDULERS, LOOPS, METRICS, EVALUATOR, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, WEIGHT_INITIALIZERS, TASK_UTILS)
 
 
 class OptionText(str):
@@ -159,7 +137,7 @@ def _arguments(node: Mapping, parts: Sequence[str], scope: str) -> tuple:
         loops = [signature(loop) for loop in (EpochBasedTrainLoop, IterBasedTrainLoop)]
         return [name for names, _, _ in loops for name in names] + ['by_epoch'], True, {**loops[0][2], **loops[1][2]}
     if parts == ['randomness']:
-        return _parameters(Runner.set_randomness)[0], True, {}
+        return signature(Runner.set_randomness)[0], True, {}
     return [], False, {}
 
 
@@ -176,38 +154,6 @@ def _class(kind, scope: str):
         if found is not None:
             return found
     return None
-
-
-def signature(kind) -> tuple:
-    """Names of the arguments of a class or a function, whether these are all that it takes, and their annotations by name.
-
-    Where a class passes ``**kwargs`` on, the arguments of its base classes are among the names, and the names are not all.
-    """
-    if not inspect.isclass(kind):
-        return _parameters(kind)
-    names, hints, is_all = {}, {}, True
-    for base in kind.__mro__:
-        if '__init__' in vars(base):
-            new, closed, annotations = _parameters(base.__init__)
-            names.update(dict.fromkeys(new))
-            hints = {**annotations, **hints}
-            if closed:
-                break
-            is_all = False
-    return list(names), is_all, hints
-
-
-def _parameters(function) -> tuple:
-    try:
-        found = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of a class written in C
-        return [], False, {}
-    try:
-        hints = typing.get_type_hints(function)
-    except Exception:  # annotations may name what is imported for type checkers only
-        hints = {}
-    names = [p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in ('self', 'runner')]
-    return names, not any(p.kind == p.VAR_KEYWORD for p in found), hints
 
 
 def _accepted(hint) -> set:

@@ -6,11 +6,8 @@ import torch
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
-from ..errors import WeightsError
+from ..errors import WeightsError, some
 from .names import FIRST_LAYER
-
-#: How many keys of each kind an error shows.
-_SHOWN = 3
 
 
 class Loaded(NamedTuple):
@@ -88,11 +85,11 @@ def differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], allow
              for key in shared if _kind(found[key]) != _kind(wanted[key])]
     broken = [key for key in shared if not _finite(found[key]) and _finite(wanted[key])]
     if wanted and not shared and missing:
-        return (f'no key of the file is one of the model ({len(found)} in the file, the first {_some(found)}; '
-                f'{len(wanted)} in the model, the first {_some(wanted)})')
+        return (f'no key of the file is one of the model ({len(found)} in the file, the first {some(found)}; '
+                f'{len(wanted)} in the model, the first {some(wanted)})')
     parts = ((missing, 'missing in the file'), (surplus, 'surplus in the file'), (shapes, 'of another shape'), (kinds, 'of another type'),
              (broken, 'with values that are not finite (NaN or infinite; the run that wrote them diverged, or the file is damaged)'))
-    return '; '.join(f'{len(keys)} {name}: {_some(keys)}' for keys, name in parts if keys)
+    return '; '.join(f'{len(keys)} {name}: {some(keys)}' for keys, name in parts if keys)
 
 
 def _inner(module: nn.Module) -> nn.Module:
@@ -116,11 +113,6 @@ def _kind(value: Tensor) -> str:
 
 def _finite(value: Tensor) -> bool:
     return not value.is_floating_point() or value.is_meta or bool(torch.isfinite(value).all())
-
-
-def _some(names) -> str:
-    names = list(names)
-    return ', '.join(names[:_SHOWN]) + (f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else '')
 
 
 def _shape_reason(key: str, found: Tensor, wanted: Tensor) -> str:
