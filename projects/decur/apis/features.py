@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError, first_line
-from ..modalities import check_finite
+from ..modalities import check_finite, check_finite_rows
 from ..weights import load_file, save_file
 from ..writing import output_folder, replacing, write_bytes, write_json
 from .load import LoadedEncoder
@@ -208,8 +208,5 @@ def _encode(encoder: LoadedEncoder, batch: Sequence, rows: Mapping, first: int, 
             inputs[name] = torch.stack([batch[i][name] for i in present]).to(device)
         check_finite(inputs, encoder.modalities, [ids[i] for i in present])
         for name, values in encoder.extract_feat(inputs).items():
-            broken = [ids[i] for i, finite in zip(present, values.isfinite().all(1).tolist()) if not finite]
-            if broken:
-                raise DataError(f'sample {broken[0]!r}: the features of modality {name!r} are not finite, though its image is: its values '
-                                'are far from those of the training data, or the weights are damaged.')
+            check_finite_rows(f'the features of modality {name!r}', values, [ids[i] for i in present], 'samples of a batch')
             rows[name][[first + i for i in present]] = values.float().cpu()

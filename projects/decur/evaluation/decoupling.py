@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from decur.errors import ConfigError, DataError
+from decur.modalities import check_finite_rows
 
 #: The kinds of factors: classes, numbers (a scalar or a vector a sample), angles in radians (period 2 pi).
 KINDS = ('categorical', 'continuous', 'periodic')
@@ -303,10 +304,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         raise DataError(f'embeddings, features and factors must have the same number of samples, got {sorted(lengths)}')
     for title, group in (('embeddings', embeddings), ('features', features)):
         for modality, x in group.items():
-            broken = (~np.isfinite(x).all(axis=1)).sum()
-            if broken:
-                raise DataError(f'the {title} of {modality!r} are not finite (NaN or infinite) for {broken} of {len(x)} samples: look at '
-                                'the weights of the model and at the images.')
+            check_finite_rows(f'the {title} of {modality!r}', x)
     missing = [name for name in factors if name not in kinds]
     if missing:
         raise DataError(f'no kind given for factor(s) {missing}: kinds must map each to one of {KINDS}')

@@ -19,6 +19,7 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from decur.datasets import multimodal_collate
 from decur.errors import ConfigError, DataError
+from decur.modalities import check_finite_rows
 from decur.progress import Progress
 from decur.visualization import modality_picture
 
@@ -140,11 +141,7 @@ class Explanation:
         z = represent(self.model, batch['inputs'], self.options.level)
         z = {name: z[name].float().cpu().numpy() for name in self.names}
         for name, x in z.items():
-            broken = [sample for sample, row in zip(batch['ids'], x) if not np.isfinite(row).all()]
-            if broken:
-                raise DataError(f'the {self.options.level}s of modality {name!r} are not finite (NaN or infinite) for {len(broken)} of '
-                                f'{len(x)} samples of a batch: {", ".join(broken[:5])}{", ..." if len(broken) > 5 else ""}. Look at their '
-                                'images, and at the weights of the model.')
+            check_finite_rows(f'the {self.options.level}s of modality {name!r}', x, batch['ids'], 'samples of a batch')
         out = dict(ids=batch['ids'])
         for name, x in z.items():
             moments = Moments()

@@ -193,7 +193,7 @@ def test_features_that_overflow_are_named(world, tmp_path):
     with torch.no_grad():
         encoder.backbone.streams['sar'].encoder.conv1.weight.mul_(1e38)
     images = [dict(images=dict(sar=np.full((32, 32, 2), value, np.float32), optical=None)) for value in (-12, 3000)]  # the mean, and not
-    with pytest.raises(DataError, match="sample 'sample1': the features of modality 'sar' are not finite"):
+    with pytest.raises(DataError, match="the features of modality 'sar' are not finite .* sample1. Look"):
         extract_features(encoder, Images(images), tmp_path / 'x.safetensors', size=None)
 
 

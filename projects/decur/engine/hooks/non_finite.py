@@ -10,6 +10,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import Tensor
 
+from decur.errors import some
 from decur.modalities import non_finite, split
 from decur.models.preprocessing import sample_names
 
@@ -129,8 +130,7 @@ class NonFiniteLossHook(Hook):
         bad = [name for name, p in model.named_parameters() if p.grad is not None and not bool(torch.isfinite(p.grad).all())]
         modalities = [m for m in getattr(model, 'modalities', None) or {} if any(f'.{m}.' in name for name in bad)]
         where = f' Modality: {", ".join(modalities)}.' if modalities else ''
-        what = ', '.join(bad[:3]) + (f' and {len(bad) - 3} more' if len(bad) > 3 else '') if bad else 'their norm overflows'
-        return f'the loss is finite, but gradients are not: {what}.{where}'
+        return f'the loss is finite, but gradients are not: {some(bad) or "their norm overflows"}.{where}'
 
     def _describe_inputs(self, model) -> str:
         """Say in which samples, modalities and channels the data of this process are not finite; empty if they are."""
