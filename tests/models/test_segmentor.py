@@ -43,7 +43,7 @@ def test_what_the_config_says_must_agree():
     given = widths(build())[1:]
     head = dict(type='MultiLevelFCNHead', num_classes=3, loss_decode=LOSS)
     assert tuple(build(decode_head=dict(head, in_channels=list(given))).decode_head.in_channels) == given
-    with pytest.raises(ConfigError, match=r'model.decode_head.in_channels=\(1, 2, 3\), but the maps that it takes have .*Leave in_channels out'):
+    with pytest.raises(ConfigError, match=r'model.decode_head.in_channels=\(1, 2, 3\), but the maps .*Leave in_channels out'):
         build(decode_head=dict(head, in_channels=(1, 2, 3)))
     with pytest.raises(ConfigError, match='model.auxiliary_head.in_index=4: the backbone gives 4 maps'):
         build(auxiliary_head=dict(FCN, in_index=4))
