@@ -16,7 +16,7 @@ from ..errors import ConfigError, DataError, WeightsError, closest
 from ..registry import REGISTRIES, signature
 from ..weights import load_strict, unwrap
 from ..weights.sources import load_from_source
-from ..weights.strict import check_fit
+from ..weights.strict import check_fit, inner_model
 from ..writing import replacing
 from .labels import check_labels
 from .launch import check_batches
@@ -143,7 +143,7 @@ class MultimodalRunner(Runner):
         if getattr(self, name) is not None:  # else MMEngine says what is missing
             loop = build(getattr(self, name))
             setattr(self, name, loop)
-            check_labels(self._inner, loop.dataloader.dataset, getattr(getattr(loop, 'evaluator', None), 'metrics', ()))
+            check_labels(inner_model(self.model), loop.dataloader.dataset, getattr(getattr(loop, 'evaluator', None), 'metrics', ()))
         if load:
             self._find_checkpoint()
 
@@ -158,7 +158,7 @@ class MultimodalRunner(Runner):
         allowed = self.cfg.get('allow_missing') or ()
         if isinstance(allowed, str):
             raise ConfigError(f'allow_missing must be a list of components, got the string {allowed!r}: write [{allowed!r}].')
-        parts = sorted({name for name, _ in self._inner.named_modules() if name} | set(self._inner.state_dict()))
+        parts = sorted({name for name, _ in inner_model(self.model).named_modules() if name} | set(inner_model(self.model).state_dict()))
         for name in allowed:
             if name not in parts:
                 raise ConfigError(f'allow_missing names {name!r}, but the model has no such component{closest(name, parts)}')
@@ -174,7 +174,7 @@ class MultimodalRunner(Runner):
         checkpoint = self._loaded_file[1]
         if self._resume:
             check_resumable(checkpoint, self._load_from, self.train_loop)
-        check_fit(self._inner.state_dict(), unwrap(checkpoint, self._load_from), self._load_from,
+        check_fit(inner_model(self.model).state_dict(), unwrap(checkpoint, self._load_from), self._load_from,
                   allow_missing=() if self._resume else allowed, cure=_CURES[bool(self._resume)])
 
     def _newest(self) -> tuple:
@@ -199,14 +199,6 @@ class MultimodalRunner(Runner):
             return False, None
         self.logger.info(f'--resume: going on from {path}, the newest checkpoint of {self.work_dir} that can be read.')
         return True, path
-
-    @property
-    def _inner(self) -> nn.Module:
-        """The model without the wrappers of distributed training and of test-time augmentation."""
-        model = self.model
-        while hasattr(model, 'module') and isinstance(model.module, nn.Module):
-            model = model.module
-        return model
 
     def load_checkpoint(self, filename: str, map_location='cpu', strict: bool = True) -> dict:
         """Load a checkpoint whose keys and shapes are those of the model.
@@ -233,7 +225,7 @@ class MultimodalRunner(Runner):
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         state = checkpoint.get('state_dict', state)  # a hook may have changed it
         allowed = () if self._resume else self.cfg.get('allow_missing') or ()
-        loaded = load_strict(self._inner, state, filename, allow_missing=allowed, cure=_CURES[bool(self._resume)])
+        loaded = load_strict(inner_model(self.model), state, filename, allow_missing=allowed, cure=_CURES[bool(self._resume)])
         self._has_loaded = True
         self._loaded_meta = checkpoint.get('meta') or {}
         self.logger.info(f'loaded all {loaded.tensors} tensors of {filename}')

@@ -2,13 +2,13 @@
 from collections.abc import Mapping
 
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 
 from decur.errors import ConfigError
 from decur.evaluation.probes import check_neighbours, knn_scores, labelled_features, linear_scores, modality_subsets, score
+from decur.weights.strict import inner_model
 
 
 class ProbeLoop(BaseLoop):
@@ -30,7 +30,7 @@ class ProbeLoop(BaseLoop):
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
         self.runner.model.eval()
-        model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+        model = inner_model(self.runner.model)
         train, test = labelled_features(model, self.train_dataloader), labelled_features(model, self.dataloader)
         metrics = self._evaluate(train, test)
         self.runner.call_hook('after_val_epoch', metrics=metrics)

@@ -2,7 +2,6 @@
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.distributed as dist
 from mmengine.dist import all_gather_object, get_world_size
 from mmpretrain.evaluation import AveragePrecision
 from torch import Tensor, nn
@@ -66,10 +65,7 @@ def labelled_features(model: nn.Module, loader, after_batch: Callable | None = N
 def _gather(x: Tensor) -> Tensor:
     if get_world_size() == 1:
         return x
-    own = torch.tensor([len(x)], device=x.device)
-    counts = [torch.empty_like(own) for _ in range(get_world_size())]
-    dist.all_gather(counts, own)
-    return gather_rows(x, [int(c) for c in counts])
+    return gather_rows(x, all_gather_object(len(x)))
 
 
 def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:

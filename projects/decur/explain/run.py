@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 
 from decur.datasets import multimodal_collate
 from decur.errors import ConfigError, DataError
@@ -88,10 +88,8 @@ class Explanation:
         Returns:
             Path: of ``index.html``.
         """
-        saliency = {'spatial', 'spectral'} & set(self.options.analyses)
-        if saliency or {'alignment', 'tsne'} & set(self.options.analyses):
-            self._pass('embeddings', self._embed, self.out / 'tsne.npz' if 'tsne' in self.options.analyses else None)
-        if saliency:
+        self._pass('embeddings', self._embed, self.out / 'tsne.npz' if 'tsne' in self.options.analyses else None)
+        if {'spatial', 'spectral'} & set(self.options.analyses):
             moments = self._moments()
             drawn = self.out / 'saliency_maps.npz' if 'spatial' in self.options.analyses and self.options.overlays else None
             self._pass('saliency', lambda batch: self._saliency(batch, moments), drawn)
@@ -108,11 +106,8 @@ class Explanation:
             return
         if self.progress:
             print(f'{kind}: {len(todo)} of {len(self.batches)} batches to do')
-        flat = [sample for i in todo for sample in self.batches[i]]
-        sizes = [len(self.batches[i]) for i in todo]
-        ends = np.cumsum(sizes)
-        plan = [list(range(end - size, end)) for end, size in zip(ends, sizes)]
-        loader = DataLoader(Subset(self.dataset, flat), batch_sampler=plan, num_workers=self.num_workers, collate_fn=multimodal_collate)
+        loader = DataLoader(self.dataset, batch_sampler=[self.batches[i] for i in todo], num_workers=self.num_workers,
+                            collate_fn=multimodal_collate)
         with Progress(len(todo), kind) if self.progress else nullcontext() as progress:
             for index, batch in zip(todo, loader):
                 save_npz(self.folder.part(kind, index), **compute(self._clean(batch)))

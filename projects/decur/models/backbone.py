@@ -111,7 +111,9 @@ class MultimodalBackbone(BaseModule):
         return self._run(inputs)[0]
 
     def _check(self, inputs: Mapping) -> None:
-        """Raise :class:`ConfigError` for modalities that the model does not have, or lacks."""
+        """Raise :class:`ConfigError` for what is not by modality, and for modalities that the model does not have, or lacks."""
+        if not isinstance(inputs, Mapping):
+            raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.streams)}, got {type(inputs).__name__}.')
         if not inputs:
             raise ConfigError(f'no modality was given: this model takes any of {list(self.streams)}.')
         unknown = [name for name in inputs if name not in self.streams]

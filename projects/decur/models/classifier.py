@@ -34,9 +34,6 @@ class MultimodalClassifier(BaseClassifier):
 
     def extract_feat(self, inputs: Mapping) -> dict:
         """Pooled features ``{name: (N, F)}`` of normalised ``{name: (N, C, H, W)}``."""
-        if not isinstance(inputs, Mapping):
-            raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.backbone.modalities)}, '
-                              f'got {type(inputs).__name__}.')
         return self.backbone.features(inputs)
 
     def forward(self, inputs: Mapping, data_samples: Sequence | None = None, mode: str = 'tensor'):
@@ -53,9 +50,7 @@ class MultimodalClassifier(BaseClassifier):
         present = present_masks(list(features), data_samples, next(iter(features.values())).device)
         if mode == 'tensor':
             return self.head(features, present)
-        if mode == 'loss':
-            return self.head.loss(features, data_samples, present)
-        return self.head.predict(features, data_samples, present)
+        return getattr(self.head, mode)(features, data_samples, present)
 
     def loss(self, inputs: Mapping, data_samples: Sequence) -> dict:
         """Losses by name."""

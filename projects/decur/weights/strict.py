@@ -47,7 +47,7 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], source, *, what:
     Raises:
         WeightsError: If anything else is missing, surplus, of another shape, or not finite. The module is left as it was.
     """
-    module = _inner(module)
+    module = inner_model(module)
     own = module.state_dict()
     check_fit(own, state, source, what=what, cure=cure, allow_missing=allow_missing, allow_surplus=allow_surplus, resized=resized)
     missing = [key for key in own if key not in state]
@@ -92,8 +92,11 @@ def differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], allow
     return '; '.join(f'{len(keys)} {name}: {some(keys)}' for keys, name in parts if keys)
 
 
-def _inner(module: nn.Module) -> nn.Module:
-    return module.module if is_model_wrapper(module) or isinstance(module, BaseTTAModel) else module
+def inner_model(model: nn.Module) -> nn.Module:
+    """The model without the wrappers of distributed training and of test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def below(key: str, components: Sequence[str]) -> bool:

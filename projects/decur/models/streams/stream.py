@@ -4,7 +4,6 @@ The encoder itself stays the library's (mmpretrain ``ResNet``, mmseg ``MixVision
 :class:`Stepper` that is registered for its class, so a stream adds no parameters of its own and a checkpoint keeps the library's key
 names below ``streams.<name>.encoder``.
 """
-import copy
 from collections.abc import Mapping
 
 from mmengine.model import BaseModule, ModuleDict
@@ -177,8 +176,8 @@ class Stream(BaseModule):
         return self._stepper.replace(state, x)
 
     def feature(self, state) -> Tensor:
-        """Feature ``(N, F)`` of the state after the last stage, or of the tuple of stage maps where the states are maps."""
-        x = self._stepper.feature(state[-1] if type(state) is tuple else state)
+        """Feature ``(N, F)`` of the state after the last stage."""
+        x = self._stepper.feature(state)
         return x if self.head is None else self.head(x)
 
     def forward(self, x: Tensor) -> tuple:
@@ -189,15 +188,3 @@ class Stream(BaseModule):
             state = self.stage(index, state)
             maps.append(self.map(state))
         return tuple(maps)
-
-    def __deepcopy__(self, memo):
-        # The stepper points at the encoder without owning it; a copy needs a stepper of its own.
-        cls = type(self)
-        new = cls.__new__(cls)
-        memo[id(self)] = new
-        for key, value in self.__dict__.items():
-            if key != '_stepper':
-                new.__dict__[key] = copy.deepcopy(value, memo)
-        new._stepper = _stepper_of(new.encoder)
-        return new
-
