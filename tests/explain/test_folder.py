@@ -38,7 +38,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path):
 def test_a_damaged_record_is_named(tmp_path, content):
     Folder(tmp_path / 'x', dict(a=1), 1)
     (tmp_path / 'x' / 'explanation.json').write_bytes(content.encode('latin1'))
-    with pytest.raises(DataError, match='explanation.json cannot be read: it is damaged'):
+    with pytest.raises(DataError, match='explanation.json is damaged'):
         Folder(tmp_path / 'x', dict(a=1), 1)
 
 

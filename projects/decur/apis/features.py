@@ -16,7 +16,7 @@ from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError, first_line
 from ..modalities import check_finite, check_finite_rows
 from ..weights import load_file, save_file
-from ..writing import output_folder, replacing, write_bytes, write_json
+from ..writing import output_folder, read_json, replacing, write_bytes, write_json
 from .load import LoadedEncoder
 
 
@@ -136,12 +136,7 @@ def _check_run(parts: Path, run: dict) -> None:
     """Note in the folder of parts what they are of, or see that it says the same."""
     manifest = parts / 'run.json'
     if manifest.is_file():
-        try:
-            found = json.loads(manifest.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise DataError(f'{manifest} is damaged ({first_line(error)}): nothing says what the parts beside it are of. Remove {parts}.'
-                            ) from error
-        if found != run:
+        if read_json(manifest, f'Nothing else says what the parts beside it are of. Remove {parts}.') != run:
             raise DataError(f'{parts} holds parts of another run (other samples, encoder or options). Remove it, or choose another output.')
     else:
         for leftover in parts.iterdir():  # of a run that was stopped while it removed them: nothing says whose they are

@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 from decur.binding import bind
 from decur.datasets.finding import walk
 from decur.datasets.georeference import GeoreferenceCheck
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, some
 from decur.hha import check_intrinsics, depth_to_hha
 from decur.modalities import concat
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
@@ -190,17 +190,16 @@ class SegmentationInferencer:
         """
         pairs = pair_files(sources)
         cameras = read_intrinsics(intrinsics) if isinstance(intrinsics, str | Path) else intrinsics
-        if cameras is not None and not isinstance(cameras, Mapping):
-            cameras = check_intrinsics(cameras)
-        if isinstance(cameras, Mapping):
-            lacking = [stem for stem in pairs if stem not in cameras]
-            if lacking:
-                raise DataError(f'{intrinsics} has no entry for {lacking[0]!r}' + f' and {len(lacking) - 1} more.' * (len(lacking) > 1))
+        if not isinstance(cameras, Mapping):
+            cameras = dict.fromkeys(pairs, None if cameras is None else check_intrinsics(cameras))
+        lacking = [stem for stem in pairs if stem not in cameras]
+        if lacking:
+            raise DataError(f'{intrinsics} has no entry for {some(map(repr, lacking), 1)}.')
         check_writable(out)
         with Progress(len(pairs)) as progress:
             for done, (stem, sample) in enumerate(pairs.items()):
                 try:
-                    result = self(sample, cameras[stem] if isinstance(cameras, Mapping) else cameras)
+                    result = self(sample, cameras[stem])
                 except DataError as error:
                     before = f' ({done} of {len(pairs)} are segmented, in {out})' if done else ''
                     raise DataError(f'{stem}: {error}{before}') from error

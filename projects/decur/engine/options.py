@@ -82,7 +82,6 @@ def _locate(cfg: Config, key: str, value) -> tuple:
     node, parts, scope = cfg, key.split('.'), cfg.get('default_scope') or 'mmengine'
     what = f'option {key}={value}'
     for i, part in enumerate(parts):
-        last = i == len(parts) - 1
         where = '.'.join(parts[:i])
         if isinstance(node, Mapping | Config):
             names, is_all, hints = _arguments(node, parts[:i], scope)
@@ -91,23 +90,16 @@ def _locate(cfg: Config, key: str, value) -> tuple:
                                   'the settings that it stands in.')
             if part not in node:
                 _check_new(part, node, names, is_all, where, what)
-            if last:
-                return node.get(part, _MISSING), hints.get(part)
-            node = node.get(part)
-            if node is None:
-                return _MISSING, None
+            node, hint = node.get(part, _MISSING), hints.get(part)
         elif isinstance(node, list | tuple):
             if not part.isdecimal() or int(part) >= len(node):
                 raise ConfigError(f'{what}: {where} is a list of {len(node)}; give a place from 0 to {len(node) - 1} instead of {part!r}.')
             if isinstance(node, tuple):
                 raise ConfigError(f'{what}: {where} is a tuple, which cannot be changed in one place; give it whole.')
-            if last:
-                return node[int(part)], None
-            node = node[int(part)]
-        else:
-            # A value that becomes a group: model.backbone.pretrained.rgb=FILE where it was one file for all.
+            node, hint = node[int(part)], None
+        else:  # nothing there, or a value that becomes a group: model.backbone.pretrained.rgb=FILE where it was one file for all
             return _MISSING, None
-    raise AssertionError('unreachable: a key has at least one part')
+    return node, hint
 
 
 def _check_new(part: str, node: Mapping, names: Sequence, is_all: bool, where: str, what: str) -> None:
