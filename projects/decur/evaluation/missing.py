@@ -1,4 +1,4 @@
-"""What is left of a model's figures when a modality is missing."""
+"""The metrics of a model when modalities are missing."""
 from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
@@ -31,7 +31,7 @@ def subsets_to_test(modalities: Mapping, subsets: Sequence[Sequence[str]] | None
 def test_modalities(runner, subsets: Sequence[Sequence[str]] | None = None) -> dict:
     """Test a segmentation model or a classifier with some of its modalities.
 
-    What stands for the others: their mean image in segmentation, their mean training feature in :class:`LateFusionHead`.
+    The others are replaced: by their mean image in segmentation, by their mean training feature in :class:`LateFusionHead`.
 
     Args:
         runner (Runner): With a test loop, whose model has a preprocessor that can hide modalities.

@@ -1,4 +1,4 @@
-"""Multi-label figures over the whole set."""
+"""Multi-label metrics over the whole set."""
 from collections.abc import Sequence
 
 import numpy as np

@@ -1,4 +1,4 @@
-"""What a test found, in a file that ``tools/table.py`` collects."""
+"""The result of a test, in a file that ``tools/table.py`` collects."""
 import time
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A model from a config and a checkpoint, for looking at it."""
+"""The model of a config with the weights of a checkpoint, to be explained."""
 from pathlib import Path
 
 from mmengine.config import Config

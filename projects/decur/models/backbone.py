@@ -1,4 +1,4 @@
-"""The multimodal backbone: one stream per modality, stepped together stage by stage.
+"""The multimodal backbone: one stream per modality, run side by side, stage by stage.
 
 Pretraining, its ablations, late fusion, the dual-branch FCN and CMX are configurations of this one class: they differ in what acts
 between the stages (``interactions``) and in whether the stage maps are fused (``fusion``). The parameters of a modality are always below

@@ -15,7 +15,7 @@ class MultimodalClassifier(BaseClassifier):
     """The encoders of a :class:`MultimodalBackbone`, whose pooled features one head takes.
 
     Single modality and late fusion differ only in the number of entries. A modality may be missing at inference (left out of ``inputs``,
-    or marked in ``data_sample.present``); the head says what then stands for it.
+    or marked in ``data_sample.present``); the head replaces its features.
 
     Args:
         backbone (dict): A :class:`MultimodalBackbone` config without fusion; ``pretrained`` and ``frozen`` make the protocol.

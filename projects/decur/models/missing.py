@@ -1,4 +1,4 @@
-"""Samples that lack a modality: who has what, which rows are encoded, and what stands for the others."""
+"""Samples that lack a modality: which sample has which, which rows are encoded, and what replaces the others."""
 from collections.abc import Mapping, Sequence
 
 import torch

@@ -34,7 +34,7 @@ def sample_names(data_samples: Sequence | None) -> list:
 
 
 class HidesModalities:
-    """A preprocessor whose model can be asked what it does with some of its ``modalities``."""
+    """Mixin of preprocessors that can leave ``modalities`` out, to test a model without them."""
 
     absent: tuple = ()
 
@@ -140,8 +140,8 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
 
     Args:
         modalities (dict[str, dict]): Entries; ``mean``, ``std`` per modality.
-        absent (Sequence[str]): Modalities that the model does not get to see: their channels become zero, which is their mean. To ask
-            what a model of several modalities does with some of them. Defaults to none.
+        absent (Sequence[str]): Modalities whose channels are set to zero, which is their mean, to test a model without them. Defaults to
+            none.
         pad_around (bool): Pad an image that is smaller than ``size`` (of ``test_cfg`` when testing) on all four sides, as the published
             CMX does, and not only below and to the right. Without ``size`` there is nothing to pad. Defaults to False.
         **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is

@@ -1,4 +1,4 @@
-"""Lay the components of a file (:mod:`~decur.weights.formats`) beside those of a model.
+"""Match the components of a file (:mod:`~decur.weights.formats`) with those of a model.
 
 A component is an encoder, an attention, a projector, the decoder. It is taken whole or not at all:
 
@@ -142,7 +142,7 @@ class Report:
 
 
 def fit(parsed: Parsed, model: nn.Module, modality: str | None = None, attention: str = 'own') -> tuple:
-    """Lay a file's weights into a model's names.
+    """Bring a file's weights into a model's names.
 
     Args:
         parsed (Parsed): From :func:`~decur.weights.formats.parse`.

@@ -1,7 +1,7 @@
 """What a checkpoint file is: its weights sorted into components, with this project's names below each.
 
 Published checkpoints differ in their names only. :func:`parse` recognises each kind by its keys and gives encoders, projectors and other
-components as :class:`Parsed`; :mod:`~decur.weights.fit` lays them beside a model.
+components as :class:`Parsed`; :mod:`~decur.weights.fit` matches them with a model.
 """
 import re
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Take the encoders of a pretraining checkpoint into another model, strictly."""
+"""Load the encoders of a checkpoint into another model, strictly."""
 from collections.abc import Mapping
 
 from mmengine.logging import print_log

@@ -37,7 +37,7 @@ class NonFiniteLossHook(Hook):
         self._buffers = []
 
     def before_train(self, runner) -> None:
-        """Put the checks into the model's and the optimiser wrapper's way."""
+        """Wrap the model's ``parse_losses`` and the optimiser's ``step`` with the checks."""
         model = inner_model(runner.model)
         parse_losses, step = model.parse_losses, runner.optim_wrapper.step
 
@@ -61,7 +61,7 @@ class NonFiniteLossHook(Hook):
         model.parse_losses, runner.optim_wrapper.step = checked_parse_losses, checked_step
 
     def after_train(self, runner) -> None:
-        """Take the checks out again."""
+        """Unwrap them."""
         inner_model(runner.model).__dict__.pop('parse_losses', None)
         runner.optim_wrapper.__dict__.pop('step', None)
         self._batch, self._buffers = None, []
