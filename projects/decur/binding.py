@@ -77,18 +77,14 @@ def _entries(own: Mapping | None, shared: Mapping, where: str) -> ConfigDict:
     if own.pop('_delete_', False):
         shared = {}
     entries = ConfigDict()
-    for name, entry in shared.items():
-        change = own.get(name, {})
+    for name in dict.fromkeys((*shared, *own)):
+        entry, change = shared.get(name, {}), own.get(name, {})
         if entry is None or change is None:
-            continue
-        entries[name] = _merge(change, {} if 'channels' in change else entry)
-    for name, entry in own.items():
-        if name in shared or entry is None:
-            continue
-        if 'channels' not in entry:
+            continue  # removed
+        if name not in shared and 'channels' not in change:
             raise ConfigError(f'{where}.modalities.{name} changes a modality that the config does not have{closest(name, shared)} '
                               f'Its modalities are {list(shared)}; a further one needs a whole entry, with channels.')
-        entries[name] = _merge(entry, {})
+        entries[name] = _merge(change, {} if 'channels' in change else entry)
     try:
         check_modalities(entries)
     except ConfigError as error:
