@@ -225,13 +225,13 @@ class MultimodalRunner(Runner):
         self.call_hook('after_load_checkpoint', checkpoint=checkpoint)
         state = checkpoint.get('state_dict', state)  # a hook may have changed it
         allowed = () if self._resume else self.cfg.get('allow_missing') or ()
-        loaded = load_strict(inner_model(self.model), state, filename, allow_missing=allowed, cure=_CURES[bool(self._resume)])
+        missing = load_strict(inner_model(self.model), state, filename, allow_missing=allowed, cure=_CURES[bool(self._resume)])
         self._has_loaded = True
         self._loaded_meta = checkpoint.get('meta') or {}
-        self.logger.info(f'loaded all {loaded.tensors} tensors of {filename}')
-        if loaded.missing:
-            self.logger.warning(f'{len(loaded.missing)} tensors are not in {filename} and KEEP THEIR INITIAL VALUES, as allow_missing '
-                                f'permits: {", ".join(loaded.missing)}')
+        self.logger.info(f'loaded all {len(state)} tensors of {filename}')
+        if missing:
+            self.logger.warning(f'{len(missing)} tensors are not in {filename} and KEEP THEIR INITIAL VALUES, as allow_missing '
+                                f'permits: {", ".join(missing)}')
         return checkpoint
 
     def resume(self, filename: str, resume_optimizer: bool = True, resume_param_scheduler: bool = True, map_location='default') -> None:
