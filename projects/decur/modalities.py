@@ -4,7 +4,7 @@ A modality is a named entry of a config, a plain dict (docs/architecture.md list
 ``{name: entry}`` and reads only the keys it knows. This file checks such a mapping and holds the only place where the two forms of a
 multimodal input meet: a dict of tensors and one tensor whose channels are concatenated in the order of the mapping.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -65,10 +65,19 @@ def select(modalities: Mapping, names: Sequence[str]) -> dict:
         ConfigError: If a name is not among the modalities.
     """
     entries = check_modalities(modalities)
-    unknown = [name for name in names if name not in entries]
-    if unknown:
-        raise ConfigError(f'unknown modality {unknown}: this config has {list(entries)}.')
+    check_names(names, entries)
     return {name: entries[name] for name in names}
+
+
+def check_names(names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that are none of the modalities of a model or config.
+
+    Raises:
+        ConfigError: Names the first one, the closest modality and all modalities.
+    """
+    for name in names:
+        if name not in known:
+            raise ConfigError(f'unknown modality {name!r}{closest(name, known)} There are {list(known)}.')
 
 
 def band_names(name: str, entry: Mapping) -> tuple:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from mmengine.logging import print_log
 
 from decur.errors import ConfigError
-from decur.modalities import check_modalities
+from decur.modalities import check_modalities, check_names
 
 from .tables import plain
 
@@ -22,9 +22,9 @@ def subsets_to_test(modalities: Mapping, subsets: Sequence[Sequence[str]] | None
     if subsets is None:
         return [tuple(names)] + ([(name, ) for name in names] if len(names) > 1 else [])
     for subset in subsets:
-        unknown = [name for name in subset if name not in names]
-        if unknown or not subset:
-            raise ConfigError(f'cannot test with {list(subset)}: this model has {names}.')
+        check_names(subset, names)
+        if not subset:
+            raise ConfigError(f'cannot test without a modality; there are {names}.')
     return [tuple(name for name in names if name in subset) for subset in subsets]
 
 

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from decur.datasets import multimodal_collate
 from decur.errors import ConfigError, DataError
-from decur.modalities import check_finite_rows
+from decur.modalities import check_finite_rows, check_names
 from decur.progress import Progress
 from decur.visualization import modality_picture
 
@@ -57,9 +57,7 @@ class Explanation:
         self.options, self.facts = options or Options(), dict(facts or {})
         self.num_workers, self.progress = num_workers, progress
         opt = self.options
-        unknown = [name for name in opt.modalities if name not in model.modalities]
-        if unknown:
-            raise ConfigError(f'unknown modality {unknown}: this model has {list(model.modalities)}.')
+        check_names(opt.modalities, model.modalities)
         self.names = [name for name in model.modalities if not opt.modalities or name in opt.modalities]
         for name in self.names if opt.layer else ():
             check_layer(model, opt.layer.replace('{}', name))

@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from decur.errors import ConfigError
-from decur.modalities import check_modalities, split
+from decur.modalities import check_modalities, check_names, split
 from decur.weights.streams import load_streams
 
 from .streams import Stream
@@ -116,9 +116,7 @@ class MultimodalBackbone(BaseModule):
             raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.streams)}, got {type(inputs).__name__}.')
         if not inputs:
             raise ConfigError(f'no modality was given: this model takes any of {list(self.streams)}.')
-        unknown = [name for name in inputs if name not in self.streams]
-        if unknown:
-            raise ConfigError(f'unknown modality {unknown}: this model has {list(self.streams)}.')
+        check_names(inputs, self.streams)
         if len(self.interactions) and len(inputs) < len(self.streams):
             missing = [name for name in self.streams if name not in inputs]
             raise ConfigError(f'modality {missing} is missing: the streams of this model interact, so all must be given.')

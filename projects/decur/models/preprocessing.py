@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
-from decur.modalities import check_finite, check_modalities, concat, encoder_order, split, statistics
+from decur.modalities import check_finite, check_modalities, check_names, concat, encoder_order, split, statistics
 
 from .missing import present_masks
 
@@ -45,9 +45,7 @@ class HidesModalities:
             ConfigError: If one is none of the modalities, or all are absent.
         """
         absent = (absent, ) if isinstance(absent, str) else tuple(absent)
-        unknown = [name for name in absent if name not in self.modalities]
-        if unknown:
-            raise ConfigError(f'absent modality {unknown} is unknown: this model has {list(self.modalities)}.')
+        check_names(absent, self.modalities)
         if set(absent) == set(self.modalities):
             raise ConfigError(f'all modalities {list(self.modalities)} are absent: leave one.')
         self.absent = absent
@@ -116,9 +114,7 @@ class MultimodalDataPreprocessor(HidesModalities, BaseDataPreprocessor):
         if not isinstance(inputs, Mapping):
             raise ConfigError(f'inputs must be a dict by modality {list(self.modalities)}, got {type(inputs).__name__}: '
                               'end the pipeline with PackModalities.')
-        unknown = [name for name in inputs if name not in self.modalities]
-        if unknown:
-            raise ConfigError(f'the data have modality {unknown}, the model only {list(self.modalities)}.')
+        check_names(inputs, self.modalities)
         if not training:
             present = present_masks(list(inputs), data.get('data_samples'), torch.device('cpu'))
             for name, value in inputs.items():
