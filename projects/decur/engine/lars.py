@@ -57,7 +57,7 @@ class ForeachLARS(Optimizer):
         for group in self.param_groups:
             wrong = {key: group[key] for key in ('lr', 'momentum', 'weight_decay', 'eta') if not group[key] >= 0}
             if wrong:
-                raise ConfigError(f'ForeachLARS: must not be negative: {wrong}.')
+                raise ConfigError(f'ForeachLARS: {wrong} must not be negative.')
             if group['rule'] not in RULES:
                 raise ConfigError(f"ForeachLARS: rule must be one of {RULES}, got {group['rule']!r}.")
 

@@ -86,8 +86,8 @@ def _locate(cfg: Config, key: str, value) -> tuple:
         if isinstance(node, Mapping | Config):
             names, is_all, hints = _arguments(node, parts[:i], scope)
             if i == 0 and part in node and part not in names:
-                raise ConfigError(f'{what}: {part!r} is a variable of the config file; what the file made of it stays as it is. Override '
-                                  'the settings that it stands in.')
+                raise ConfigError(f'{what}: {part!r} is a variable of the config file: the settings that were made from it would stay as '
+                                  'they are. Override these settings instead.')
             if part not in node:
                 _check_new(part, node, names, is_all, where, what)
             node, hint = node.get(part, _MISSING), hints.get(part)

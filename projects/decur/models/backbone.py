@@ -52,7 +52,7 @@ class MultimodalBackbone(BaseModule):
         self.streams = ModuleDict({name: Stream(name, entry) for name, entry in self.modalities.items()})
         counts = {name: stream.num_stages for name, stream in self.streams.items()}
         if (interactions or fusion) and len(set(counts.values())) > 1:
-            raise ConfigError(f'streams that interact need the same number of stages, got {counts}.')
+            raise ConfigError(f'streams that interact need the same number of stages, got {counts}. Choose encoders that have as many.')
         self.num_stages = min(counts.values())
         self.out_indices = tuple(i for i in out_indices)
         if any(not 0 <= i < self.num_stages for i in self.out_indices):

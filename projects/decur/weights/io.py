@@ -210,7 +210,7 @@ def unwrap(checkpoint, path='checkpoint') -> dict:
     _check_storage(weights, path)
     bare = {key.removeprefix('module.'): value for key, value in weights.items()}
     if len(bare) < len(weights):
-        raise WeightsError(f'{path}: it has weights of one name with and without "module." before it: which are meant is not clear.')
+        raise WeightsError(f'{path}: it holds some weights twice, with and without "module." before their names. Remove one of the two.')
     return bare
 
 

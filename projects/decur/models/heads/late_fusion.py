@@ -58,7 +58,7 @@ class LateFusionHead(BaseModule):
         """
         unknown = [name for name in features if name not in self.in_channels]
         if unknown or not features:
-            raise ConfigError(f'features of {list(features)}; this head takes {list(self.in_channels)}.')
+            raise ConfigError(f'this head takes features of {list(self.in_channels)}, got {list(features)}.')
         first = next(iter(features.values()))
         parts = []
         for name in self.in_channels:
