@@ -147,12 +147,11 @@ class SegmentationInferencer:
             result['scores'] = output.seg_logits.data.float().softmax(0).cpu().numpy()
         return result
 
-    def overlay(self, result: Mapping, opacity: float = .5) -> np.ndarray:
+    def overlay(self, result: Mapping) -> np.ndarray:
         """The prediction over the first modality that is there, (H, W, 3) uint8."""
         name = next(iter(result['images']))
         picture = modality_picture(result['images'][name], name, self.modalities[name]).astype(np.float32)
-        colours = label_picture(result['prediction'], self.palette)
-        return np.rint(picture * (1 - opacity) + colours * opacity).astype(np.uint8)
+        return np.rint((picture + label_picture(result['prediction'], self.palette)) / 2).astype(np.uint8)
 
     def save(self, result: Mapping, stem: str, out) -> None:
         """Write ``OUT/predictions/<stem>.png`` (palette PNG of class indices), ``OUT/overlays/<stem>.png`` and

@@ -64,18 +64,17 @@ def test_modalities(runner, subsets: Sequence[Sequence[str]] | None = None) -> d
 test_modalities.__test__ = False
 
 
-def format_table(results: Mapping, per_class: bool = True) -> str:
+def format_table(results: Mapping) -> str:
     """The metrics of :func:`test_modalities` as a text table: one line per subset, then one line per class.
 
     Args:
         results (dict[str, dict]): Metrics by subset; ``IoU.<class>`` entries give the lines of the classes.
-        per_class (bool): Whether to list the classes.
     """
     figures = [key for key in _FIGURES if all(key in metrics for metrics in results.values())]
     text = plain(['modalities', *(key.split('/')[-1] for key in figures)], [
         [name, *(f'{float(metrics[key]):.2f}' for key in figures)] for name, metrics in results.items()])
     classes = [key for key in next(iter(results.values())) if key.startswith('IoU.')]
-    if per_class and classes:
+    if classes:
         text += '\n\n' + plain(['IoU by class', *results], [
             [key.removeprefix('IoU.'), *(f'{float(metrics[key]):.2f}' for metrics in results.values())] for key in classes])
     return text
