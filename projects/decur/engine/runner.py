@@ -18,8 +18,10 @@ from ..weights import load_strict, unwrap
 from ..weights.sources import load_from_source
 from ..weights.strict import check_fit, inner_model
 from ..writing import replacing
+from .accumulation import tell_accumulation
 from .labels import check_labels
 from .launch import check_batches
+from .learning_rate import scale_learning_rate
 from .loops import ResumableEpochLoop
 from .options import check_top_level
 from .resume import batches_done, check_resumable, newest_checkpoint
@@ -132,6 +134,7 @@ class MultimodalRunner(Runner):
         lock_work_dir(self.work_dir)
         self._check_loop('_train_loop', self.build_train_loop, load=False)
         check_batches(self)
+        tell_accumulation(self)
         if self._val_loop is not None:
             self._check_loop('_val_loop', self.build_val_loop, load=False)
         # After the loops, as in MMEngine: both may draw random numbers.
@@ -150,6 +153,10 @@ class MultimodalRunner(Runner):
     def _init_model_weights(self) -> None:
         if not self._weights_initialised:
             super()._init_model_weights()
+
+    def scale_lr(self, optim_wrapper, auto_scale_lr=None) -> None:
+        """MMEngine's hook for ``--auto-scale-lr``, by the rule of :mod:`~decur.engine.learning_rate`."""
+        scale_learning_rate(self, optim_wrapper, auto_scale_lr)
 
     # Loading.
 
