@@ -212,7 +212,8 @@ def check_finite_rows(what: str, x, names: Sequence | None = None, samples: str 
     Raises:
         DataError: Names the samples.
     """
-    broken = (~torch.as_tensor(x).isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+    x = x if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    broken = (~x.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
     if broken:
         raise DataError(f'{what} are not finite (NaN or infinite) for {len(broken)} of {len(x)} {samples}: '
                         f'{some([names[i] if names is not None else f"number {i}" for i in broken], 5)}. '
