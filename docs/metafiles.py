@@ -15,9 +15,9 @@ CONFIGS = ROOT / 'configs'
 INDEX = ROOT / 'model-index.yml'
 
 DATA = {
-    'bigearthnet': 'BigEarthNet-MM', 'geonrw': 'GeoNRW', 'ssl4eo': 'SSL4EO-S12 v1.0', 'ssl4eo-v11': 'SSL4EO-S12 v1.1', 'sunrgbd': 'SUN-RGBD',
-    'nyudv2': 'NYU-Depth v2', 'ombria': 'OMBRIA', 'sites': 'five sites', 'rooms': 'generated rooms', 'landcover': 'generated land cover',
-    'shapes': 'rendered factors', 'gaussian': 'Gaussian factors'
+    'bigearthnet': 'BigEarthNet-MM', 'geonrw': 'GeoNRW', 'ssl4eo': 'SSL4EO-S12 v1.0', 'ssl4eo-v11': 'SSL4EO-S12 v1.1',
+    'sunrgbd': 'SUN-RGBD', 'nyudv2': 'NYU-Depth v2', 'ombria': 'OMBRIA', 'sites': 'five sites', 'rooms': 'generated rooms',
+    'landcover': 'generated land cover', 'shapes': 'rendered factors', 'gaussian': 'Gaussian factors'
 }
 PROTOCOLS = {
     'decur': 'pretraining with DeCUR', 'simclr': 'pretraining with SimCLR', 'clip': 'pretraining with CLIP',
@@ -35,8 +35,8 @@ WEIGHTS = {
     'decur_sunrgbd': 'mitb2_sunrgbd_rgb_hha_decur_ep200.pth',
     'sunrgbd_rgb-hha_mit-b5_decur': 'mitb5_sunrgbd_rgb_hha_decur_ep200.pth',
 }
-HEAD = ('# Written by docs/metafiles.py. Figures are those that the paper publishes, for the code of its authors; none was computed by this '
-        'project.\n')
+HEAD = ('# Written by docs/metafiles.py. Figures are those that the paper publishes, for the code of its authors; none was computed by '
+        'this project.\n')
 
 
 def configs() -> list:
@@ -47,7 +47,7 @@ def configs() -> list:
 def results(stem: str, folder: str) -> list | None:
     """The published figures of a config, marked as such."""
     found = {}
-    for (name, options), setting in SETTINGS.items():
+    for (name, _), setting in SETTINGS.items():
         if name != stem:
             continue
         for (published, method), (value, source) in PUBLISHED.items():

@@ -1,4 +1,4 @@
-"""Where the configs and tools are that come with the package, and a config by its path or its name in the package."""
+"""Where the configs are that come with the package, and a config by its path or its name in the package."""
 from pathlib import Path
 
 from .errors import ConfigError, closest
@@ -6,17 +6,17 @@ from .errors import ConfigError, closest
 _PACKAGE = Path(__file__).resolve().parent
 
 
-def shipped(name: str) -> Path:
-    """The folder ``'configs'`` or ``'tools'``: of the installed package, or of the checkout that the package is imported from.
+def config_folder() -> Path:
+    """The folder of the configs: of the installed package, or of the checkout that the package is imported from.
 
     Raises:
-        FileNotFoundError: If neither is there: the package was copied from an installation in parts.
+        ConfigError: If neither is there: the package was copied from an installation in parts.
     """
-    places = (_PACKAGE / '.mim' / name, _PACKAGE.parents[1] / name)
+    places = (_PACKAGE / '.mim' / 'configs', _PACKAGE.parents[1] / 'configs')
     for place in places:
         if place.is_dir():
             return place.resolve()
-    raise FileNotFoundError(f'the {name} of the package are neither in {places[0]} nor in {places[1]}: install it again.')
+    raise ConfigError(f'the configs of the package are neither in {places[0]} nor in {places[1]}: install it again.')
 
 
 def find_config(path: str | Path) -> Path:
@@ -38,7 +38,7 @@ def find_config(path: str | Path) -> Path:
     if given.is_absolute() or given.exists() or '..' in given.parts:
         raise ConfigError(unknown)
     wanted = text.removeprefix('decur::').removeprefix('configs/').removesuffix('.py')
-    configs = shipped('configs')
+    configs = config_folder()
     known = {file.relative_to(configs).with_suffix('').as_posix(): file for file in configs.rglob('*.py')}
     if wanted in known:
         return known[wanted]

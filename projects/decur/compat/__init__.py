@@ -1,5 +1,5 @@
 """Workarounds for defects of dependencies, one a file; each says when it can be deleted."""
-from . import config_order, debug_notices, many_channels, config_packages, runner_type, torchvision_cpu
+from . import config_order, config_packages, debug_notices, many_channels, runner_type, torchvision_cpu
 
 torchvision_cpu.ensure_importable()
 config_packages.register()

@@ -1,8 +1,8 @@
 """Let ``_base_ = 'mmseg::...'`` and ``'decur::...'`` find the configs of the installed packages.
 
-MMEngine looks a config package up by the name of its distribution. The maintained fork of MMSegmentation is distributed under another name
-than ``mmsegmentation``, so the look-up fails, and ``mmengine.hub.get_config`` would even pip-install the old package. This project is not in
-MMEngine's table at all. The import names work for both.
+MMEngine looks a config package up by the name of its distribution. The maintained fork of MMSegmentation is distributed under another
+name than ``mmsegmentation``, so the look-up fails, and ``mmengine.hub.get_config`` would even pip-install the old package. This project is
+not in MMEngine's table at all. The import names work for both.
 
 Delete this file when MMEngine's table knows the fork's name and takes further packages.
 """

@@ -1,12 +1,14 @@
 """The command ``decur``: each sub-command is one of the tools, with the tool's own arguments.
 
-Nothing but the standard library is imported until the sub-command is known, so that ``decur --help`` answers at once.
+It lies beside the package and not in it: importing the package registers its classes, for which it needs PyTorch and takes seconds. Here
+nothing but the standard library is imported until the sub-command is known, so that ``decur --help`` answers at once.
 """
+import importlib.util
 import runpy
 import sys
+from difflib import get_close_matches
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-
-from .shipped import shipped
 
 #: Sub-command: its tool, and what it does.
 COMMANDS = {
@@ -31,6 +33,12 @@ COMMANDS = {
 }
 
 
+def tools() -> Path:
+    """The folder of the tools, of the installed package or of the checkout; found without importing the package."""
+    package = Path(importlib.util.find_spec('decur').origin).resolve().parent
+    return next(place for place in (package / '.mim' / 'tools', package.parents[1] / 'tools') if place.is_dir())
+
+
 def usage() -> str:
     """What ``decur --help`` prints."""
     width = max(map(len, COMMANDS))
@@ -50,15 +58,18 @@ def main(arguments: list | None = None) -> None:
         print(usage())
         sys.exit(0 if arguments else 2)
     if arguments[0] in ('-V', '--version'):
-        from .version import __version__
-        print(f'decur {__version__}')
+        try:
+            print(f'decur {version("decur")}')
+        except PackageNotFoundError:
+            print('decur (not installed)')
         return
     if arguments[0] not in COMMANDS:
-        from .errors import closest
-        sys.exit(f'error: decur has no command {arguments[0]!r}{closest(arguments[0], COMMANDS)} decur --help lists them.')
-    tool = shipped('tools') / COMMANDS[arguments[0]][0]
-    # As when the file is run by name: its own folder is the first place to import from, and it is what the arguments follow.
-    sys.path.insert(0, str(Path(tool).parent))
+        near = get_close_matches(arguments[0], COMMANDS, n=1)
+        hint = f' (did you mean {near[0]!r}?)' if near else ''
+        sys.exit(f'error: decur has no command {arguments[0]!r}{hint}. decur --help lists them.')
+    tool = tools() / COMMANDS[arguments[0]][0]
+    # As when the file is run by name: its own folder is the first place to import from.
+    sys.path.insert(0, str(tool.parent))
     sys.argv = [f'decur {arguments[0]}', *arguments[1:]]
     runpy.run_path(str(tool), run_name='__main__')
 
