@@ -5,6 +5,8 @@ import sys
 import pytest
 from helpers import ROOT
 
+import decur
+from decur.engine import load_config
 from decur.errors import ConfigError
 from decur.shipped import find_config
 from decur_command import COMMANDS, main
@@ -31,6 +33,18 @@ def test_an_unknown_config_is_one_line_that_names_the_closest(name, match, tmp_p
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ConfigError, match=match):
         find_config(name)
+
+
+@pytest.mark.parametrize('base', ['decur::quickstart/rooms_rgb_small-resnet_frozen.py',
+                                  'decur::configs/quickstart/rooms_rgb_small-resnet_frozen.py'])
+def test_a_config_of_the_package_as_a_base_is_what_it_is(base, tmp_path):
+    """Its classes are those of the library that its own default_scope names, not of a scope of this package."""
+    (tmp_path / 'child.py').write_text(f'_base_ = [{base!r}]\nwork_dir = "own"')
+    child, parent = load_config(str(tmp_path / 'child.py')), load_config(base)
+    assert child.pop('work_dir') == 'own'
+    parent.pop('work_dir')
+    assert child.to_dict() == parent.to_dict()
+    assert decur.build_model(child).decode_head.num_classes == parent.model.decode_head.num_classes
 
 
 def test_every_tool_has_a_command_and_every_command_a_tool():
