@@ -425,7 +425,7 @@ def _readme(found: Found, plan: Plan, train: Sequence, test: Sequence, how: str,
     here = os.path.relpath(out)
     kept = {
         'folder': 'the samples of a folder stay on one side',
-        'scene': 'samples whose names differ in the numbers at their end only stay on one side',
+        'scene': 'samples whose names differ in their last number only stay on one side',
         'sample': 'the names tell no scenes apart; if neighbouring tiles are among them, make a split by place yourself'
     }[how]
     tiles = f' Images are cut into tiles of {tile} pixels.' if tile else ''

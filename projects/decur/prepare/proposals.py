@@ -144,8 +144,8 @@ def _epochs(iterations: int, batch: int, samples: int) -> int:
 
 
 def group_of(sample_id: str) -> str:
-    """What ids of one scene have in common: the id without the numbers at its end (``site3_tile`` of ``site3_tile_0012``)."""
-    return re.sub(r'[-_.@ \d]*\d$', '', sample_id) or sample_id
+    """What ids of one scene have in common: the id without its last number (``site3_tile`` of ``site3_tile_0012``)."""
+    return re.sub(r'[-_.@ ]*\d+$', '', sample_id) or sample_id
 
 
 def split_ids(ids: Sequence[str], test_share: float, rng) -> tuple:
