@@ -216,6 +216,6 @@ def test_from_folders_to_a_first_training_step(monkeypatch, copy, tmp_path, caps
                                         'model.backbone.pretrained': str(done / 'epoch_1.pth')})
     assert (cfg / 'iter_2.pth').is_file()
     model = decur.build_model(str(project / 'configs' / 'frozen.py'))
-    assert model.decode_head.num_classes == 4 and list(model.backbone.modalities) == ['s1', 's2', 'rgb']
+    assert model.decode_head.num_classes == 4 and list(model.backbone.modalities) == ['rgb', 's1', 's2']
     child = Config.fromfile(project / 'configs' / 'pretrain.py')
     assert child.train_dataloader.dataset.split == str(project / 'configs' / '..' / 'splits' / 'train.txt')
