@@ -38,8 +38,8 @@ EXTRAS = {
     'deploy': ['onnx>=1.16', 'onnxscript>=0.1', 'onnxruntime>=1.18',
                'huggingface_hub>=0.23'],
     # Tests, lint and the independent figures that tests compare with.
-    'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.6', 'pre-commit>=3.7', 'fvcore',
-            'calflops'],
+    'dev': ['pytest>=9', 'pytest-xdist>=3.6', 'pytest-timeout>=2.3', 'psutil', 'ruff>=0.6', 'pre-commit>=3.7',
+            'fvcore', 'calflops'],
 }
 EXTRAS['all'] = sorted({req for reqs in EXTRAS.values() for req in reqs})
 

@@ -176,7 +176,7 @@ def test_the_command_lines_of_openmmlab(tmp_path):
     def call(tool, config, *args):
         environment = dict(PYTHONPATH=str(ROOT / 'projects'), OMP_NUM_THREADS='1', PATH='/usr/bin:/bin', PYTHONWARNINGS='ignore')
         done = run([sys.executable, tool, ROOT / 'configs' / 'quickstart' / config, *map(str, args)], cwd=tmp_path, env=environment,
-                   capture_output=True, text=True)
+                   capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr[-2000:]
         return done.stdout + done.stderr
 

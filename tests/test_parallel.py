@@ -3,7 +3,10 @@ import os
 import signal
 import time
 
+import cv2
+import numpy as np
 import pytest
+from processes import is_running, wait_until
 
 from decur.errors import DataError
 from decur.parallel import isolated, parallel_map, run_jobs
@@ -67,12 +70,17 @@ def test_a_killed_worker_ends_with_one_line(victim):
         list(parallel_map(job, range(20), 2))
 
 
-def alive(pid):
+@pytest.mark.timeout(60)
+def test_workers_of_a_process_that_has_used_opencv_s_threads():
+    """A worker that set their number after the fork waited for ever for the threads of its parent."""
+    image = np.random.default_rng(0).random((1000, 1000, 3)).astype(np.float32)
     try:
-        with open(f'/proc/{pid}/stat') as file:
-            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
-    except FileNotFoundError:
-        return False
+        cv2.setNumThreads(4)
+        blurred = cv2.GaussianBlur(image, (31, 31), 5)
+        shares = list(parallel_map(lambda i: (cv2.getNumThreads(), float(cv2.GaussianBlur(image, (31, 31), 5)[i, i, 0])), range(3), 2))
+        assert shares == [(1, float(blurred[i, i, 0])) for i in range(3)] and cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(1)
 
 
 def test_workers_end_with_a_killed_main_process(tmp_path):
@@ -86,15 +94,13 @@ def test_workers_end_with_a_killed_main_process(tmp_path):
             list(parallel_map(job, range(10000), 2))
         finally:
             os._exit(0)
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
-        time.sleep(.05)
-    os.kill(main, signal.SIGKILL)
-    os.waitpid(main, 0)
+    try:
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 60, 'both workers work')
+    finally:
+        os.kill(main, signal.SIGKILL)
+        os.waitpid(main, 0)
     workers = [int(path.name) for path in tmp_path.iterdir()]
-    while any(map(alive, workers)) and time.monotonic() < deadline:
-        time.sleep(.05)
-    assert len(workers) == 2 and not any(map(alive, workers))
+    wait_until(lambda: not any(map(is_running, workers)), 60, 'the end of the workers')
 
 
 def test_isolated_gives_what_the_function_returns():

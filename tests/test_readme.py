@@ -6,11 +6,9 @@ tests/tools/test_quickstart.py.
 """
 import re
 import shlex
-import subprocess
-import sys
 
 import pytest
-from helpers import ROOT, run_tool, write_pairs
+from helpers import ROOT, run_code, run_tool, write_pairs
 from train_options import OPTIONS, port
 
 README = (ROOT / 'README.md').read_text(encoding='utf-8')
@@ -27,7 +25,7 @@ def commands():
 
 def test_the_features_example_runs_as_written_and_prints_the_stated_shapes():
     code = next(block for block in blocks('python') if 'extract_feat' in block)
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], cwd=ROOT, capture_output=True, text=True)
+    done = run_code(code)
     assert done.returncode == 0, done.stderr
     assert "{'rgb': (2, 2048), 'hha': (2, 2048)}" in done.stdout
     assert len([line for line in code.splitlines() if line.strip() and not line.startswith(('import', 'from'))]) <= 9

@@ -24,7 +24,6 @@ _function: Callable | None = None
 def _start_worker(function: Callable) -> None:
     global _function
     _function = function
-    cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the main one ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -59,6 +58,10 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
     if workers <= 1:
         yield from map(function, jobs)
         return
+    # Each worker uses one core. This is set before they are forked: a forked process has none of OpenCV's threads, and when it changes
+    # their number, it waits for them for ever.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     # Forked, since importing everything again takes longer than a small data set.
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context('fork'), _start_worker, (function, ))
     waiting: deque = deque()
@@ -85,6 +88,7 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
                         '--workers need less memory.') from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+        cv2.setNumThreads(threads)
 
 
 def run_jobs(function: Callable, jobs: Iterable, workers: int = 1, title: str = '') -> list:

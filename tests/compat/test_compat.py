@@ -3,7 +3,7 @@ import sys
 
 
 def python(code):
-    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
+    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120)
 
 
 def test_torchvision_imports_after_decur():

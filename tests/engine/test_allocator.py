@@ -22,7 +22,7 @@ print(json.dumps([kept, rounds(10)]))
 
 
 def run(mode):
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', SCRIPT, mode], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', SCRIPT, mode], capture_output=True, text=True, timeout=120, check=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
