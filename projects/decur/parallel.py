@@ -58,11 +58,10 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
     if workers <= 1:
         yield from map(function, jobs)
         return
-    # Each worker uses one core. This is set before they are forked: a forked process has none of OpenCV's threads, and when it changes
-    # their number, it waits for them for ever.
+    # Forked, since importing everything again takes longer than a small data set. OpenCV's own threads end before: a forked process
+    # has none of them and would wait for them for ever, even in cv2.setNumThreads.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    # Forked, since importing everything again takes longer than a small data set.
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context('fork'), _start_worker, (function, ))
     waiting: deque = deque()
     failure = None
@@ -76,7 +75,7 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
             except DataError as error:
                 failure = error
                 break
-            waiting.append(executor.submit(_call, job))
+            waiting.append(executor.submit(_call, job))  # the first one starts all processes
             if len(waiting) >= 4 * workers:
                 yield waiting.popleft().result()
         while waiting:
