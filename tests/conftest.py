@@ -11,7 +11,7 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # helpers.py, processes.py
 #: Seconds after which a test marked slow fails; pytest.ini has the limit of the others.
-SLOW_TIMEOUT = 480
+SLOW_TIMEOUT = 900
 
 
 def pytest_configure(config):

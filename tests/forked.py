@@ -17,17 +17,28 @@ from pathlib import Path
 _PRELOAD = ['decur', 'decur.cli', 'decur.explain.run', 'decur.prepare.releases', 'pandas', 'scipy.stats', 'sklearn.linear_model']
 
 
+def _context():
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload(_PRELOAD)
+    return context
+
+
+def run_processes(function, args: tuple, count: int) -> None:
+    """``function(rank, *args)`` in ``count`` processes, each a fork; as ``torch.multiprocessing.spawn``, an error in one is raised here."""
+    import torch.multiprocessing
+    _context()
+    torch.multiprocessing.start_processes(function, args, count, start_method='forkserver')
+
+
 def run_program(program: list | str, cwd: Path, environment: dict, timeout: float) -> subprocess.CompletedProcess:
     """What a file with arguments, or code, writes and ends with, run as ``python FILE ARGUMENT ...`` or ``python -c CODE``.
 
     Raises:
         subprocess.TimeoutExpired: After ``timeout`` seconds; the program and the processes that it started are killed.
     """
-    context = multiprocessing.get_context('forkserver')
-    context.set_forkserver_preload(_PRELOAD)
     with tempfile.TemporaryDirectory() as folder:
         outputs = [Path(folder) / name for name in ('stdout', 'stderr')]
-        process = context.Process(target=_run, args=(program, outputs, str(cwd), environment), name='MainProcess')
+        process = _context().Process(target=_run, args=(program, outputs, str(cwd), environment), name='MainProcess')
         process.start()
         try:
             process.join(timeout)
