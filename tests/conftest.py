@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-import decur  # noqa: F401  before any mm* package: see decur.compat
+os.environ.setdefault('OMP_NUM_THREADS', '1')  # libraries read it when they are loaded
 
-os.environ.setdefault('OMP_NUM_THREADS', '1')
+import decur  # noqa: E402, F401  before any mm* package: see decur.compat
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # helpers.py, processes.py
 #: Seconds after which a test marked slow fails; pytest.ini has the limit of the others.

@@ -41,7 +41,7 @@ def reason(failures: dict) -> tuple:
 
     rank, failure = min(failures.items(), key=order)
     said = message(failure)
-    if said:  # whatever ended it afterwards: the connections to other processes may break while it ends, which kills it
+    if said:  # also if it was killed while it ended: when all fail for one reason, the launcher sends SIGTERM to those that end later
         return said, max(failure.exitcode, 1)
     if failure.exitcode > 0:
         return f'error: process {rank} ended with status {failure.exitcode}; what it wrote last is above.', failure.exitcode
