@@ -89,8 +89,8 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
-def read_json(path, cure):
-    """The JSON object in a file; ``cure`` is the last sentence of the error.
+def read_json(path, cure=''):
+    """The JSON object that a file holds; ``cure`` is the last sentence of the error.
 
     Raises:
         DataError: If the file cannot be read, or holds no object.
@@ -101,7 +101,7 @@ def read_json(path, cure):
     except (OSError, ValueError, RecursionError) as error:  # not readable, truncated, another encoding, nested without end
         problem = first_line(error)
     if problem:
-        raise DataError(f'{path} is damaged ({problem}). {cure}')
+        raise DataError(f'{path} is damaged ({problem}). {cure}'.rstrip())
     return found
 
 
