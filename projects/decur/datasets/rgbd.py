@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.hha import check_intrinsics
 from decur.readers.depth import NYU_INTRINSICS, read_intrinsics
 
@@ -118,10 +118,8 @@ class RGBDDataset(PairedRasterDataset):
                  reduce_zero_label: bool = True,
                  pipeline: Sequence = (),
                  **kwargs):
-        if layout not in LAYOUTS:
-            raise ConfigError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
-        if split not in ('train', 'test'):
-            raise ConfigError(f"split must be 'train' or 'test', got {split!r}; a list of another name is split_file=...")
+        check_choice('layout', layout, LAYOUTS)
+        check_choice('split (a list of another name is split_file=...)', split, ('train', 'test'))
         unknown = sorted(set(files or {}) - {'rgb', 'depth', 'raw', 'hha', 'label'})
         if unknown:
             raise ConfigError(f'files has unknown role(s) {unknown}; roles are rgb, depth, raw, hha and label.')

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.registry import READERS
 
 from .base import Reader, check_file, check_memory, check_window, split_source
@@ -109,10 +109,8 @@ class PillowReader(Reader):
 
     def __init__(self, mode: str | None = None, **kwargs):
         from PIL import Image
-        if mode is not None and mode not in Image.MODES:
-            raise ConfigError(f'mode must be one of {Image.MODES}, got {mode!r}.')
         super().__init__(**kwargs)
-        self.mode = mode
+        self.mode = mode if mode is None else check_choice('mode', mode, Image.MODES)
 
     def decode(self, source) -> tuple:
         """See :class:`~decur.readers.base.Reader`.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 
 from .textures import noise
 
@@ -183,8 +183,7 @@ def make_landscape(seed: int, index: int, size, pixel: float = 10., region: str 
         ConfigError: If the region is unknown or the size is not positive.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    if region not in REGIONS:
-        raise ConfigError(f'region must be one of {sorted(REGIONS)}, got {region!r}.')
+    check_choice('region', region, REGIONS)
     if min(height, width) < 8:
         raise ConfigError(f'a landscape needs at least 8 pixels a side, got {height} x {width}.')
     rng = np.random.default_rng([seed, index, 0])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from decur.dataset_record import start_record
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 from decur.hha import depth_to_hha
 from decur.writing import write_bytes, write_json, write_png
 
@@ -167,8 +167,7 @@ def write_layout(layout, out, num_train, num_test, size=(128, 128), seed=0):
     Raises:
         ConfigError: An unknown layout, or a folder that holds something.
     """
-    if layout not in LAYOUTS:
-        raise ConfigError(f'layout must be one of {LAYOUTS}, got {layout!r}')
+    check_choice('layout', layout, LAYOUTS)
     out = Path(out)
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f'{out} is not empty; choose an empty or a new folder')
