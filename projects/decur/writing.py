@@ -89,6 +89,21 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
+def read_json(path):
+    """The JSON object that a file holds.
+
+    Raises:
+        DataError: If it cannot be read, or holds no JSON object.
+    """
+    try:
+        value = json.loads(Path(path).read_bytes())
+        if not isinstance(value, dict):
+            raise ValueError(f'expected an object, got {type(value).__name__}')
+    except (OSError, ValueError, RecursionError) as error:
+        raise DataError(f'{path} is damaged ({error}).') from error
+    return value
+
+
 def sample_path(folder, sample_id, suffix='.png'):
     """Where the file of a sample goes: its whole name and the suffix, in sub-folders where the name has them.
 

@@ -129,19 +129,18 @@ class RGBDDataset(PairedRasterDataset):
             place['folder'] = place['folder'].format(split=split)
         entries, self.on_the_fly = {}, []
         for name, entry in modalities.items():
-            entry = entry if entry is None else dict(entry)
-            if entry is not None and 'files' not in entry:
-                if name not in self.roles:
-                    raise ConfigError(f'modality {name!r} has no files and is none of {sorted(self.roles)}: add '
-                                      'files=dict(folder=..., suffix=...) to its entry.')
-                entry['files'] = self.roles[name]
-            elif entry is not None and entry['files'] is None:
-                if not any(step.get('type') == 'DepthToHHA' and step.get('hha', 'hha') == name for step in pipeline
-                           if isinstance(step, Mapping)):
+            if entry is None:
+                continue
+            if 'files' not in entry and name not in self.roles:
+                raise ConfigError(f'modality {name!r} has no files and is none of {sorted(self.roles)}: add '
+                                  'files=dict(folder=..., suffix=...) to its entry.')
+            entries[name] = {'files': self.roles.get(name), **entry}
+            if entries[name]['files'] is None:
+                steps = [step for step in pipeline if isinstance(step, Mapping) and step.get('type') == 'DepthToHHA']
+                if not any(step.get('hha', 'hha') == name for step in steps):
                     raise ConfigError(f"modality {name!r} has files=None: put dict(type='DepthToHHA', hha={name!r}) into the pipeline "
                                       'after LoadModalities, or leave files out to read HHA from disk.')
                 self.on_the_fly.append(name)
-            entries[name] = entry
         super().__init__(
             modalities=entries,
             data_root=data_root,

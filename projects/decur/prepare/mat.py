@@ -3,7 +3,9 @@
 Neither library is made for files that nobody vouches for: a damaged one may raise anything, claim any size, or end the process. So
 variables are read whole in a process of their own, and single arrays of large files after what they claim was checked.
 """
+import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,16 @@ def open_hdf5(path):
         return h5py.File(path, 'r')
     except Exception as error:  # h5py passes on whatever the library meets
         raise DataError(f'{path} cannot be opened ({error}). It is probably truncated: download it again.') from error
+
+
+@lru_cache(maxsize=1)
+def _opened(path, process):
+    return open_hdf5(path)
+
+
+def reopen_hdf5(path):
+    """As :func:`open_hdf5`, opened once in each process, for the images of one file in turn: processes must not share an HDF5 file."""
+    return _opened(path, os.getpid())
 
 
 def field(file, path, *names):

@@ -3,8 +3,6 @@
 Needed under the source folder: ``SUNRGBD/{kv1,kv2,realsense,xtion}/...``, ``SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat``,
 ``SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat`` (the 37 classes) and ``SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat``.
 """
-import os
-from functools import lru_cache
 from pathlib import Path
 
 from decur.errors import DataError
@@ -13,11 +11,8 @@ from decur.readers.depth import read_intrinsics, unrotate
 from decur.readers.files import PillowReader
 
 from . import engine
-from .mat import field, open_hdf5, read_array, read_mat
+from .mat import field, open_hdf5, read_array, read_mat, reopen_hdf5
 from .rgbd import RGBDRelease
-
-#: The data set's authors' folder, with which the paths in the toolbox start.
-PREFIX = '/n/fs/sun3d/data/SUNRGBD/'
 
 
 def _locate(src, relative):
@@ -39,11 +34,6 @@ def _paths(path, name):
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise DataError(f'{path}: {name!r} is no list of paths. Is it the original file, wholly downloaded?')
     return found
-
-
-@lru_cache(maxsize=1)
-def _labels(path, process):
-    return open_hdf5(path)
 
 
 class SUNRGBDRelease(RGBDRelease):
@@ -103,9 +93,8 @@ class SUNRGBDRelease(RGBDRelease):
     def read(self, sample):
         """One image of :meth:`samples`, decoded; label maps are read one by one."""
         image = PillowReader()
-        # An HDF5 file must not be shared by processes.
         path = sample['labels']
-        file = _labels(path, os.getpid())
+        file = reopen_hdf5(path)
         references = read_array(field(file, path, 'SUNRGBD2Dseg', 'seglabel'), path).ravel()
         try:
             label = read_array(file[references[sample['index']]], path).T

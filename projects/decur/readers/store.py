@@ -17,6 +17,7 @@ import numpy as np
 
 from decur.errors import DataError
 from decur.registry import READERS
+from decur.writing import read_json
 
 from .base import Reader, check_window
 from .missing import equals
@@ -65,11 +66,9 @@ def read_manifest(folder: str | Path) -> dict:
         raise DataError(f'{folder} is no store: it has no {MANIFEST}. Make one with tools/prepare_dataset.py.')
     repair = f'Run the command that prepared {folder} again with --repair: it keeps the records that are whole.'
     try:
-        manifest = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(manifest, dict):
-            raise ValueError(f'expected an object, got {type(manifest).__name__}')
-    except (ValueError, RecursionError) as error:
-        raise DataError(f'{path} is damaged ({error}). {repair}') from error
+        manifest = read_json(path)
+    except DataError as error:
+        raise DataError(f'{error} {repair}') from error
     if manifest.get('checksum', checksum(manifest)) != checksum(manifest):
         raise DataError(f'{path} is damaged (its checksum does not fit). {repair}')
     if manifest.get('format') != FORMAT or manifest.get('version') != VERSION:
