@@ -118,9 +118,7 @@ class Reader:
     def mark(self, values: np.ndarray, missing: np.ndarray | None) -> np.ndarray | None:
         """Add to ``missing`` where the values are those of the option ``missing``."""
         for value in self.missing:
-            found = missing_pixels.equals(values, value)
-            if found is not None and found.any():
-                missing = found if missing is None else missing | found
+            missing = missing_pixels.join(missing, missing_pixels.equals(values, value))
         return missing
 
     def warn(self, kind: str, text: str) -> None:

@@ -261,12 +261,8 @@ class StoreReader(Reader):
         row, column, height, width = window
         first, last = row // BLOCK, (row + height - 1) // BLOCK
         left, right = column // BLOCK, (column + width - 1) // BLOCK
-        rows = []
-        for keys_of_row in keys[first:last + 1]:
-            records = [read_record(source['store'], key) for key in keys_of_row[left:right + 1]]
-            blocks = [record['image'] for record in records]
-            rows.append(blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1))
-        image = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        records = [[read_record(source['store'], key) for key in row_of_keys[left:right + 1]] for row_of_keys in keys[first:last + 1]]
+        image = np.concatenate([np.concatenate([record['image'] for record in row_of_records], axis=1) for row_of_records in records])
         row, column = row - first * BLOCK, column - left * BLOCK
         part = image[row:row + height, column:column + width]
         if part.shape[:2] != (height, width):
@@ -274,7 +270,7 @@ class StoreReader(Reader):
                             f'{MANIFEST}. Run tools/prepare_dataset.py again with --repair.')
         part = np.ascontiguousarray(part)
         missing = None
-        if 'nodata' in records[0]:
-            found = [equals(part[..., band], float(value)) for band, value in enumerate(records[0]['nodata'])]
-            missing = np.stack([np.zeros(part.shape[:2], bool) if one is None else one for one in found], axis=-1)
+        if 'nodata' in records[0][0]:
+            tags = records[0][0]['nodata']
+            missing = np.stack([equals(part[..., band], float(tag)) for band, tag in enumerate(tags)], axis=-1)
         return part, self.mark(part, missing)

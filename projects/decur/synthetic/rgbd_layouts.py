@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from decur.dataset_record import start_record
+from decur.datasets.rgbd import LAYOUTS as PLACES
 from decur.errors import ConfigError, check_choice
 from decur.hha import depth_to_hha
 from decur.writing import write_bytes, write_json, write_png
@@ -15,6 +16,9 @@ from .rooms import TEST_OFFSET, generate_room
 
 #: Layouts that :func:`write_layout` knows, besides the prepared one of :func:`decur.synthetic.rooms_dataset.write_rooms`.
 LAYOUTS = ('sunrgbd', 'nyudv2', 'cmx', 'dformer', 'esanet', 'numbered')
+#: What each layout of folders has.
+_ROLES = dict(cmx=('rgb', 'hha', 'label'), dformer=('rgb', 'depth', 'label'), esanet=('rgb', 'depth', 'raw', 'label'),
+              numbered=('rgb', 'depth', 'hha', 'label'))
 _HEADER = b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(124) + b'\x00\x02IM'
 _CAMERAS = ('kv1/NYUdata', 'kv2/kinect2data', 'realsense/lg', 'xtion/sun3ddata')
 
@@ -121,31 +125,20 @@ def _write_folders(out, rooms, layout):
     lists, cameras, number = {'train': [], 'test': []}, {}, dict(train=5050, test=0)
     for i, (split, room) in enumerate(rooms):
         filled = _fill(room['depth'])
-        hha = depth_to_hha(filled.astype(np.float64), room['intrinsics'], room['depth'])
         number[split] += 1
-        if layout == 'cmx':
-            stem = str(i)
-            files = {'RGB': room['rgb'], 'HHA': hha, 'Label': room['label']}
-            lists[split].append(stem)
-        elif layout == 'dformer':
-            stem = str(i)
+        stem = {'esanet': f'{i:04d}', 'numbered': f'{split}/img-{number[split]:06d}'}.get(layout, str(i))
+        images = dict(rgb=room['rgb'], depth=_millimetres(filled), raw=_millimetres(room['depth']), label=room['label'])
+        if layout == 'dformer':
             near, far = filled.min(), filled.max()
-            picture = np.rint(255 * (filled - near) / max(far - near, 1e-6)).astype(np.uint8)
-            files = {'RGB': room['rgb'], 'Depth': picture, 'Label': room['label']}
-            lists[split].append(f'RGB/{stem}.png Label/{stem}.png')
-        elif layout == 'esanet':
-            stem = f'{i:04d}'
-            files = {f'{split}/rgb': room['rgb'], f'{split}/depth': _millimetres(filled), f'{split}/depth_raw': _millimetres(room['depth']),
-                     f'{split}/labels_40': room['label']}
-            lists[split].append(stem)
-        else:
-            stem = f'img-{number[split]:06d}'
-            files = {f'image/{split}': room['rgb'], f'depth/{split}': _millimetres(filled), f'hha/{split}': hha,
-                     f'label/{split}': room['label']}
+            images['depth'] = np.rint(255 * (filled - near) / max(far - near, 1e-6)).astype(np.uint8)
+        if 'hha' in _ROLES[layout]:
+            images['hha'] = depth_to_hha(filled.astype(np.float64), room['intrinsics'], room['depth'])
+        for role in _ROLES[layout]:
+            path = out / PLACES[layout][role]['folder'].format(split=split) / f'{stem}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, images[role])
+        lists[split].append(f'RGB/{stem}.png Label/{stem}.png' if layout == 'dformer' else stem)
         cameras[str(number[split]) if layout == 'numbered' else stem] = list(room['intrinsics'])
-        for folder, image in files.items():
-            (out / folder).mkdir(parents=True, exist_ok=True)
-            write_png(out / folder / f'{stem}.png', image)
     if layout in ('cmx', 'dformer'):
         for split, lines in lists.items():
             write_bytes(out / f'{split}.txt', ''.join(f'{line}\n' for line in lines).encode())

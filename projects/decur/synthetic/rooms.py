@@ -131,6 +131,14 @@ def _set_upon(rng, parts, label, probability):
     return out
 
 
+def _chair_at(rng, plan, parts, offset, turn, spread):
+    """A chair at a placed table, ``offset`` from its middle in its own axes; empty where there is no room."""
+    x, z, _, _ = _top(parts, furniture.TABLE)
+    yaw = np.arctan2(parts[0].rotation[0, 2], parts[0].rotation[2, 2])
+    dx, _, dz = rotation(yaw) @ offset
+    return plan.at(furniture.chair(rng), x + dx, z + dz, yaw + turn + rng.normal(0, spread)) or []
+
+
 def _furnish(rng, room, camera):
     plan, things = _Plan(rng, room, camera), []
     kind = _KINDS[str(rng.choice(list(_KINDS)))]
@@ -143,15 +151,11 @@ def _furnish(rng, room, camera):
                 continue
             things += parts + _set_upon(rng, parts, furniture.TABLE, .6)
             if what == 'dining':
-                x, z, _, _ = _top(parts, furniture.TABLE)
-                yaw = np.arctan2(parts[0].rotation[0, 2], parts[0].rotation[2, 2])
                 half = parts[0].half
                 for dx, dz, turn in ((0, 1, 0), (0, -1, np.pi), (1, 0, np.pi / 2), (-1, 0, -np.pi / 2)):
                     if rng.random() < .75:
-                        out = np.array([dx * (half[0] + .3), 0, dz * (half[2] + .3)]) * rng.uniform(1, 1.15)
-                        px, _, pz = rotation(yaw) @ out
-                        seat = plan.at(furniture.chair(rng), x + px, z + pz, yaw + turn + rng.normal(0, .15))
-                        things += seat or []
+                        offset = np.array([dx * (half[0] + .3), 0, dz * (half[2] + .3)]) * rng.uniform(1, 1.15)
+                        things += _chair_at(rng, plan, parts, offset, turn, .15)
         elif what == 'chair':
             things += plan.in_the_open(furniture.chair(rng), spread=1.) or []
         else:
@@ -165,14 +169,16 @@ def _furnish(rng, room, camera):
             if what == 'cabinet' and _top(parts, furniture.CABINET)[3] < 1.3:
                 things += _set_upon(rng, parts, furniture.CABINET, .6)
             if what == 'desk':
-                x, z, _, _ = _top(parts, furniture.TABLE)
-                yaw = np.arctan2(parts[0].rotation[0, 2], parts[0].rotation[2, 2])
-                px, _, pz = rotation(yaw) @ np.array([rng.normal(0, .1), 0, -rng.uniform(.7, .9)])
-                things += plan.at(furniture.chair(rng), x + px, z + pz, yaw + np.pi + rng.normal(0, .4)) or []
+                things += _chair_at(rng, plan, parts, np.array([rng.normal(0, .1), 0, -rng.uniform(.7, .9)]), np.pi, .4)
     for build, probability in ((furniture.lamp, .35), (furniture.plant, .35), (furniture.clutter, .5)):
         if rng.random() < probability:
             things += plan.in_the_open(build(rng), tries=5, spread=1.) or []
     return things
+
+
+def _free(things, low, high):
+    """Whether nothing is in the box between two corners."""
+    return not any(((c := thing.corners()).min(1) < high).all() and (c.max(1) > low).all() for thing in things)
 
 
 def _wall_decals(rng, room):
@@ -222,13 +228,12 @@ def make_scene(seed, index, size=(128, 128)):
         left = rng.random() < .5
         a, b = rng.uniform(.3, .9), rng.uniform(.3, 1.)
         low, high = (0 if left else width - a, 0, depth - b), (a if left else width, height, depth)
-        if not things or not any(((c := p.corners()).min(1) < high).all() and (c.max(1) > low).all() for p in things):
+        if _free(things, low, high):
             slab(low, high, WALL, paint)
     if rng.random() < .12:
         x, z = rng.uniform(.2, .8) * width, rng.uniform(.6, .9) * depth
         pillar = Primitive(CYLINDER, np.array([x, height / 2, z]), np.array([.15, height / 2, .15]), WALL, paint)
-        if not any(((c := p.corners()).min(1) < pillar.corners().max(1)).all() and (c.max(1) > pillar.corners().min(1)).all()
-                   for p in things):
+        if _free(things, pillar.corners().min(1), pillar.corners().max(1)):
             surfaces.append(pillar)
     rug = None
     if rng.random() < .45:

@@ -9,7 +9,7 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import DataError
 from decur.readers import IMAGE_SUFFIXES, Reader, build_reader, open_raster
-from decur.readers.missing import equals, split
+from decur.readers.missing import equals, join, split
 
 from .loading import BoundTransform
 
@@ -78,9 +78,7 @@ class LoadLabelMap(BoundTransform):
             return split(self.reader(source))
         values, missing = self.reader.decode(source)  # the values as they are in the file, those that are missing too
         for value in self.reader.missing:
-            found = equals(values, value)
-            if found is not None:
-                missing = found if missing is None else missing | found
+            missing = join(missing, equals(values, value))
         return values, missing
 
     def _map(self, values: np.ndarray, missing: np.ndarray, source, void: np.ndarray | None) -> np.ndarray:
