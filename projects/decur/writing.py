@@ -99,7 +99,9 @@ def read_json(path):
         value = json.loads(Path(path).read_bytes())
         if not isinstance(value, dict):
             raise ValueError(f'expected an object, got {type(value).__name__}')
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise DataError(f'{path} cannot be read ({error.strerror}).') from error
+    except (ValueError, RecursionError) as error:
         raise DataError(f'{path} is damaged ({error}).') from error
     return value
 

@@ -80,10 +80,8 @@ class RGBDRelease(Release):
         twice = [stem for stem, count in Counter(s['stem'] for s in found).items() if count > 1]
         if twice:
             raise DataError(f'{len(twice)} samples have the same name, for example {twice[0]!r}.')
-        outside = [s['stem'] for s in found if not Path('/out/rgb', s['stem']).resolve().is_relative_to('/out/rgb')]
-        if outside:
-            raise DataError(f'{len(outside)} samples would be written outside the output folder, for example {outside[0]!r}: correct their '
-                            'names.')
+        for sample in found:
+            check_name(sample['stem'], f'a sample of {self.src}')
         return [Unit(sample['stem'], sample['stem'], dict(sample=sample), sample['split']) for sample in found]
 
     def open(self, out, repair):

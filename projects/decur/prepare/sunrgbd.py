@@ -5,6 +5,7 @@ Needed under the source folder: ``SUNRGBD/{kv1,kv2,realsense,xtion}/...``, ``SUN
 """
 from pathlib import Path
 
+from decur.datasets.finding import check_name
 from decur.errors import DataError
 from decur.hha import check_intrinsics
 from decur.readers.depth import read_intrinsics, unrotate
@@ -67,8 +68,8 @@ class SUNRGBDRelease(RGBDRelease):
         for index, entry in enumerate(meta):
             folder = _relative(str(entry['rgbpath'])).rsplit('/', 2)[0]
             names = folder, str(entry['rgbname']), str(entry['depthname'])
-            if any('..' in Path(name).parts or Path(name).is_absolute() for name in names):
-                raise DataError(f'{meta_file}: image {index + 1} lies at {names}, outside the folder of the release.')
+            for name in names:
+                check_name(name, f'{meta_file}, image {index + 1}')
             if folder not in split:
                 raise DataError(f'{folder} is in neither list of {split_file}.')
             place = images / folder

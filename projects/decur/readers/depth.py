@@ -1,6 +1,5 @@
 """Depth files of RGB-D cameras, to metres."""
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from decur.errors import ConfigError, DataError
 from decur.hha import check_depth, check_intrinsics
 from decur.registry import READERS
+from decur.writing import read_json
 
 from .base import Reader, split_source
 from .files import AutoReader
@@ -165,19 +165,13 @@ def read_intrinsics(path):
         DataError: If the file is absent, or not of this form.
     """
     path = Path(path)
+    cameras = read_json(path) if path.suffix.lower() == '.json' else None
     try:
-        text = path.read_text(encoding='utf-8')
-    except OSError as error:
-        raise DataError(f'intrinsics file {path} cannot be read: {error.strerror}.') from error
-    except UnicodeDecodeError as error:
-        raise DataError(f'intrinsics file {path} is no text in UTF-8 ({error.reason}).') from error
-    try:
-        if path.suffix.lower() == '.json':
-            content = json.loads(text)
-            if not isinstance(content, Mapping):
-                raise DataError('expected {stem: [fx, fy, cx, cy]}')
-            return {stem: check_intrinsics(value) for stem, value in content.items()}
-        numbers = np.array([float(x) for x in text.replace(',', ' ').split()])
+        if cameras is not None:
+            return {stem: check_intrinsics(value) for stem, value in cameras.items()}
+        numbers = np.array([float(x) for x in path.read_text(encoding='utf-8').replace(',', ' ').split()])
         return check_intrinsics(numbers.reshape(3, 3) if numbers.size == 9 else numbers)
-    except (ValueError, RecursionError) as error:  # DataError and JSON errors are ValueErrors
+    except OSError as error:
+        raise DataError(f'{path} cannot be read ({error.strerror}).') from error
+    except ValueError as error:  # DataError and UnicodeDecodeError are ValueErrors
         raise DataError(f'{path}: {error}') from error

@@ -270,11 +270,9 @@ class ViewAugmentation:
                     cv2.addWeighted(plane, factor, plane, 0, offset, dst=plane)
             return planes
         planes = np.clip(low + (planes - np.float32(low)) * np.float32(brighter), low, high, dtype=np.float32)
-        if missing is None:
-            mean = planes.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
-        else:
-            count = np.maximum((~missing).sum(axis=(1, 2), keepdims=True), 1)
-            mean = np.where(missing, 0, planes).sum(axis=(1, 2), keepdims=True, dtype=np.float64) / count
+        known = np.ones_like(planes, bool) if missing is None else ~missing
+        total = planes.sum(axis=(1, 2), keepdims=True, dtype=np.float64, where=known)
+        mean = total / np.maximum(known.sum(axis=(1, 2), keepdims=True), 1)
         return np.clip(planes * np.float32(stronger) + ((1 - stronger) * mean).astype(np.float32), low, high, dtype=np.float32)
 
     @staticmethod
