@@ -16,11 +16,7 @@ class ArrayReader(Reader):
     """A source that is the array itself, ``(H, W, C)``; a masked array says what is missing."""
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If it is no array of three axes.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         if not isinstance(source, np.ndarray) or source.ndim != 3:
             shape = f' of shape {source.shape}' if isinstance(source, np.ndarray) else ''
             raise DataError(f'ArrayReader takes an array (H, W, C), got {type(source).__name__}{shape}.')
@@ -78,11 +74,7 @@ class NpyReader(Reader):
         return self._open(path).shape[:2]
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the file is absent, truncated, an archive, holds objects or text, or has not two or three axes.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         path, window = split_source(source)
         array = self._open(path)
         check_window(path, array.shape, window)

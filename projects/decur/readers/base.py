@@ -112,6 +112,10 @@ class Reader:
 
         Returns:
             tuple: ``(H, W, C)`` of any type, and ``(H, W, C)`` bool, True where a value is missing, or None.
+
+        Raises:
+            DataError: If the source is absent, damaged or of another kind, claims too much memory, or has not the bands, the window or
+                the size that are asked for.
         """
         raise NotImplementedError
 

@@ -75,11 +75,7 @@ class DepthReader(Reader):
         self._files = AutoReader(missing=missing)
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: As :meth:`metres`.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         depth = self.metres(source)[..., None]
         return depth, depth == 0
 

@@ -95,11 +95,7 @@ class PillowReader(Reader):
         self.mode = mode if mode is None else check_choice('mode', mode, Image.MODES)
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the file is absent, truncated, damaged or no image, or has 16 bits, which ``mode`` would cut to 8.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         path, window = split_source(source)
         check_file(path)
         kind = check_png(path)

@@ -100,11 +100,7 @@ class RasterioReader(Reader):
         self.names = tuple(names) if names else None
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the file is absent, unreadable, truncated, claims too much, or has not the bands or the size.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         path, window = split_source(source)
         size = source.get('size') if isinstance(source, Mapping) else None
         check_file(path)

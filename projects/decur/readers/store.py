@@ -250,11 +250,7 @@ class StoreReader(Reader):
     """
 
     def decode(self, source: Mapping) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the window leaves the raster, or a block is missing or damaged.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         keys = block_keys(source['key'], source['size'])
         window = source.get('window') or (0, 0, *source['size'][:2])
         check_window(f'{source["store"]}: {source["key"]}', source['size'], window)
