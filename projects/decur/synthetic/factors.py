@@ -170,6 +170,11 @@ class RenderedWorld:
             raise ConfigError('factors is empty: say which modalities share what, for example dict(shape=[("a", "b")]).')
         self.palettes = {name: _palette(ATTRIBUTES['colour'][1], c, i) for i, (name, c) in enumerate(self.channels.items())}
 
+    def sample(self, num: int, seed: int = 0) -> tuple[dict, dict]:
+        """Pictures (:meth:`render`) and their factors (:meth:`sample_factors`)."""
+        values = self.sample_factors(num, seed)
+        return self.render(values), values
+
     def sample_factors(self, num: int, seed: int = 0) -> dict:
         """Draw factor values, independent and uniform.
 

@@ -2,6 +2,7 @@
 
 With these, everything that reads or prepares a public data set runs on data that can be made anywhere.
 """
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -44,13 +45,12 @@ def _rotate(depth):
     return (millimetres << np.uint16(3)) | (millimetres >> np.uint16(13))
 
 
+@contextmanager
 def _hdf5(path):
-    """A new HDF5 file with MATLAB's header; to be closed before the header counts."""
+    """A new MATLAB file of version 7.3: HDF5 after a header, which counts once the rest is written."""
     import h5py
-    return h5py.File(path, 'w', userblock_size=512)
-
-
-def _finish_hdf5(path):
+    with h5py.File(path, 'w', userblock_size=512) as file:
+        yield file
     with open(path, 'r+b') as file:
         file.write(_HEADER)
 
@@ -93,7 +93,6 @@ def _write_sunrgbd(out, rooms):
             label.attrs['MATLAB_class'] = np.bytes_('uint8')
             references.append([label.ref])
         file.create_group('SUNRGBD2Dseg').create_dataset('seglabel', data=np.array(references, dtype=h5py.ref_dtype))
-    _finish_hdf5(labels)
     fields = [(key, object) for key in meta[0]]
     array = np.empty((1, len(meta)), fields)
     for i, entry in enumerate(meta):
@@ -114,7 +113,6 @@ def _write_nyudv2(out, rooms):
         file['depths'] = np.stack([_fill(room['depth']).T for _, room in rooms]).astype(np.float32)
         file['rawDepths'] = np.stack([room['depth'].T for _, room in rooms])
         file['labels'] = np.stack([fine[room['label']].T for _, room in rooms])
-    _finish_hdf5(path)
     numbers = {part: [[i + 1] for i, (split, _) in enumerate(rooms) if split == part] for part in ('train', 'test')}
     scipy.io.savemat(out / 'splits.mat', {f'{part}Ndxs': np.array(value, np.uint16).reshape(-1, 1) for part, value in numbers.items()})
     scipy.io.savemat(out / 'classMapping40.mat', {'mapClass': to_40[None].astype(np.float64)})
