@@ -134,7 +134,7 @@ def sample_path(folder, sample_id, suffix='.png'):
 
 
 def check_writable(folder):
-    """Whether files can be written to ``folder``, or it can be made: to be asked before long work begins. Nothing is written.
+    """Check that files can be written to ``folder``, or that it can be made, before long work begins. Nothing is written.
 
     Raises:
         WriteError: If not.
@@ -180,7 +180,7 @@ def remove_leftovers(folder):
 
 
 def _writes(pid, written):
-    """Whether the process ``pid`` runs, and may have written a file at that time: numbers of processes are given again."""
+    """Whether the process ``pid`` runs and ran when a file was written: process ids are used again."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

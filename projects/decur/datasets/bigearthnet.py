@@ -308,7 +308,7 @@ class BigEarthNetDataset(MultimodalDataset):
 
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
-        """Of both versions the folders, or a store of either."""
+        """The folders of either version, or a store that was made of them."""
         stored = is_store(root)
         version = stored_version(root) if stored else version_of(root)
         if version is None:

@@ -195,7 +195,7 @@ class SSL4EODataset(MultimodalDataset):
 
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
-        """Of v1.0 the folders, of v1.1 the archives, or a store of either."""
+        """The folders of v1.0, the archives of v1.1, or a store that was made of either."""
         use = {'v1.0': train_command('configs/decur/ssl4eo_s1-s2_r50_decur.py'),
                'v1.1': train_command('configs/decur/ssl4eo-v11_s1-s2_r50_decur.py')}
         if is_store(root):

@@ -260,7 +260,9 @@ class _ArchiveLog:
         return [[path.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path in parts for stat in [path.stat()]]
 
     def begin(self, parts: list) -> bool:
-        """Note that an archive is read. Whether what the output has of it may stay: it was found whole, or is the same file as then."""
+        """Note that an archive is read. Returns whether records that the output has of it may stay: the archive was read to its end
+        before, or it is still the file that they were made of.
+        """
         before = self.archives.get(parts[0].name)
         known = isinstance(before, dict)
         trusted = not known or before.get('whole') is True or before.get('files') == self._identity(parts)

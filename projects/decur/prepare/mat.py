@@ -155,45 +155,37 @@ def _from_scipy(value, fields=None):
 
 
 def _read_hdf5(path, name, fields):
+    """A variable of a file of version 7.3; one that refers to itself, or a thousand times to one thing, is refused."""
+    left = _MOST_ITEMS
     with open_hdf5(path) as file:
-        return _HDF5Reader(file, path).read(field(file, path, name), fields)
 
+        def read(node, fields=None):
+            import h5py
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise DataError(f'{path} refers to more values than any released file has.')
+            if isinstance(node, h5py.Group):
+                place = [part for part in node.name.split('/') if part]
+                children = {key: field(file, path, *place, key) for key in node if fields is None or key in fields}
+                values = {key: read(child) for key, child in children.items()}
+                references = [child for child in children.values() if isinstance(child, h5py.Dataset) and _refers(child)
+                              and child.attrs.get('MATLAB_class', b'') != b'cell']
+                # Each field of a struct array is an array of references, as long as the struct array.
+                if references and len(references) == len(values):
+                    return [dict(zip(values, row)) for row in zip(*values.values(), strict=True)]
+                return values
+            array = read_array(node, path)
+            if _refers(node):
+                return [read(file[reference]) for reference in array.ravel(order='C')]
+            if node.attrs.get('MATLAB_class', b'') == b'char':
+                return ''.join(chr(code) for code in array.T.ravel())
+            return np.squeeze(array.T)[()]
 
-class _HDF5Reader:
-    """Variables of a file of version 7.3 as plain values; what refers to itself, or to one thing a thousand times, is refused."""
-
-    def __init__(self, file, path):
-        self.file, self.path, self.left = file, path, _MOST_ITEMS
-
-    def read(self, node, fields=None):
-        """A group or data set."""
-        import h5py
-        self.left -= 1
-        if self.left < 0:
-            raise DataError(f'{self.path} refers to more values than any released file has.')
-        if isinstance(node, h5py.Group):
-            children = {key: field(self.file, self.path, *_child_path(node, key)) for key in node if fields is None or key in fields}
-            values = {key: self.read(child) for key, child in children.items()}
-            references = [child for child in children.values() if isinstance(child, h5py.Dataset) and _refers(child)
-                          and child.attrs.get('MATLAB_class', b'') != b'cell']
-            # Each field of a struct array is an array of references, as long as the struct array.
-            if references and len(references) == len(values):
-                return [dict(zip(values, row)) for row in zip(*values.values(), strict=True)]
-            return values
-        array = read_array(node, self.path)
-        if _refers(node):
-            return [self.read(self.file[reference]) for reference in array.ravel(order='C')]
-        if node.attrs.get('MATLAB_class', b'') == b'char':
-            return ''.join(chr(code) for code in array.T.ravel())
-        return np.squeeze(array.T)[()]
+        return read(field(file, path, name), fields)
 
 
 def _refers(node) -> bool:
     """Whether a data set holds references to others (comparing types does not tell them from strings)."""
     import h5py
     return h5py.check_ref_dtype(node.dtype) is h5py.Reference
-
-
-def _child_path(node, key: str) -> list:
-    """Names that lead from the file to a child of a group."""
-    return [*filter(None, node.name.split('/')), key]

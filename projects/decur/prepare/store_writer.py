@@ -99,7 +99,7 @@ class StoreWriter:
         return lmdb.open(str(self.folder), map_size=64 << 20, readahead=False)
 
     def _claim(self, repair: bool) -> None:
-        """Say whose the folder is before anything is written there."""
+        """Mark the folder as one of this data set before anything else is written there."""
         marker, manifest = self.folder / UNFINISHED, self.folder / MANIFEST
         own = found = dict(format=FORMAT, version=VERSION, dataset=self.dataset)
         try:

@@ -40,7 +40,7 @@ def source_name(source) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is no file.
+    """Refuse what is not a file.
 
     Raises:
         DataError: If there is nothing of that name, or a folder.
@@ -126,7 +126,7 @@ class Reader:
         return missing
 
     def warn(self, kind: str, text: str) -> None:
-        """Tell something odd about a file that is read all the same, once of each kind."""
+        """Warn of something odd about a file that is read nevertheless, once for each kind."""
         if kind not in self._told:
             self._told.add(kind)
             warnings.warn(text, DataWarning, stacklevel=2)
