@@ -8,6 +8,7 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -159,7 +160,7 @@ class _Run:
 
     def _write(self, units: Iterable, shown: Callable) -> None:
         try:
-            for key, records, problem in parallel_map(self._encode, units, self.workers):
+            for key, records, problem in parallel_map(partial(encode_unit, self.release), units, self.workers):
                 if problem:
                     self.skipped[key] = problem
                 for record in records:
@@ -169,9 +170,6 @@ class _Run:
             self.writer.commit()  # what is whole stays
             raise
         self.writer.commit()
-
-    def _encode(self, unit: Unit) -> tuple:
-        return encode_unit(self.release, unit)
 
     def _check_space(self, size: int) -> None:
         """Refuse to begin what the disk cannot hold. ``size`` is an estimate, so what may just fit is begun."""

@@ -1,4 +1,5 @@
 """What all readers share: sources, the table of types, missing pixels, the fill, and a limit on what a file may claim."""
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -79,9 +80,7 @@ def check_memory(name, *counts: int) -> None:
         limit = float(text) if text else DEFAULT_LIMIT
     except ValueError:
         raise ConfigError(f'{LIMIT_VARIABLE} must be a number of GiB, got {text!r}.') from None
-    needed = 1
-    for count in counts:
-        needed *= int(count)
+    needed = math.prod(int(count) for count in counts)
     if needed > limit * 2**30:
         raise DataError(f'{name} claims {"x".join(str(c) for c in counts[:-1])} values of {counts[-1]} byte(s), {needed / 2**30:.1f} GiB; '
                         f'more than {limit:g} GiB are not read at once. If the file is right, read windows of it (tile=...), fewer bands, '

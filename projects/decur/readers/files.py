@@ -75,7 +75,7 @@ def read_size(source) -> tuple:
     check_file(path)
     suffix = path.suffix.lower()
     if suffix == '.npy':
-        return NpyReader().size(path)
+        return NpyReader().open(path).shape[:2]
     if suffix in IMAGE_SUFFIXES:
         return picture_size(path)
     with open_raster(path) as raster:
