@@ -41,7 +41,7 @@ def naming(path):
 
 @contextlib.contextmanager
 def replacing(path):
-    """A place beside ``path`` to write to, which becomes ``path`` at once when the block ends well and goes when it raises.
+    """A temporary path beside ``path``: renamed to ``path`` when the block ends, removed when it raises.
 
     A reader, or a run after a kill, sees the whole file (before that the old one, if there was one) or none.
 
@@ -67,7 +67,7 @@ def replacing(path):
 
 
 def write_bytes(path, data):
-    """Write ``data`` to ``path`` at once (:func:`replacing`)."""
+    """Write ``data`` to ``path`` atomically (:func:`replacing`)."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -80,12 +80,12 @@ def encode_png(image, name='', compression=3):
 
 
 def write_png(path, image, compression=3):
-    """Write ``image`` as PNG (:func:`encode_png`), at once."""
+    """Write ``image`` as PNG (:func:`encode_png`), atomically."""
     write_bytes(path, encode_png(image, path, compression))
 
 
 def write_json(path, value):
-    """Write ``value`` as JSON, at once."""
+    """Write ``value`` as JSON, atomically."""
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
@@ -148,7 +148,7 @@ def check_writable(folder):
 
 
 def output_folder(folder):
-    """``folder``, made if need be, ready to be written to: what a killed run left half-written is taken away.
+    """Make ``folder`` if need be, check that it can be written, and remove what a killed run left half-written there.
 
     Returns:
         Path: The folder.

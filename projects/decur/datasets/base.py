@@ -182,7 +182,7 @@ class MultimodalDataset(BaseDataset):
     @classmethod
     def label_table_of(cls, metainfo: Mapping | None = None, class_groups: Mapping | None = None, label_values: Mapping | None = None,
                        reduce_zero_label: bool = False, ignore_index: int = 255, **options) -> LabelTable:
-        """The table that a data set of these arguments has; no data are needed.
+        """The label table of a data set with these arguments; its files are not needed.
 
         Raises:
             ConfigError: As :class:`~decur.datasets.labels.LabelTable`.

@@ -265,7 +265,7 @@ def _parts(root: Path, version: str, stored: bool) -> dict:
 
 @DATASETS.register_module()
 class BigEarthNetDataset(MultimodalDataset):
-    """A sample is a patch of 1.2 km with its labels; v1 and v2 are told by their folders.
+    """A sample is a patch of 1.2 km with its labels; the folders tell v1 from v2.
 
     A modality's entry names its sensor, ``files=dict(sensor='s1')`` (VV, VH) or ``'s2'`` (12 bands of L2A), and reads with
     ``reader=dict(type='BandReader', bands=..., size=120)``. Patches of v1 without any of the chosen classes are left out and counted.

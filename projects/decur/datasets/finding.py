@@ -240,7 +240,7 @@ class FilePlace:
 
     @staticmethod
     def _expression(pattern: str) -> re.Pattern:
-        """What the path of a file must be, with the groups ``folder`` and ``name``."""
+        """The regular expression of a file's path, with the groups ``folder`` and ``name``."""
         stem, extension = os.path.splitext(unicodedata.normalize('NFC', pattern))
         text, seen = '', set()
         for part in re.split(r'(\{folder\}|\{name\})', stem):

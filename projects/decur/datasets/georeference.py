@@ -1,4 +1,4 @@
-"""Whether rasters that are used pixel on pixel show the same ground, as far as they say where they lie."""
+"""Whether the rasters of a sample show the same ground, pixel on pixel, as far as they are georeferenced."""
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a folder may be: how data sets lie on disk, for whoever looks at a folder without knowing."""
+"""How data sets lie on disk: by this an unknown folder is recognised and inspected."""
 from collections.abc import Callable
 from typing import NamedTuple
 

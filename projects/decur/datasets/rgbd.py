@@ -56,7 +56,7 @@ LAYOUTS = {
 
 
 class RGBDDataset(PairedRasterDataset):
-    """RGB-D data in any of the layouts they go by; :class:`SUNRGBDDataset` and :class:`NYUv2Dataset` name the classes.
+    """RGB-D data in any of the usual layouts; :class:`SUNRGBDDataset` and :class:`NYUv2Dataset` name the classes.
 
     Modalities are ``rgb``, ``depth`` (metres, with ``reader=dict(type='DepthReader')``) and ``hha``; each gets its files from the layout
     unless its entry says ``files`` itself. Label 0 is void and becomes the ignore index; palette PNGs are read as indices.
@@ -228,7 +228,7 @@ class RGBDDataset(PairedRasterDataset):
 
 
 class NumberedPlace(FilePlace):
-    """Files that are told by the last number in their names, in any sub-folder; ids are the numbers.
+    """Files that are identified by the last number in their names, in any sub-folder; ids are the numbers.
 
     Raises:
         DataError: If two files have one number.

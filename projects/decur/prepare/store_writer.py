@@ -156,7 +156,7 @@ class StoreWriter:
             self.commit()
 
     def delete(self, keys: Iterable) -> None:
-        """Take records back.
+        """Delete records.
 
         Raises:
             DataError: If the disk is full or fails.
@@ -189,7 +189,7 @@ class StoreWriter:
                                 'What was written before is whole; free some space and run the same command again.') from error
 
     def finish(self, manifest: Mapping, index: Table | None = None) -> None:
-        """Commit, write the index and the manifest, each at once, and close.
+        """Commit, write the index and the manifest, each atomically, and close.
 
         Raises:
             DataError: If the disk is full or fails.

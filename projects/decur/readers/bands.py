@@ -1,4 +1,4 @@
-"""Images whose bands lie in files, or store records, of their own, each at its native resolution."""
+"""Images whose bands are separate files, or arrays of a record, each at its native resolution."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

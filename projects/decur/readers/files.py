@@ -83,7 +83,7 @@ def read_size(source) -> tuple:
 
 
 def read_descriptions(path: Path) -> tuple:
-    """What a raster calls its bands, as :func:`~decur.sensors.band_name` spells them; empty if it does not name each by a name of its own.
+    """What a raster calls its bands, as :func:`~decur.sensors.band_name` spells them; empty unless every band has a name of its own.
 
     Raises:
         DataError: If the file is absent or unreadable.

@@ -126,7 +126,7 @@ def check_measurements(image: np.ndarray, name: str, bands: Sequence | None = No
 
 
 def likely_missing(image: np.ndarray) -> tuple | None:
-    """The value of :data:`SENTINELS` that an image holds at its lower end, far from all others, and its number: probably missing pixels.
+    """The lowest value of an image and how often it occurs, if it is one of :data:`SENTINELS` and far from all others: probably missing.
 
     Args:
         image (ndarray): ``(H, W, C)`` without missing pixels.
