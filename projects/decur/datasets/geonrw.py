@@ -70,7 +70,7 @@ def _parts(listing: Callable) -> dict:
 class GeoNRWDataset(MultimodalDataset):
     """A sample is a tile with RGB and elevation, and its land-cover classes (1 to 10 in the files, 0 background).
 
-    Three layouts, recognised by their folders: as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}``, each image of 1000 x 1000 pixels read
+    Three layouts, told by their folders: as released, ``{city}/{e}_{n}_{rgb.jp2,dem.tif,seg.tif}``, each image of 1000 x 1000 pixels read
     as 4 x 4 windows of 250 (images of any size whole with ``tile=None``); the compact store that ``tools/prepare_dataset.py geonrw`` makes
     of it, with the same samples; or tiled, ``{img_dir,dem_dir,ann_dir}/{train,test}/{e}_{n}_{k}_{rgb.png,dem.tif,seg.tif}``, k from 1 to
     16 row by row. The windows are those tiles, pixel for pixel.
@@ -165,7 +165,7 @@ class GeoNRWDataset(MultimodalDataset):
 
     @staticmethod
     def _check_sizes(found: Mapping, stored: bool) -> None:
-        """Check the size of all images of a store, which its manifest has; of released ones only of the first, since each is checked when read."""
+        """Of a store all sizes are known; of released images only the first is opened here, since each is checked when it is read."""
         for name, files in found.items():
             for raster, source in files.items():
                 height, width = source['size'] if stored else read_size(source)

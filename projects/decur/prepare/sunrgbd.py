@@ -17,7 +17,7 @@ from .rgbd import RGBDRelease
 
 
 def _locate(src, relative):
-    """``src/relative``, or the same without the first folder of ``relative``, where ``src`` is that folder; a DataError if neither exists."""
+    """``src/relative``, or the same without the first folder of ``relative``, where ``src`` is that folder. A DataError if absent."""
     src = Path(src)
     for candidate in (src / relative, src / Path(*Path(relative).parts[1:])):
         if candidate.exists():
