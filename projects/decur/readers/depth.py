@@ -161,13 +161,10 @@ def read_intrinsics(path):
         DataError: If the file is absent, or not of this form.
     """
     path = Path(path)
-    cameras = read_json(path) if path.suffix.lower() == '.json' else None
     try:
-        if cameras is not None:
-            return {stem: check_intrinsics(value) for stem, value in cameras.items()}
+        if path.suffix.lower() == '.json':
+            return {stem: check_intrinsics(value) for stem, value in read_json(path).items()}
         numbers = np.array([float(x) for x in path.read_text(encoding='utf-8').replace(',', ' ').split()])
         return check_intrinsics(numbers.reshape(3, 3) if numbers.size == 9 else numbers)
-    except OSError as error:
-        raise DataError(f'{path} cannot be read ({error.strerror}).') from error
-    except ValueError as error:  # DataError and UnicodeDecodeError are ValueErrors
-        raise DataError(f'{path}: {error}') from error
+    except (OSError, ValueError) as error:  # DataError and UnicodeDecodeError are ValueErrors
+        raise DataError(f'{path} should hold {{stem: [fx, fy, cx, cy]}} (.json), or the numbers of one camera: {error}') from error
