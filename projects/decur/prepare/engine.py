@@ -285,10 +285,12 @@ def _encode_some(release: Release, units: Iterable, seconds: float) -> tuple:
     """Encode units until the time is over: their number, their bytes in the output, and the seconds that it took."""
     start, count, size = time.perf_counter(), 0, 0
     for unit in units:
-        if time.perf_counter() - start > seconds:
+        if time.perf_counter() - start > seconds:  # what an archive that is not read further gives last is incomplete
             break
         count += 1
         size += sum(len(record) for _, record in encode_unit(release, unit)[1])
+        if time.perf_counter() - start > seconds:  # before more of the archive is read, which would count as done
+            break
     return count, size, time.perf_counter() - start
 
 
