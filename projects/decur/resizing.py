@@ -75,13 +75,7 @@ def _round(values: np.ndarray, dtype) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: Sequence, interpolation: str = 'bilinear', missing: np.ndarray | None = None) -> np.ndarray:
-    """Resize an image; see :func:`resize_plane`.
-
-    Args:
-        image (ndarray): ``(h, w, C)``, any number of channels.
-        size (Sequence[int]): Height and width of the result, pixels.
-        interpolation (str): One of :data:`INTERPOLATIONS`.
-        missing (ndarray, optional): ``(h, w, C)`` bool; :func:`resize_missing` resizes it.
+    """Resize an image ``(h, w, C)`` of any number of channels, with ``missing`` of the same shape, as :func:`resize_plane`.
 
     Returns:
         ndarray: ``(height, width, C)`` of the same type, planar in memory; the image itself where it has this size.

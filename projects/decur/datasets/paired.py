@@ -42,11 +42,9 @@ class PairedRasterDataset(MultimodalDataset):
         label (dict, optional): ``dict(folder=..., suffix=...)`` or ``dict(folder=..., pattern=...)`` of the label rasters.
         missing (str): What to do with an id whose file is missing in a modality: ``'error'`` (default), ``'skip'`` it, counted and
             listed, or ``'keep'`` it with the modality absent (pretraining with masked terms).
-        tile (dict, optional): Cut every raster into windows that are read one by one:
-            ``dict(tile_size=(h, w), stride=(h, w), blocks='train' | 'test' | None, test_share=0.25, remainder='shift' | 'drop')`` in
-            pixels, as :func:`tile_windows`; all rasters of a sample must have the same size. By default the windows cover all of an image
-            (or block); what they leave out is logged. With ``count_once=True`` the labels of pixels that are in an earlier window become
-            the ignore index, so that a metric counts every pixel once.
+        tile (dict, optional): Cut every raster into windows that are read one by one: the arguments of :func:`tile_windows`. All rasters
+            of a sample must have the same size. What the windows leave out is logged. With ``count_once=True`` the labels of pixels that
+            are in an earlier window become the ignore index, so that a metric counts every pixel once.
         **kwargs: As :class:`MultimodalDataset`.
 
     Raises:

@@ -150,10 +150,7 @@ def write_layout(layout, out, num_train, num_test, size=(128, 128), seed=0):
         layout (str): ``sunrgbd`` (the release with its toolbox), ``nyudv2`` (the MATLAB files), or a layout of
             :class:`decur.datasets.RGBDDataset`: ``cmx``, ``dformer``, ``esanet``, ``numbered``.
         out (str | Path): A new or an empty folder.
-        num_train (int): Training scenes.
-        num_test (int): Test scenes.
-        size (tuple): Height and width in pixels.
-        seed (int): As of :func:`decur.synthetic.rooms.generate_room`; scenes are the same in every layout.
+        num_train, num_test, size, seed: As :func:`decur.synthetic.rooms_dataset.write_rooms`; scenes are the same in every layout.
 
     Raises:
         ConfigError: An unknown layout, or a folder that holds something.
