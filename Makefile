@@ -39,7 +39,7 @@ study: install
 	$(BIN)/python tools/study.py --jobs 2
 
 test: install
-	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 15
 
 campaign: install
 	$(BIN)/python tests/campaign/run.py

@@ -2,7 +2,7 @@
 import os
 from pathlib import Path
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError
 from decur.writing import output_folder, read_json, remove_leftovers, write_json
 
 #: The file that holds it.
@@ -27,10 +27,7 @@ def start_record(out, record):
     if not path.exists() and out.is_dir() and any(out.iterdir()):
         raise ConfigError(f'{out} is not empty and holds no {RECORD}; choose an empty or a new folder')
     if path.exists():
-        try:
-            found = read_json(path)
-        except DataError as error:
-            raise DataError(f'{error} Delete its folder and make the data again.') from error
+        found = read_json(path, 'Delete its folder and make the data again.')
         if found != record:
             different = {key: (found.get(key), record.get(key)) for key in {*found, *record} if found.get(key) != record.get(key)}
             raise ConfigError(f'{out} holds a data set that was made with other settings (there, asked for now): {different}; '

@@ -54,6 +54,12 @@ def check_choice(name: str, value, known: Iterable):
     return value
 
 
+def some(names: Iterable, limit: int = 3) -> str:
+    """The first few names, and how many more there are: ``a, b, c and 5 more``."""
+    names = [str(name) for name in names]
+    return ', '.join(names[:limit]) + (f' and {len(names) - limit} more' if len(names) > limit else '')
+
+
 def first_line(error: BaseException) -> str:
     """What another library's error says, short enough for a message of ours: its type and its first line."""
     text = str(error).strip()

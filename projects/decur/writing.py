@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from decur.errors import DataError
+from decur.errors import DataError, first_line
 
 #: ``.NAME.PID@HOST.tmp``, or ``.NAME.PID.tmp`` as earlier versions called them.
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<pid>\d+)(@(?P<host>.*))?\.tmp')
@@ -89,21 +89,22 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
-def read_json(path):
-    """The JSON object that a file holds.
+def read_json(path, cure=''):
+    """The JSON object in a file; ``cure`` is the last sentence of the error.
 
     Raises:
-        DataError: If it cannot be read, or holds no JSON object.
+        DataError: If the file cannot be read, or holds no object.
     """
     try:
-        value = json.loads(Path(path).read_bytes())
-        if not isinstance(value, dict):
-            raise ValueError(f'expected an object, got {type(value).__name__}')
+        found = json.loads(Path(path).read_bytes())
+        problem = None if isinstance(found, dict) else f'expected an object, got {type(found).__name__}'
     except OSError as error:
-        raise DataError(f'{path} cannot be read ({error.strerror}).') from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f'{path} is damaged ({error}).') from error
-    return value
+        raise DataError(f'{path} cannot be read ({error.strerror}). {cure}'.rstrip()) from error
+    except (ValueError, RecursionError) as error:  # truncated, another encoding, nested without end
+        problem = first_line(error)
+    if problem:
+        raise DataError(f'{path} is damaged ({problem}). {cure}'.rstrip())
+    return found
 
 
 def sample_path(folder, sample_id, suffix='.png'):

@@ -105,11 +105,11 @@ class StoreWriter:
         try:
             if marker.is_file():
                 try:
-                    found = read_json(marker)
-                except DataError as error:
+                    found = read_json(marker, f'If {self.folder} is a store of {self.dataset!r}, run the same command with --repair, '
+                                      'which checks its records; else choose another folder.')
+                except DataError:
                     if not repair:
-                        raise DataError(f'{error} If {self.folder} is a store of {self.dataset!r}, run the same command with --repair, '
-                                        'which checks its records; else choose another folder.') from error
+                        raise
             elif is_store(self.folder) and not (repair and manifest.is_file() and not _is_whole(manifest)):
                 found = read_manifest(self.folder)
             if (found.get('format'), found.get('version')) != (FORMAT, VERSION):

@@ -65,10 +65,7 @@ def read_manifest(folder: str | Path) -> dict:
                             'files, tools/prepare_dataset.py {ssl4eo,bigearthnet,geonrw} SRC OUT.')
         raise DataError(f'{folder} is no store: it has no {MANIFEST}. Make one with tools/prepare_dataset.py.')
     repair = f'Run the command that prepared {folder} again with --repair: it keeps the records that are whole.'
-    try:
-        manifest = read_json(path)
-    except DataError as error:
-        raise DataError(f'{error} {repair}') from error
+    manifest = read_json(path, repair)
     if manifest.get('checksum', checksum(manifest)) != checksum(manifest):
         raise DataError(f'{path} is damaged (its checksum does not fit). {repair}')
     if manifest.get('format') != FORMAT or manifest.get('version') != VERSION:
