@@ -1,11 +1,10 @@
 """How a command line ends: one line, a status, and where the line goes."""
 import json
 import logging
-import subprocess
-import sys
 
 import pytest
 import torch
+from helpers import run_code
 from torch.utils.data import DataLoader
 
 from decur.errors import ConfigError, DataError, Stopped, WeightsError, closest, exit_on_bad_input
@@ -97,7 +96,7 @@ with exit_on_bad_input():
     finally:
         pass
 '''
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
+    done = run_code(code)
     assert done.returncode == 130 and done.stderr == 'interrupted\n'
 
 

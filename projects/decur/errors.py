@@ -40,6 +40,12 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f' (did you mean {found[0]!r}?).' if found else '.'
 
 
+def some(names: Iterable, limit: int = 3) -> str:
+    """The first few names, and how many more there are: ``a, b, c and 5 more``."""
+    names = [str(name) for name in names]
+    return ', '.join(names[:limit]) + (f' and {len(names) - limit} more' if len(names) > limit else '')
+
+
 def first_line(error: BaseException) -> str:
     """What another library's error says, short enough for a message of ours: its type and its first line."""
     text = str(error).strip()

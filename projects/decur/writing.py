@@ -9,7 +9,7 @@ from pathlib import Path
 
 import cv2
 
-from decur.errors import DataError
+from decur.errors import DataError, first_line
 
 #: ``.NAME.PID@HOST.tmp``, or ``.NAME.PID.tmp`` as earlier versions called them.
 _TEMPORARY = re.compile(r'\.(?P<name>.+)\.(?P<pid>\d+)(@(?P<host>.*))?\.tmp')
@@ -87,6 +87,22 @@ def write_png(path, image, compression=3):
 def write_json(path, value):
     """Write ``value`` as JSON, at once."""
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
+
+
+def read_json(path, cure):
+    """The JSON object in a file; ``cure`` is the last sentence of the error.
+
+    Raises:
+        DataError: If the file cannot be read, or holds no object.
+    """
+    try:
+        found = json.loads(Path(path).read_text(encoding='utf-8'))
+        problem = None if isinstance(found, dict) else 'it holds no object'
+    except (OSError, ValueError, RecursionError) as error:  # not readable, truncated, another encoding, nested without end
+        problem = first_line(error)
+    if problem:
+        raise DataError(f'{path} is damaged ({problem}). {cure}')
+    return found
 
 
 def sample_path(folder, sample_id, suffix='.png'):

@@ -1,7 +1,6 @@
 import json
 import runpy
 import shutil
-import subprocess
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import scipy.io
+from helpers import run_code, run_tool
 
 from decur.datasets import NYUv2Dataset, SUNRGBDDataset
 from decur.errors import ConfigError, DataError
@@ -105,13 +105,12 @@ module.write_bytes = write
 sys.argv = {command!r}
 exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))
 '''
-    killed = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    killed = run_code(script)
     assert killed.returncode == -9, killed.stderr
     assert 0 < len(list(out.rglob('*.png'))) < 40 and not (out / 'train.txt').exists()
     with pytest.raises(ConfigError, match='not finished'):
         rgbd.verify(out, 40)
-    done = subprocess.run([sys.executable, *command[:-1], '2'], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_tool(*command[:-1], 2)
     assert 'ETA' in done.stdout and files(out) == files(prepared[name])
 
 
@@ -201,9 +200,8 @@ def test_make_hha_tool(prepared, tmp_path, fails):
     before = files(root / 'hha')
     for stem in sorted(before)[:3]:
         (root / 'hha' / stem).unlink()
-    tool = [sys.executable, str(TOOLS / 'make_hha.py'), str(root), '--raw', 'depth_raw']
-    done = subprocess.run([*tool, '--workers', '2'], capture_output=True, text=True)
-    assert done.returncode == 0 and '3 made' in done.stdout, done.stderr
+    done = run_tool(TOOLS / 'make_hha.py', root, '--raw', 'depth_raw', '--workers', 2)
+    assert '3 made' in done.stdout, done.stderr
     assert files(root / 'hha') == before
     assert '(3,)' in fails('make_hha.py', str(root), '--out', 'other', '--intrinsics', '50', '50', '28')[1]
     assert not (root / 'other').exists()

@@ -1,6 +1,5 @@
 """Encoders in one call: from a config, or from a checkpoint that says what it is."""
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from ..weights.io import load_file, unwrap
 from ..weights.metadata import describe_config, read_metadata, read_notes
 from ..weights.sources import fetch
 from ..weights.strict import check_fit, load_strict
+from .model import read_config
 
 _CURE = 'Name the config that it was trained with: config=...'
 
@@ -179,13 +179,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
 
 
 def _config(config) -> Config:
-    if isinstance(config, Config):
-        cfg = config
-    elif Path(config).is_file():
-        cfg = Config.fromfile(config)
-    else:
-        raise ConfigError(f'config {str(config)!r} does not exist.')
-    cfg = bind(cfg)
+    cfg = bind(read_config(config))
     if not describe_config(cfg):
         raise ConfigError(f'{cfg.filename or "the config"}: its model has no MultimodalBackbone with modalities.')
     return cfg
