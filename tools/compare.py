@@ -47,11 +47,11 @@ def parse_args() -> argparse.Namespace:
 
 def config_of(path: Path, options: Mapping, work_dir: Path, seed: int, scale: float) -> Config:
     """A config with its options, its length scaled, one checkpoint at the end."""
-    cfg = load_config(str(path), {key: value for key, value in options.items()}, str(work_dir))
+    cfg = load_config(str(path), dict(options), str(work_dir))
     length, end = ('max_epochs', 'T_max') if 'max_epochs' in cfg.train_cfg else ('max_iters', 'end')
     steps = max(round(cfg.train_cfg[length] * scale), 1)
     cfg.merge_from_dict({f'train_cfg.{length}': steps, f'param_scheduler.0.{end}': steps, 'default_hooks.checkpoint.interval': steps,
-                         'default_hooks.checkpoint.minutes': 0, 'randomness.seed': seed, 'log_level': 'WARNING'})
+                         'default_hooks.checkpoint.minutes': 0, 'randomness.seed': seed, 'log_level': 'ERROR'})
     return prepare(cfg, amp=fast_bfloat16())
 
 
@@ -88,8 +88,8 @@ def table(record: Mapping, figure: str) -> str:
     """A Markdown table: every run by start, the means, and the paired difference with its 95 % interval over seeds."""
     rows = []
     for row in dict.fromkeys(entry['row'] for entry in record['runs']):
-        found = {start: {entry['seed']: entry['metrics'][figure] for entry in record['runs'] if (entry['row'], entry['start']) == (row, start)}
-                 for start in STARTS}
+        own = [entry for entry in record['runs'] if entry['row'] == row]
+        found = {start: {entry['seed']: entry['metrics'][figure] for entry in own if entry['start'] == start} for start in STARTS}
         seeds = sorted(set(found['random']) & set(found['DeCUR']))
         if not seeds:
             continue
@@ -113,8 +113,7 @@ def main() -> None:
     work = Path(args.work_dir or Path('work_dirs') / folder.name)
     path = output_file(args.record or work / 'record.json')
     record = read_record(path, folder.name)
-    data = {f'{{}}_dataloader.dataset.data_root': args.data or study.data_root}
-    train, both = ({key.format(loader): value for loader in loaders for key, value in data.items()}
+    train, both = ({f'{loader}_dataloader.dataset.data_root': args.data or study.data_root for loader in loaders}
                    for loaders in (('train', ), ('train', 'test')))
     warnings.simplefilter('ignore')
     logging.disable(logging.INFO)

@@ -5,18 +5,16 @@ started again.
 """
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from decur.engine import load_config
+from decur.engine.amp import fast_bfloat16
 from decur.errors import exit_on_bad_input
+from decur.steps import run_step
 from decur.visualization import label_picture, sheet
 
 TOOLS = Path(__file__).parent
@@ -31,43 +29,6 @@ TRANSFERS = {
 }
 
 
-def run(*command: object, done: Path, log: Path | None = None) -> None:
-    """Run a tool unless ``done`` exists; its log goes beside ``done`` or to ``log``."""
-    command = [str(part) for part in command]
-    print('$ python ' + ' '.join(os.path.relpath(part) if Path(part).is_absolute() else part for part in command), flush=True)
-    if done.exists():
-        print(f'  done before: {os.path.relpath(done)}')
-        return
-    start = time.time()
-    log = log or done.with_suffix('.log')
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, 'w', encoding='utf-8') as file:
-        process = subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
-            env=dict(os.environ, PYTHONWARNINGS='ignore'))
-        shown = 0.0
-        for line in process.stdout:
-            file.write(line)
-            # MMEngine's lines carry the ETA; one every ten seconds is enough to see that it moves.
-            if 'eta:' in line and time.time() - shown > 10:
-                print('  ' + line.split(' - INFO - ')[-1].strip()[:130], flush=True)
-                shown = time.time()
-        if process.wait():
-            text = log.read_text(encoding='utf-8', errors='replace')
-            reason = text.rstrip().rpartition('\n')[2]
-            # A step that ends on bad input says why in its last line; anything else is shown at length.
-            sys.exit(reason if reason.startswith('error: ') else f'error: {command[0]} failed; the end of {log}:\n{text[-2500:]}')
-    if not done.exists():
-        sys.exit(f'error: {command[0]} ended without writing {done}; see {log}')
-    print(f'  {time.time() - start:.0f} s', flush=True)
-
-
-def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 itself; where it does not, emulating it would be slower than float32."""
-    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
-    return bool(found.get('avx512_bf16') or found.get('amx_bf16'))
-
-
 def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argparse.Namespace) -> float:
     """Train and test one transfer config; returns mIoU in percent."""
     iterations = max(round(load_config(str(CONFIGS / config)).train_cfg.max_iters * args.scale), 2)
@@ -75,12 +36,12 @@ def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argpars
     if pretrained:
         options.append(f'model.backbone.pretrained={pretrained}')
     checkpoint = work_dir / f'iter_{iterations}.pth'
-    run(TOOLS / 'train.py', CONFIGS / config, '--work-dir', work_dir, '--seed', args.seed, '--cfg-options',
-        f'train_cfg.max_iters={iterations}',
-        f'param_scheduler.0.end={iterations}', f'default_hooks.checkpoint.interval={iterations}', *options, done=checkpoint)
+    run_step(TOOLS / 'train.py', CONFIGS / config, '--work-dir', work_dir, '--seed', args.seed, '--cfg-options',
+             f'train_cfg.max_iters={iterations}', f'param_scheduler.0.end={iterations}',
+             f'default_hooks.checkpoint.interval={iterations}', *options, done=checkpoint)
     metrics = work_dir / 'metrics.json'
-    run(TOOLS / 'test.py', CONFIGS / config, checkpoint, '--work-dir', work_dir, '--show-dir', work_dir / 'show', '--out', metrics,
-        '--cfg-options', options[1], done=metrics)
+    run_step(TOOLS / 'test.py', CONFIGS / config, checkpoint, '--work-dir', work_dir, '--show-dir', work_dir / 'show', '--out', metrics,
+             '--cfg-options', options[1], done=metrics)
     return json.loads(metrics.read_text(encoding='utf-8'))['mIoU']
 
 
@@ -118,14 +79,15 @@ def main() -> None:
     start = time.time()
     pretraining = load_config(str(CONFIGS / PRETRAINING))
     labelled = load_config(str(CONFIGS / TRANSFERS['RGB, frozen encoder'])).train_dataloader.dataset.num_samples
-    run(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64), '--num-test',
-        max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt', log=out / 'rooms.log')
+    run_step(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64),
+             '--num-test', max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0,
+             done=args.data / 'test.txt', log=out / 'rooms.log')
     epochs = max(round(pretraining.train_cfg.max_epochs * args.scale), 1)
     checkpoint = out / 'decur' / f'epoch_{epochs}.pth'
     amp = ['--amp'] if fast_bfloat16() else []
-    run(TOOLS / 'train.py', CONFIGS / PRETRAINING, '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
-        f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
-        done=checkpoint)
+    run_step(TOOLS / 'train.py', CONFIGS / PRETRAINING, '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
+             f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
+             done=checkpoint)
     table = {}
     for title, config in TRANSFERS.items():
         stem = Path(config).stem

@@ -1,9 +1,9 @@
 """Stereo pictures of potholes as released to a folder of smaller ones: RGB, transformed disparity, label.
 
-Fan et al., "Pothole Detection Based on Disparity Transformation and Road Surface Modeling", IEEE Transactions on Image Processing 2019; the
-data are the repository ruirangerfan/stereo_pothole_datasets on GitHub (MIT licence). ``OUT/rgb/<id>.png`` is RGB, ``OUT/disparity/<id>.png``
-the disparity after a flat road was made level (16 bits, 0 where the stereo matching found none), ``OUT/label/<id>.png`` 0 (road) or 1
-(pothole). An id such as ``dataset1_07`` has the released folder and number.
+Fan et al., "Pothole Detection Based on Disparity Transformation and Road Surface Modeling", IEEE Transactions on Image Processing 2019;
+the data are the repository ruirangerfan/stereo_pothole_datasets on GitHub (MIT licence). ``OUT/rgb/<id>.png`` is RGB,
+``OUT/disparity/<id>.png`` the disparity after a flat road was made level (16 bits, 0 where the stereo matching found none),
+``OUT/label/<id>.png`` 0 (road) or 1 (pothole). An id such as ``dataset1_07`` has the released folder and number.
 
 The frames of a released folder show a few potholes again and again, so a folder is one side of the split only (:func:`splits`).
 """
@@ -82,7 +82,8 @@ class PotholesRelease(Release):
                 raise DataError(f'{folder} is not a folder. Give a whole clone of github.com/ruirangerfan/stereo_pothole_datasets.')
             numbers = sorted(path.stem for path in folder.iterdir() if re.fullmatch(r'\d+\.png', path.name))
             if len(numbers) != count:
-                raise DataError(f'{folder} has {len(numbers)} frames, {count} are released. Clone the repository again, with all its files.')
+                raise DataError(f'{folder} has {len(numbers)} frames, {count} are released. Clone the repository again, with all its '
+                                'files.')
             for number in numbers:
                 files = {part: self.src / name / released / f'{number}.png' for part, released in _PICTURES.items()}
                 missing = [path for path in files.values() if not path.is_file()]
