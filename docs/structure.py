@@ -15,7 +15,7 @@ FLOORS = (
     dict(errors='errors that name the cure', registry='the registry of readers', version='', compat='workarounds, one a file'),
     dict(modalities='what a modality entry is; concat and split', sensors='bands and statistics of known sensors',
          hha='depth to HHA, a pure function', resizing='any number of channels, exact', gathering='rows of all processes',
-         writing='atomic files', progress='progress and ETA'),
+         writing='atomic files', progress='progress and ETA', steps='commands of the tools, one after another'),
     dict(readers='a file, band, archive or store record to an array (H, W, C)', parallel='jobs over worker processes',
          dataset_record='what a written folder holds', binding='the modalities of a config, given to its parts'),
     dict(datasets='which samples there are, and where their files lie', transforms='arrays to views, or to one image',

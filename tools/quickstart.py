@@ -16,6 +16,7 @@ from decur.engine.amp import fast_bfloat16
 from decur.errors import exit_on_bad_input
 from decur.steps import run_step
 from decur.visualization import label_picture, sheet
+from decur.visualization.images import save_picture
 
 TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
@@ -45,25 +46,27 @@ def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argpars
     return json.loads(metrics.read_text(encoding='utf-8'))['mIoU']
 
 
-def picture(path: Path, out: Path, root: Path, count: int = 6) -> None:
-    """Inputs, label and the predictions of the frozen encoders side by side."""
+def picture(path: Path, out: Path, root: Path, table: dict, count: int = 5) -> None:
+    """Inputs, label and the predictions of all four segmentors side by side, for the test scenes with most classes."""
     cfg = load_config(str(CONFIGS / 'rooms_rgb_small-resnet_frozen.py'))
-    palette = cfg.palette
     names = (root / 'test.txt').read_text(encoding='utf-8').split()
-    # Scenes with many classes show most.
     labels = {name: np.asarray(Image.open(root / 'label' / f'{name}.png')) for name in names}
     names = sorted(names, key=lambda name: -len(np.unique(labels[name])))[:count]
+    titles = ['RGB', 'depth (HHA)', 'label'] + [
+        f'{start}, {title.split(", ")[1]}\nmIoU {value:.1f} %' for title, values in table.items()
+        for start, value in zip(('random', 'DeCUR'), values)]
     rows = []
     for name in names:
         row = [np.asarray(Image.open(root / folder / f'{name}.png').convert('RGB')) for folder in ('rgb', 'hha')]
         # Void pixels wrap around to 255, which is drawn black.
-        row.append(label_picture(labels[name].astype(np.uint8) - np.uint8(1), palette))
-        for start in ('random', 'decur'):
-            predicted = np.asarray(Image.open(out / f'{start}_rooms_rgb_small-resnet_frozen' / 'show' / 'predictions' / f'{name}.png'))
-            row.append(label_picture(predicted, palette))
+        row.append(label_picture(labels[name].astype(np.uint8) - np.uint8(1), cfg.palette))
+        for config in TRANSFERS.values():
+            for start in ('random', 'decur'):
+                found = out / f'{start}_{Path(config).stem}' / 'show' / 'predictions' / f'{name}.png'
+                row.append(label_picture(np.asarray(Image.open(found)), cfg.palette))
         rows.append(row)
-    titles = ['RGB', 'HHA (depth)', 'label', 'random encoder', 'DeCUR encoder']
-    sheet(rows, titles, legend=dict(zip(cfg.classes, palette))).save(path)
+    legend = {**dict(zip(cfg.classes, cfg.palette)), 'void (not scored); in HHA: no depth': (0, 0, 0)}
+    save_picture(sheet(rows, titles, legend, cell=256), path)
 
 
 @exit_on_bad_input()
@@ -94,7 +97,7 @@ def main() -> None:
         table[title] = [
             transfer(config, out / f'{name}_{stem}', weights, args) for name, weights in (('random', None), ('decur', checkpoint))
         ]
-    picture(out / 'quickstart.png', out, args.data)
+    picture(out / 'quickstart.png', out, args.data, table)
     print(f'\nmIoU in percent, {labelled} labelled scenes, seed {args.seed}')
     print(f'{"":24}{"random":>8}{"DeCUR":>8}{"gain":>8}')
     for title, (random, decur) in table.items():
