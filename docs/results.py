@@ -33,15 +33,15 @@ _HEAD = f'''# Results: published, and ours
 
 Three kinds of cells. **Published by the authors**: † from a second-hand reading of the tables of the paper (arXiv 2309.05300; its rows of
 random, supervised, CLIP and VICReg encoders and its ablations are not known here), the others from its supplement, Tables 1 and 2.
-**Published by others**, with the authors' weights: the last table. **This project**: mean ± standard deviation over seeds. An empty cell was
-not run here: no full-size run was made, for want of GPUs. What this project did measure, on real data of a size that CPU cores can train
-on, is in [ombria.md](ombria.md) and [real_data.md](real_data.md).
+**Published by others**, with the authors' weights: the last table. **This project**: mean ± standard deviation over seeds. An empty cell
+was not run here: no full-size run was made, for want of GPUs. What this project did measure, on real data of a size that CPU cores can
+train on, is in [ombria.md](ombria.md) and [real_data.md](real_data.md).
 
-**GPU hours** are estimates for one A100, pretraining + transfer (a pretraining is needed once for all rows that share it; 0: none is needed).
-They count the operations of the encoders (three times those of a forward pass in training, once where encoders are frozen) and divide by
-{SPEED / 1e12:.0f} x 10^12 a second, which is ResNet50 at 2500 images of 224 pixels a second. Reading is taken to keep up; the sizes are those of the
-releases (SSL4EO-S12 251,079 locations, GeoNRW 116,768 tiles, SUN-RGBD 5,285 images, BigEarthNet-MM 269,695 patches of its official split,
-NYU-Depth v2 795 images). No estimate was checked on a GPU: expect a factor of two.
+**GPU hours** are estimates for one A100, pretraining + transfer (a pretraining is needed once for all rows that share it; 0: none is
+needed). They count the operations of the encoders (three times those of a forward pass in training, once where encoders are frozen) and
+divide by {SPEED / 1e12:.0f} x 10^12 a second, which is ResNet50 at 2500 images of 224 pixels a second. Reading is taken to keep up; the sizes are those
+of the releases (SSL4EO-S12 251,079 locations, GeoNRW 116,768 tiles, SUN-RGBD 5,285 images, BigEarthNet-MM 269,695 patches of its official
+split, NYU-Depth v2 795 images). No estimate was checked on a GPU: expect a factor of two.
 
 **The command** pretrains, transfers and tests one seed; it can be stopped and started again (`--gpus 4` for four). The row of Cross-DA has
 none: its attention takes queries from the other sensor, which a transfer from one sensor does not have. `python docs/results.py` writes
@@ -93,8 +93,8 @@ def page() -> str:
             row['modalities'], f'{row["labels"]} %', row['protocol'], row['encoder'], row['pretraining'],
             '' if row['published'] is None else f'{row["published"]:.1f}' + '†' * (row['source'] == PAPER), format_values(row['values']),
             _hours(row), command(row)) for row in own]) + '\n')
-    parts.append("## The authors' weights, measured by others\n\nThere are no configs for these data sets here, so there is no command; the "
-                 'weights are converted as in [weights.md](weights.md). Not computed by this project.\n\n')
+    parts.append("## The authors' weights, measured by others\n\nThere are no configs for these data sets here, so there is no command; "
+                 'the weights are converted as in [weights.md](weights.md). Not computed by this project.\n\n')
     head = ('data set', 'figure', 'encoder', 'protocol', 'value', 'source', 'this project')
     parts[-1] += markdown(head, [
         (row.dataset, row.figure, row.encoder, row.protocol, f'{row.value:.1f}', row.source, '') for row in ELSEWHERE]) + '\n'

@@ -28,9 +28,9 @@ from decur.writing import write_json
 
 #: What encoders start from.
 STARTS = ('random', 'DeCUR')
-#: Readers in the process of the run: starting workers would take longer than they save.
+#: Files are read once, in the process of the run: starting workers would take longer than they save.
 _ALONE = {f'{loader}_dataloader.{key}': value for loader in ('train', 'test')
-          for key, value in (('num_workers', 0), ('persistent_workers', False))}
+          for key, value in (('num_workers', 0), ('persistent_workers', False), ('dataset.in_memory', True))}
 
 
 def parse_args() -> argparse.Namespace:

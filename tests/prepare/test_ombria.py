@@ -40,8 +40,8 @@ def test_splits_keep_scenes_apart_and_lists_are_those_that_were_published():
     assert train | test == set(scene) and not train & test
     assert {scene[sample] for sample in test} == set(TEST_SCENES) and not {scene[sample] for sample in train} & set(TEST_SCENES)
     for count in (8, 32, 128):
-        drawn = [tuple(lists[f'scene_few{count}_seed{seed}']) for seed in range(5)]
-        assert len(set(drawn)) == 5 and all(len(set(names)) == count and set(names) <= train for names in drawn)
+        drawn = [tuple(lists[f'scene_few{count}_seed{seed}']) for seed in range(10)]
+        assert len(set(drawn)) == 10 and all(len(set(names)) == count and set(names) <= train for names in drawn)
     assert lists['event2021'] == ['france_0000', 'timor_0000', 'timor_0001', 'timor_0002']
     assert lists['event2021_timor'] == ['timor_0000', 'timor_0001', 'timor_0002']
 
@@ -149,3 +149,19 @@ def test_a_chip_that_is_not_as_released(release, tmp_path, name, image, message)
         ombria.prepare(release, tmp_path / 'out', any_version=True)
     assert not (tmp_path / 'out' / 'scene_train.txt').exists()
     assert json.loads((tmp_path / 'out' / 'dataset.json').read_text())['dataset'] == 'ombria'
+
+
+@pytest.mark.parametrize('name', ['OmbriaS1/test/BEFORE/S1_before_0003.png', 'OmbriaS2/test/BEFORE/S2_before_0003.png',
+                                  '2021/FRANCE/Sentinel1/BEFORE/imbefore_0.png', '2021/FRANCE/Sentinel2/MASK/gt_0.png'])
+def test_a_chip_that_one_sensor_lacks(release, tmp_path, name):
+    (release / name).unlink()
+    with pytest.raises(DataError, match=f'1 files of .* are missing, the first is .*{name}'):
+        ombria.prepare(release, tmp_path / 'out', any_version=True)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_pointers_in_place_of_pictures(release, tmp_path):
+    (release / 'OmbriaS2/test/AFTER/S2_after_0003.png').write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')
+    with pytest.raises(DataError, match='1 files .* are pointers of Git LFS .*S2_after_0003.png. .*git lfs pull'):
+        ombria.prepare(release, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()

@@ -1,5 +1,5 @@
 # Road surfaces (tools/prepare_dataset.py potholes): RGB, and disparity after a flat road was made level; statistics of train.txt.
-encoder = dict(type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2))
+encoder = dict(type='SmallResNet', stem_channels=12, base_channels=12, strides=(2, 2, 2, 2))
 modalities = dict(
     rgb=dict(
         channels=3,
@@ -7,8 +7,8 @@ modalities = dict(
         files=dict(folder='rgb', suffix='.png'),
         mean=[138.04, 137.49, 137.57],
         std=[23.44, 22.78, 19.59],
-        # Views of about the scale of the pictures: boxes of 40 to 105 pixels.
-        augmentation=dict(type='ViewAugmentation', size=48, scale=(0.015, 0.1), solarize_prob=0.0),
+        # Views of about the scale of the pictures: boxes of 33 to 88 pixels.
+        augmentation=dict(type='ViewAugmentation', size=32, scale=(0.01, 0.07), solarize_prob=0.0),
         encoder=encoder),
     disparity=dict(
         channels=1,
@@ -18,5 +18,5 @@ modalities = dict(
         radiometry=[dict(type='PercentilesToEightBit')],
         mean=[191.87],
         std=[46.25],
-        augmentation=dict(type='ViewAugmentation', size=48, scale=(0.015, 0.1), jitter_prob=0.0, grayscale_prob=0.0, blur_prob=0.0),
+        augmentation=dict(type='ViewAugmentation', size=32, scale=(0.01, 0.07), jitter_prob=0.0, grayscale_prob=0.0, blur_prob=0.0),
         encoder=encoder))

@@ -49,6 +49,8 @@ class MultimodalDataset(BaseDataset):
             extent, orientation; :mod:`decur.datasets.georeference`). Of the files that the data set lists, up to 100 samples are looked
             at when it is made, the others when they are read. ``'warn'``: differences are logged. ``'ignore'``: not compared. Defaults to
             ``'check'``.
+        in_memory (bool): Decode every file once and keep it (:class:`~decur.readers.InMemoryReader`), in every worker: for a data set that
+            fits into memory, with few workers. Defaults to False.
         label_options (dict, optional): What a subclass hands to its :meth:`own_labels`.
         **kwargs: As in MMEngine's ``BaseDataset``.
     """
@@ -66,6 +68,7 @@ class MultimodalDataset(BaseDataset):
                  ignore_index: int = 255,
                  pipeline: Sequence = (),
                  georeference: str = 'check',
+                 in_memory: bool = False,
                  label_options: Mapping | None = None,
                  **kwargs):
         self.modalities = check_modalities(modalities)
@@ -75,6 +78,7 @@ class MultimodalDataset(BaseDataset):
             raise ConfigError(f'fraction must be in (0, 1], got {fraction}.')
         self.num_samples, self.fraction, self.subset_seed = num_samples, fraction, subset_seed
         self.seed = None
+        self.in_memory = in_memory
         self.check_georeference = GeoreferenceCheck(georeference)
         #: What each value of the label files means.
         self.label_table = self.label_table_of(

@@ -1,7 +1,7 @@
 """The published results, and which config gives each. Data only: nothing here was computed by this project.
 
-The authors' figures have two sources: the supplement's Tables 1 and 2 (first hand), and the tables of the paper (arXiv 2309.05300 v3), which
-are known from a second-hand reading and marked as such wherever they are shown. The paper's DeCUR encoders are ResNet50 with residual
+The authors' figures have two sources: the supplement's Tables 1 and 2 (first hand), and the tables of the paper (arXiv 2309.05300 v3),
+which are known from a second-hand reading and marked as such wherever they are shown. The paper's DeCUR encoders are ResNet50 with residual
 deformable attention: its figures for SAR and RGB at 1 % are those of RDA in the supplement's Table 2.
 """
 from itertools import product

@@ -11,7 +11,7 @@ from decur.errors import DataError
 from decur.readers import IMAGE_SUFFIXES, Reader, build_reader, open_raster
 from decur.readers.missing import equals, split
 
-from .loading import BoundTransform
+from .loading import BoundTransform, keep_in_memory
 
 
 @TRANSFORMS.register_module()
@@ -40,6 +40,8 @@ class LoadLabelMap(BoundTransform):
         """Remember what the values mean."""
         super().bind(modalities, dataset)
         self.table = dataset.label_table
+        if getattr(dataset, 'in_memory', False):
+            self.reader = keep_in_memory(self.reader)
 
     def transform(self, results: dict) -> dict:
         """Read, check and map the labels.

@@ -7,9 +7,14 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import DataError
 from decur.modalities import encoder_order, statistics
-from decur.readers import build_reader, read_marked, source_name
+from decur.readers import InMemoryReader, Reader, build_reader, read_marked, source_name
 from decur.readers.missing import check_measurements, mask, split
 from decur.readers.types import as_image
+
+
+def keep_in_memory(reader):
+    """A reader that decodes every file once. A callable that is no :class:`~decur.readers.Reader` stays as it is."""
+    return InMemoryReader(reader) if isinstance(reader, Reader) and not isinstance(reader, InMemoryReader) else reader
 
 
 class BoundTransform(BaseTransform):
@@ -132,6 +137,9 @@ class LoadModalities(BoundTransform):
         """Build one loader per entry."""
         super().bind(modalities, dataset)
         self.loaders = {name: ModalityLoader(name, entry) for name, entry in modalities.items()}
+        if getattr(dataset, 'in_memory', False):
+            for loader in self.loaders.values():
+                loader.reader = keep_in_memory(loader.reader)
 
     def transform(self, results: dict) -> dict:
         """Read the sample.
