@@ -39,9 +39,9 @@ train on, is in [ombria.md](ombria.md) and [real_data.md](real_data.md).
 
 **GPU hours** are estimates for one A100, pretraining + transfer (a pretraining is needed once for all rows that share it; 0: none is
 needed). They count the operations of the encoders (three times those of a forward pass in training, once where encoders are frozen) and
-divide by {SPEED / 1e12:.0f} x 10^12 a second, which is ResNet50 at 2500 images of 224 pixels a second. Reading is taken to keep up; the sizes are those
-of the releases (SSL4EO-S12 251,079 locations, GeoNRW 116,768 tiles, SUN-RGBD 5,285 images, BigEarthNet-MM 269,695 patches of its official
-split, NYU-Depth v2 795 images). No estimate was checked on a GPU: expect a factor of two.
+divide by {SPEED / 1e12:.0f} x 10^12 a second, which is ResNet50 at 2500 images of 224 pixels a second. Reading is taken to keep up. The
+sizes are those of the releases: SSL4EO-S12 251,079 locations, GeoNRW 116,768 tiles, SUN-RGBD 5,285 images, BigEarthNet-MM 269,695
+patches of its official split, NYU-Depth v2 795 images. No estimate was checked on a GPU: expect a factor of two.
 
 **The command** pretrains, transfers and tests one seed; it can be stopped and started again (`--gpus 4` for four). The row of Cross-DA has
 none: its attention takes queries from the other sensor, which a transfer from one sensor does not have. `python docs/results.py` writes
