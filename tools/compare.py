@@ -3,7 +3,8 @@
     python tools/compare.py STUDY [--data FOLDER] [--record FILE]
 
 STUDY is a file such as configs/water/study.py: a pretraining config, a transfer config, rows of options, seeds. Runs that are done are not
-repeated. RECORD is a small JSON file of every run; it is written after each, and what it holds is not run again.
+repeated. RECORD is a small JSON file of every run; it is written after each, and what it holds is not run again. With --doc the table is also
+put between <!-- NAME --> and <!-- /NAME --> of a document, NAME being the folder of the study.
 """
 import argparse
 import json
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from decoupling_study.document import replace_between
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
 
@@ -24,7 +26,7 @@ from decur.engine.amp import fast_bfloat16
 from decur.errors import ConfigError, DataError, exit_on_bad_input
 from decur.evaluation.intervals import t_interval
 from decur.evaluation.tables import markdown
-from decur.writing import write_json
+from decur.writing import write_bytes, write_json
 
 #: What encoders start from.
 STARTS = ('random', 'DeCUR')
@@ -39,6 +41,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('study', type=Path, help='file with what is compared')
     parser.add_argument('--data', help="folder of the data; default: the study's")
     parser.add_argument('--record', type=Path, help='JSON file of the runs; default: record.json in the work directory')
+    parser.add_argument('--doc', type=Path, help='document with a place for the table')
+    parser.add_argument('--report-only', action='store_true', help='the table of what is recorded; run nothing')
     parser.add_argument('--seeds', type=int, nargs='+', help="instead of the study's")
     parser.add_argument('--scale', type=float, default=1.0, help='share of all epochs and iterations, to try the steps out')
     add_argument(parser, 'work-dir', help='where checkpoints go; default work_dirs/<folder of the study>')
@@ -118,8 +122,10 @@ def main() -> None:
     warnings.simplefilter('ignore')
     logging.disable(logging.INFO)
     torch.set_num_threads(1)
+    if args.doc:
+        replace_between(args.doc.read_text(encoding='utf-8'), folder.name, '')  # that it has the place, before hours of training
     begin = time.time()
-    for seed in args.seeds or study.seeds:
+    for seed in () if args.report_only else args.seeds or study.seeds:
         checkpoint = work / f'decur_seed{seed}' / 'weights.pth'
         if not checkpoint.is_file():
             alone = {key: value for key, value in _ALONE.items() if key.startswith('train')}
@@ -143,7 +149,10 @@ def main() -> None:
                 write_json(path, record)
                 print(f'{row}, {start}, seed {seed}: {study.figure} {metrics[study.figure]:.1f}, {seconds:.0f} s; '
                       f'{(time.time() - begin) / 60:.1f} min so far', flush=True)
-    print(f'\n{study.figure}, percent: mean (every seed); difference: paired, 95 % interval\n\n{table(record, study.figure)}')
+    text = table(record, study.figure)
+    print(f'\n{study.figure}, percent: mean (every seed); difference: paired, 95 % interval\n\n{text}')
+    if args.doc:
+        write_bytes(args.doc, replace_between(args.doc.read_text(encoding='utf-8'), folder.name, text).encode())
 
 
 if __name__ == '__main__':
