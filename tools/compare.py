@@ -3,8 +3,8 @@
     python tools/compare.py STUDY [--data FOLDER] [--record FILE]
 
 STUDY is a file such as configs/water/study.py: a pretraining config, a transfer config, rows of options, seeds. Runs that are done are not
-repeated. RECORD is a small JSON file of every run; it is written after each, and what it holds is not run again. With --doc the table is also
-put between <!-- NAME --> and <!-- /NAME --> of a document, NAME being the folder of the study.
+repeated. RECORD is a small JSON file of every run; it is written after each, and what it holds is not run again. With --doc the table is
+also put between <!-- NAME --> and <!-- /NAME --> of a document, NAME being the folder of the study.
 """
 import argparse
 import json
