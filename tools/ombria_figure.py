@@ -112,7 +112,7 @@ def main():
         captions.append(['', '', '', '', chips[i], *(f'IoU {iou(masks[i], labels[i]):.0f}' for masks in found.values())])
         print(f'{chips[i]}: gain {gains[place]:+.1f}, at the {100 * (gains <= gains[place]).mean():.0f}th percentile')
     titles = ['radar\nbefore', 'radar\nafter', 'optical\nbefore', 'optical\nafter', 'label',
-              *(f'{title}\nIoU {iou(masks, labels):.1f}' for title, masks in found.items())]
+              *(f'{title}\nflood IoU {iou(masks, labels):.1f} %' for title, masks in found.items())]
     save_picture(sheet(rows, titles, COLOURS, cell=224, captions=captions), args.out)
     text = ''.join(f'{title}: flood IoU {iou(masks, labels):.1f} on {args.list}\n' for title, masks in found.items())
     write_bytes(args.work_dir / 'iou.txt', text.encode())

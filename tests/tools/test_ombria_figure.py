@@ -1,6 +1,7 @@
 """How the picture of OMBRIA is made: which chips, which colours, which figures."""
 import numpy as np
 import ombria_figure as figure
+import pytest
 
 
 def test_chips_are_those_at_percentiles_of_the_gain():
@@ -13,7 +14,7 @@ def test_colours_say_what_is_right_and_wrong():
     label, found = np.array([[True, True, False, False]]), np.array([[True, False, True, False]])
     dry, flood, missed, wrong = figure.COLOURS.values()
     assert figure.compared(found, label)[0].tolist() == [list(flood), list(missed), list(wrong), list(dry)]
-    assert figure.iou(found, label) == 100 / 3 and figure.iou(~label & label, ~label & label) == 100
+    assert figure.iou(found, label) == pytest.approx(100 / 3) and figure.iou(~label & label, ~label & label) == 100
 
 
 def test_both_dates_have_one_stretch():

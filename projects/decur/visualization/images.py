@@ -95,7 +95,7 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: d
     Returns:
         Image: The sheet.
     """
-    gap, size = 6, max(15, cell // 13)
+    gap, size = 6, max(15, cell // 12)
     line, font = round(1.6 * size), ImageFont.load_default(size=size)
     heights = [round(row[0].shape[0] * cell / row[0].shape[1]) for row in rows]
     width = len(titles) * (cell + gap) + gap

@@ -14,7 +14,7 @@ import water_scenes  # noqa: E402
 def heights():
     """Chips of 32 pixels from three landscapes: overlapping, touching, the same ground twice, alone, and the sea."""
     rng = np.random.default_rng(0)
-    lands = [(gaussian_filter(rng.normal(size=(120, 120)), 4) * 800 + 300).astype(np.int16) for _ in range(3)]
+    lands = [(gaussian_filter(rng.normal(size=(130, 130)), 4) * 800 + 300).astype(np.int16) for _ in range(3)]
     cut = [(0, 0, 0), (0, 12, 9), (0, 12, 9), (0, 0, 60), (0, 0, 92), (1, 0, 0), (2, 50, 50), (0, 60, 0)]
     chips = [lands[land][row:row + 32, column:column + 32] for land, row, column in cut]
     return np.stack([*chips, np.zeros((32, 32), np.int16), np.zeros((32, 32), np.int16)])
