@@ -32,6 +32,8 @@ EXTRAS = {
     # The compact LMDB store, zarr (SSL4EO-S12 v1.1), .mat and parquet files.
     'data': ['lmdb>=1.4', 'zarr>=3,<3.2', 'h5py>=3.10', 'scipy>=1.11',
              'pandas>=2', 'pyarrow>=14'],
+    # Tar shards at an address (https, hf); s3 needs s3fs, gs needs gcsfs.
+    'stream': ['fsspec', 'aiohttp', 'huggingface_hub>=0.23'],
     # Section D of the supplement; the decoupling study.
     'explain': ['captum>=0.7', 'matplotlib>=3.8', 'jinja2>=3', 'pandas>=2', 'joblib>=1.4'],
     # ONNX export and its check; weights from the Hugging Face hub.
@@ -39,7 +41,7 @@ EXTRAS = {
                'huggingface_hub>=0.23'],
     # Tests, lint and the independent figures that tests compare with.
     'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.6', 'pre-commit>=3.7', 'fvcore',
-            'calflops'],
+            'calflops', 'webdataset'],
 }
 EXTRAS['all'] = sorted({req for reqs in EXTRAS.values() for req in reqs})
 

@@ -13,8 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # helpers.py
 
 
 def pytest_configure(config):
+    import cv2
     import torch
     torch.set_num_threads(1)
+    cv2.setNumThreads(1)  # also because tests fork, and a forked process would wait for threads that it does not have
 
 
 @pytest.fixture(scope='session')

@@ -1,8 +1,11 @@
 """Jobs in processes: the results of map, in order, and an end in words when a process is killed or the main one is."""
+import functools
 import os
 import signal
 import time
 
+import cv2
+import numpy as np
 import pytest
 
 from decur.errors import DataError
@@ -14,6 +17,19 @@ def test_the_results_of_map(workers):
     factor = 3  # a closure: the processes are forked
     assert list(parallel_map(lambda x: factor * x, range(40), workers)) == [3 * x for x in range(40)]
     assert run_jobs(lambda x: -x, [], workers) == []
+
+
+def test_processes_start_though_opencv_has_used_its_threads():
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(np.random.rand(2000, 2000).astype(np.float32), (31, 31), 3)
+        blur = functools.partial(cv2.GaussianBlur, ksize=(31, 31), sigmaX=3)
+        image = np.ones((500, 500), np.float32)
+        assert [np.abs(out - 1).max() < 1e-5 for out in parallel_map(blur, [image] * 5, 2)] == [True] * 5
+        assert cv2.getNumThreads() == 4
+    finally:
+        cv2.setNumThreads(threads)
 
 
 def test_jobs_are_not_taken_far_ahead():

@@ -3,7 +3,7 @@ from mmengine.registry import RUNNERS
 
 from decur.cli import make_parser
 from decur.engine import load_config, prepare
-from decur.errors import exit_on_bad_input
+from decur.errors import ConfigError, exit_on_bad_input
 
 
 def parse_args():
@@ -11,6 +11,8 @@ def parse_args():
     parser = make_parser(__doc__, 'config', 'work-dir', 'seed', 'allow-missing', 'cfg-options', 'launcher')
     parser.add_argument('--resume', nargs='?', const='auto', metavar='FILE',
                         help='go on from this checkpoint, or from the newest in the work directory that can be read')
+    parser.add_argument('--auto-scale-lr', action='store_true',
+                        help='fit the learning rate to the batch size of all processes (docs/scale.md)')
     parser.add_argument('--amp', action='store_true', help='mixed precision (float16 on a GPU, bfloat16 on a CPU)')
     return parser.parse_args()
 
@@ -22,6 +24,11 @@ def main():
     cfg = prepare(load_config(args.config, args.cfg_options, args.work_dir), args.launcher, amp=args.amp)
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
+    if args.auto_scale_lr:
+        if not cfg.get('auto_scale_lr'):
+            raise ConfigError(f'{args.config} does not say which batch size its learning rate is for: '
+                              'auto_scale_lr=dict(base_batch_size=N).')
+        cfg.auto_scale_lr.enable = True
     if args.allow_missing:
         cfg.allow_missing = args.allow_missing
     if args.resume == 'auto':

@@ -4,3 +4,4 @@ _base_ = [
     '../_base_/models/decur.py', '../_base_/schedules/lars_100e.py'
 ]
 train_dataloader = dict(dataset=dict(data_root='data/geonrw'))
+auto_scale_lr = dict(enable=False, base_batch_size=256)

@@ -5,3 +5,4 @@ _base_ = [
 ]
 model = dict(head=dict(common_dim=7168))
 train_dataloader = dict(dataset=dict(data_root='data/ssl4eo'))
+auto_scale_lr = dict(enable=False, base_batch_size=256)

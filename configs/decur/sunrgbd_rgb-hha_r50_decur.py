@@ -8,3 +8,4 @@ train_dataloader = dict(batch_size=32, dataset=dict(data_root='data/sunrgbd', sp
 optim_wrapper = dict(optimizer=dict(lr=0.05))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=200, by_epoch=True, convert_to_iter_based=True)]
 train_cfg = dict(max_epochs=200)
+auto_scale_lr = dict(enable=False, base_batch_size=128)

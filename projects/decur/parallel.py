@@ -24,7 +24,6 @@ _function: Callable | None = None
 def _start_worker(function: Callable) -> None:
     global _function
     _function = function
-    cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the main one ends the others
     threading.Thread(target=_end_with_parent, daemon=True).start()
 
@@ -59,7 +58,10 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
     if workers <= 1:
         yield from map(function, jobs)
         return
-    # Forked, since importing everything again takes longer than a small data set.
+    # Forked, since importing everything again takes longer than a small data set. OpenCV's own threads end before: a forked process
+    # has none of them and would wait for them for ever, even in cv2.setNumThreads.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     executor = ProcessPoolExecutor(workers, multiprocessing.get_context('fork'), _start_worker, (function, ))
     waiting: deque = deque()
     failure = None
@@ -73,7 +75,7 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
             except DataError as error:
                 failure = error
                 break
-            waiting.append(executor.submit(_call, job))
+            waiting.append(executor.submit(_call, job))  # the first one starts all processes
             if len(waiting) >= 4 * workers:
                 yield waiting.popleft().result()
         while waiting:
@@ -85,6 +87,7 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
                         '--workers need less memory.') from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
+        cv2.setNumThreads(threads)
 
 
 def run_jobs(function: Callable, jobs: Iterable, workers: int = 1, title: str = '') -> list:

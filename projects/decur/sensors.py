@@ -52,6 +52,11 @@ STATISTICS = dict(
         S2A_BANDS,
         (1793.243, 1924.863, 2184.553, 2340.936, 2671.402, 3240.082, 3468.412, 3563.244, 3627.704, 3711.071, 3416.714, 2849.625),
         (1160.144, 1201.092, 1219.943, 1397.225, 1400.035, 1373.136, 1429.17, 1485.025, 1447.836, 1652.703, 1471.002, 1365.307)),
+    ssl4eo_v11_dem=Statistics(('DEM', ), (435.726, ), (560.326, )),
+    # Of TerraMesh, by its loader. Its optical ones are left out: they are of values with and without the offset, mixed.
+    terramesh_s1rtc=Statistics(S1_BANDS, (-10.93, -17.329), (4.391, 4.459)),
+    terramesh_dem=Statistics(('DEM', ), (651.663, ), (928.168, )),
+    terramesh_ndvi=Statistics(('NDVI', ), (.327, ), (.322, )),
     bigearthnet_s1=Statistics(S1_BANDS, (-12.59, -19.22), (5.04, 5.42)),
     bigearthnet_s2=Statistics(
         S2A_BANDS,
@@ -59,3 +64,6 @@ STATISTICS = dict(
          2266.46036911, 2246.0605464, 1594.42694882, 1009.32729131),
         (554.81258967, 572.41639287, 582.87945694, 675.88746967, 729.89827633, 1096.01480586, 1273.45393088, 1365.45589904,
          1356.13789355, 1302.3292881, 1079.19066363, 818.86747235)))
+# Of the tar shards of v1.1, whose values carry no offset: the same but for it (the loader that belongs to them).
+STATISTICS.update({f'ssl4eo_v11_shards_{product}': Statistics(known.bands, tuple(round(mean - 1000, 3) for mean in known.mean), known.std)
+                   for product in ('s2c', 's2a') for known in [STATISTICS[f'ssl4eo_v11_{product}']]})

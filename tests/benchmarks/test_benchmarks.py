@@ -41,3 +41,21 @@ def test_loader(sample_data, tmp_path):
     assert record['loader']['1']['efficiency'] == 1 and record['loader']['2']['samples_per_second'] > 0 and '(50 samples)' in done.stdout
     rates = {workers: row['samples_per_second'] for workers, row in record['loader'].items()}
     assert record['loader']['2']['efficiency'] == pytest.approx(rates['2'] / (2 * rates['1']))
+
+
+@pytest.mark.slow
+def test_shards(tmp_path):
+    pytest.importorskip('zarr')
+    run_tool('benchmarks/shards.py', '--samples', 8, '--size', 24, '--batch-size', 2, '--rounds', 1, '--shards', 3, '--per-shard', 2,
+             '--folder', tmp_path, '--out', tmp_path / 'shards.json')
+    record = json.loads((tmp_path / 'shards.json').read_text())
+    assert {'all dates', 'two views'} <= set(record['rates']) and all(value > 0 for value in record['rates'].values())
+    assert record['memory']['two views']['private'] > 0 and record['first_batch']['index'] > 0
+
+
+@pytest.mark.slow
+def test_gradient_caching(tmp_path):
+    run_tool('benchmarks/gradient_caching.py', 'configs/quickstart/rooms_rgb-hha_small-resnet_decur.py', '--batch-size', 16,
+             '--micro-batch', 4, '--size', 32, '--width', 32, '--out', tmp_path / 'caching.json')
+    record = json.loads((tmp_path / 'caching.json').read_text())
+    assert record['plain']['seconds'] > 0 and record['memory'] == record['cached']['bytes'] / record['plain']['bytes'] > 0

@@ -38,7 +38,7 @@ def test_a_name_says_what_the_config_is(path):
     stem = path.rpartition('/')[2].removesuffix('.py')
     _, sensors, encoder, protocol = ('sunrgbd_rgb-hha_mit-b2_decur' if stem == 'decur_sunrgbd' else stem).split('_')
     cfg = bound_config(path)
-    names = {'sar': 's1', 'optical': 's2'} if path.startswith(('decur/s', 'baselines/s', 'class', 'land', 'sites', 'ombria')) else {}
+    names = {'sar': 's1', 'optical': 's2'} if path.startswith(('decur/s', 'decur/t', 'baselines/s', 'class', 'land', 'sites', 'ombria')) else {}
     assert '-'.join(names.get(name, name) for name in cfg.model.backbone.modalities) == sensors
     for entry in cfg.model.backbone.modalities.values():
         kind = entry.encoder.type.rpartition('.')[2]

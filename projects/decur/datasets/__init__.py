@@ -22,10 +22,11 @@ from .geonrw import GeoNRWDataset
 from .layouts import Layout, Part
 from .paired import PairedRasterDataset, tile_windows
 from .rgbd import NYUv2Dataset, RGBDDataset, SUNRGBDDataset
+from .shards import ShardDataset
 from .ssl4eo import SSL4EODataset
 
 #: The data sets that are looked for in a folder, the most particular first.
-RECOGNISED = (SSL4EODataset, BigEarthNetDataset, GeoNRWDataset, RGBDDataset, PairedRasterDataset)
+RECOGNISED = (ShardDataset, SSL4EODataset, BigEarthNetDataset, GeoNRWDataset, RGBDDataset, PairedRasterDataset)
 
 
 def recognise(root: str | Path) -> Layout | None:
@@ -40,5 +41,6 @@ def recognise(root: str | Path) -> Layout | None:
 __all__ = [
     'ArrayReader', 'AutoReader', 'BandReader', 'BigEarthNetDataset', 'DataError', 'DepthReader', 'GeoNRWDataset', 'Layout',
     'MultimodalDataset', 'NYUv2Dataset', 'NpyReader', 'PairedRasterDataset', 'Part', 'PillowReader', 'RGBDDataset', 'RasterioReader',
-    'SSL4EODataset', 'SUNRGBDDataset', 'build_reader', 'depth_to_hha', 'multimodal_collate', 'read_intrinsics', 'recognise', 'tile_windows'
+    'SSL4EODataset', 'SUNRGBDDataset', 'ShardDataset', 'build_reader', 'depth_to_hha', 'multimodal_collate', 'read_intrinsics',
+    'recognise', 'tile_windows'
 ]

@@ -6,8 +6,9 @@ from mmengine.registry import FUNCTIONS
 
 
 def _stack(tensors: Sequence, present: Sequence) -> torch.Tensor:
-    dtype = next((t.dtype for t, there in zip(tensors, present) if there), tensors[0].dtype)
-    return torch.stack([t.to(dtype) for t in tensors])
+    model = next((t for t, there in zip(tensors, present) if there), tensors[0])
+    return torch.stack([t.to(model.dtype) if there or t.shape == model.shape else torch.zeros_like(model)
+                        for t, there in zip(tensors, present)])
 
 
 @FUNCTIONS.register_module()
@@ -18,9 +19,8 @@ def multimodal_collate(batch: Sequence) -> dict:
         batch (Sequence[dict]): ``inputs`` (``{name: (C, H, W)}`` or ``{name: [view, ...]}``) and ``data_samples``.
 
     Returns:
-        dict: ``inputs``: ``{name: (N, C, H, W)}`` or ``{name: [(N, C, H, W), ...]}``, in the dtype of the samples that are present (an
-            absent
-        one is zeros); ``data_samples``: the list.
+        dict: ``inputs``: ``{name: (N, C, H, W)}`` or ``{name: [(N, C, H, W), ...]}``, in the dtype and size of the samples that are present
+        (an absent one is zeros); ``data_samples``: the list.
     """
     samples = [item['data_samples'] for item in batch]
     inputs = {}

@@ -91,7 +91,11 @@ def list_archives(folder: Path) -> list:
     """
     if not folder.is_dir():
         raise DataError(f'{folder} is not a folder: download {folder.name} of SSL4EO-S12 v1.1.')
-    names = [name for name in file_names(folder) if name.endswith('.zarr.zip')]
+    files = file_names(folder)
+    names = [name for name in files if name.endswith('.zarr.zip')]
+    if not names and any(name.endswith('.tar') for name in files):
+        raise DataError(f'{folder} has tar shards, which need no preparation and are read by type="ShardDataset": train with '
+                        'configs/decur/ssl4eo-v11-shards_s1-s2_r50_decur.py.')
     if not names:
         raise DataError(f'{folder} has no zarr archives (ssl4eos12_{{train,val}}_seasonal_data_NNNNNN.zarr.zip).')
     return names

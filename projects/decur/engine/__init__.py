@@ -8,8 +8,10 @@ from .launch import check_batches, load_config, prepare, prepare_test
 from .loops import ResumableEpochLoop
 from .runner import MultimodalRunner
 from .samplers import EpochInfiniteSampler, EpochSampler
+from .shard_sampler import ShardSampler
 
 __all__ = [
     'CheckedRunner', 'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
-    'MultimodalRunner', 'NdimOptimWrapperConstructor', 'ResumableEpochLoop', 'check_batches', 'load_config', 'prepare', 'prepare_test'
+    'MultimodalRunner', 'NdimOptimWrapperConstructor', 'ResumableEpochLoop', 'ShardSampler', 'check_batches', 'load_config', 'prepare',
+    'prepare_test'
 ]

@@ -16,8 +16,10 @@ from ..errors import ConfigError, DataError, WeightsError, closest
 from ..weights import load_strict, unwrap
 from ..weights.strict import check_fit
 from ..writing import replacing
+from .accumulation import tell_accumulation
 from .labels import check_labels
 from .launch import check_batches
+from .learning_rate import scale_learning_rate
 from .loops import ResumableEpochLoop
 from .options import REGISTRIES, check_top_level, signature
 from .resume import batches_done, check_resumable, newest_checkpoint
@@ -112,6 +114,7 @@ class CheckedRunner(Runner):
         lock_work_dir(self.work_dir)
         self._check_loop('_train_loop', self.build_train_loop, load=False)
         check_batches(self)
+        tell_accumulation(self)
         if self._val_loop is not None:
             self._check_loop('_val_loop', self.build_val_loop, load=False)
         # After the loops, as in MMEngine: both may draw random numbers.
@@ -130,6 +133,10 @@ class CheckedRunner(Runner):
     def _init_model_weights(self) -> None:
         if not self._weights_initialised:
             super()._init_model_weights()
+
+    def scale_lr(self, optim_wrapper, auto_scale_lr=None) -> None:
+        """MMEngine's hook for ``--auto-scale-lr``, by the rule of :mod:`~decur.engine.learning_rate`."""
+        scale_learning_rate(self, optim_wrapper, auto_scale_lr)
 
     # Loading.
 

@@ -1,9 +1,10 @@
 """Normalisation by modality on the device, for pretraining and classification (dicts) and for segmentation (one tensor)."""
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import torch
 from mmengine.model import BaseDataPreprocessor
-from mmengine.registry import MODELS
+from mmengine.registry import MODELS, TRANSFORMS
 from mmengine.structures import PixelData
 from mmseg.models import SegDataPreProcessor
 from torch import Tensor
@@ -11,7 +12,10 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
 from decur.modalities import check_finite, check_modalities, concat, encoder_order, split, statistics
+from decur.transforms.augmentation import Draws, Geometry
 
+from .deferred import Deferred
+from .device_views import DeviceViews
 from .missing import present_masks
 
 
@@ -69,6 +73,9 @@ class MultimodalDataPreprocessor(HidesModalities, BaseDataPreprocessor):
     def __init__(self, modalities: Mapping, absent: Sequence[str] = (), non_blocking: bool = True):
         super().__init__(non_blocking=non_blocking)
         self.modalities = check_modalities(modalities)
+        #: Whether views are normalised in training only when they are encoded, a part at a time (:mod:`~decur.models.gradient_caching`).
+        self.deferred = False
+        self._device_views: dict = {}
         self.hide(absent)
         for name, entry in self.modalities.items():
             mean, std = statistics(entry)
@@ -130,8 +137,28 @@ class MultimodalDataPreprocessor(HidesModalities, BaseDataPreprocessor):
         for name, value in inputs.items():
             if name in self.absent:
                 continue
-            out[name] = self.normalize(name, value) if isinstance(value, Tensor) else [self.normalize(name, x) for x in value]
+            out[name] = self.normalize(name, value) if isinstance(value, Tensor) else self._views(name, value, data.get('data_samples'))
+            if not isinstance(value, Tensor) and not (training and self.deferred):
+                out[name] = [x.tensor() for x in out[name]]
         return dict(inputs=out, data_samples=data.get('data_samples'))
+
+    def _views(self, name: str, images: Sequence[Tensor], data_samples: Sequence | None) -> list:
+        """Normalised views of a modality, deferred; made here where they were only drawn (:class:`~decur.transforms.MakeViews`)."""
+        draws = [getattr(sample, 'draws', None) for sample in data_samples or ()]
+        if all(one is None for one in draws):
+            return [Deferred(partial(self.normalize, name), x) for x in images]
+        if name not in self._device_views:
+            augmentation = dict(dict(type='ViewAugmentation'), **self.modalities[name]['augmentation'])
+            self._device_views[name] = DeviceViews(TRANSFORMS.build(augmentation))
+        views = self._device_views[name]
+
+        def make(x, parameters):
+            return self.normalize(name, views(x, parameters))
+
+        nothing = Draws(Geometry(0, 0, 1, 1, False, False))  # of samples that lack the modality
+        return [Deferred(make, x, views.parameters([one[name][view] if one[name] else nothing for one in draws], x.shape[1],
+                                                     x.shape[2:]))
+                for view, x in enumerate(images)]
 
 
 @MODELS.register_module()

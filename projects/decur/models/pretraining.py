@@ -4,11 +4,13 @@ DeCUR and its baselines are this one class with another ``head``. The method is 
 """
 from collections.abc import Mapping, Sequence
 
+import torch
 from mmengine.registry import MODELS
 from mmpretrain.models.selfsup import BaseSelfSupervisor
 
 from decur.errors import ConfigError
 
+from .gradient_caching import cached_features, check_micro_batch
 from .missing import extract_present_embeddings, present_masks, rows_to_encode
 from .preprocessing import build_preprocessor
 
@@ -22,6 +24,8 @@ class MultimodalPretraining(BaseSelfSupervisor):
         neck (dict): A :class:`MultimodalProjector` config; its ``in_channels`` are taken from the backbone.
         head (dict): The objective: a module with ``loss(embeddings, present)``.
         data_preprocessor (dict, optional): Defaults to a :class:`MultimodalDataPreprocessor` of the backbone's modalities.
+        micro_batch (int, optional): In training encode at most so many samples at a time, with the loss over all of the batch
+            (:mod:`~decur.models.gradient_caching`): the memory of a small batch, the gradient of a large one. Defaults to None.
         init_cfg (dict, optional): As in MMEngine.
     """
 
@@ -30,6 +34,7 @@ class MultimodalPretraining(BaseSelfSupervisor):
                  neck: dict | None = None,
                  head: dict | None = None,
                  data_preprocessor: dict | None = None,
+                 micro_batch: int | None = None,
                  init_cfg: dict | None = None):
         backbone = MODELS.build(backbone) if isinstance(backbone, Mapping) else backbone
         if backbone.fusion is not None:
@@ -38,6 +43,8 @@ class MultimodalPretraining(BaseSelfSupervisor):
             neck = MODELS.build(neck, default_args=dict(in_channels=backbone.feature_dims))
         super().__init__(backbone=backbone, neck=neck, head=head, init_cfg=init_cfg,
                          data_preprocessor=build_preprocessor(data_preprocessor, backbone.modalities))
+        self.micro_batch = check_micro_batch(micro_batch)
+        self.data_preprocessor.deferred = micro_batch is not None
 
     @property
     def modalities(self) -> dict:
@@ -59,7 +66,8 @@ class MultimodalPretraining(BaseSelfSupervisor):
 
     def extract_embeddings(self, inputs: Mapping) -> dict:
         """Projector outputs ``{name: (N, K)}``, not standardised, of ``{name: (N, C, H, W)}``."""
-        return self.neck(self.extract_feat(inputs))
+        cached = self.micro_batch and self.training and torch.is_grad_enabled()
+        return self.neck(cached_features(self.backbone, inputs, self.micro_batch) if cached else self.extract_feat(inputs))
 
     def loss(self, inputs: Mapping, data_samples: Sequence | None = None, **kwargs) -> dict:
         """The objective on a batch of two views per modality.

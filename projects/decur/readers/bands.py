@@ -1,4 +1,4 @@
-"""Images whose bands lie in files, or store records, of their own, each at its native resolution."""
+"""Images whose bands lie in files, store records or archives, each at its native resolution."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from decur.resizing import resize_missing, resize_plane
 from .base import Reader, source_name
 from .missing import equals, mask, split
 from .rasters import RasterioReader
+from .shards import read_member
 from .store import read_record
 from .types import common_type, convert
 from .zarr_archives import read_bands
@@ -45,8 +46,8 @@ def stack_bands(bands: Sequence, size: Sequence) -> np.ndarray:
 class BandReader(Reader):
     """Read an image band by band, from single-band rasters, from the compact store or from a zarr archive.
 
-    A source is ``dict(folder=..., pattern='{band}.tif')``, ``dict(zarr=archive, sample=i, time=j)``, or ``dict(store=folder, key=key)``,
-    which gives the arrays of what the store was made of.
+    A source is ``dict(folder=..., pattern='{band}.tif')``, ``dict(zarr=archive, sample=i, time=j)``, a member of a tar shard
+    (:func:`~decur.readers.shards.read_member`), or ``dict(store=folder, key=key)``, which gives the arrays of what the store was made of.
 
     Args:
         bands (Sequence[str]): Names of the bands, in the order of the channels.
@@ -66,11 +67,16 @@ class BandReader(Reader):
         Raises:
             DataError: If a band is absent or cannot be read.
         """
-        if 'store' in source or 'zarr' in source:
+        if 'store' in source or 'zarr' in source or 'tar' in source:
+            name = source_name(source)
             if 'store' in source:
                 record, name = read_record(source['store'], source['key']), f'{source["store"]}: record {source["key"]!r}'
+            elif 'tar' in source:
+                record = read_member(source)
+                if len(record) == len(self.bands) == 1:  # elevation and the like: the one band, whatever its name
+                    record = dict(zip(self.bands, record.values()))
             else:
-                record, name = read_bands(source['zarr'], source['sample'], source['time']), source['zarr']
+                record = read_bands(source['zarr'], source['sample'], source['time'])
             absent = [band for band in self.bands if band not in record]
             if absent:
                 raise DataError(f'{name} has no band {absent}; it has {sorted(key for key in record if not key.endswith(".nodata"))}.')

@@ -35,7 +35,8 @@ def source_name(source) -> str:
         for key in ('path', 'folder', 'zarr'):
             if key in source:
                 return str(source[key])
-        return f'{source["store"]}: {source["key"]}' if 'store' in source else str(dict(source))
+        holder = source.get('store', source.get('tar'))  # of many samples
+        return f'{holder}: {source["key"]}' if holder is not None else str(dict(source))
     return 'an array' if isinstance(source, np.ndarray) else str(source)
 
 

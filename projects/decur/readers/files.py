@@ -12,12 +12,14 @@ from .arrays import NpyReader
 from .base import Reader, check_file, split_source
 from .pictures import IMAGE_SUFFIXES, PillowReader, picture_size
 from .rasters import RasterioReader, open_raster
+from .shards import read_member
 from .store import StoreReader
 
 
 @READERS.register_module()
 class AutoReader(Reader):
-    """Choose the reader by the source: the compact store, or by the file's suffix Pillow, NumPy for ``.npy``, rasterio for the rest.
+    """Choose the reader by the source: the compact store, a tar shard, or by the file's suffix Pillow, NumPy for ``.npy``, rasterio for the
+    rest.
 
     Args:
         names (Sequence[str], optional): As :class:`~decur.readers.RasterioReader`.
@@ -33,6 +35,9 @@ class AutoReader(Reader):
         """See :class:`~decur.readers.base.Reader`."""
         if isinstance(source, Mapping) and 'store' in source:
             return self._store.decode(source)
+        if isinstance(source, Mapping) and 'tar' in source:
+            values = np.stack(list(read_member(source).values()), axis=-1)
+            return values, self.mark(values, None)
         suffix = split_source(source)[0].suffix.lower()
         if suffix in IMAGE_SUFFIXES:
             return self._pillow.decode(source)

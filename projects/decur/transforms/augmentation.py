@@ -16,6 +16,11 @@ from decur.errors import ConfigError, DataError
 from decur.resizing import check_interpolation, resize_plane
 
 
+def blur_window(sigma: float, eight_bit: bool) -> int:
+    """Side of the window that OpenCV chooses for a Gaussian blur: three standard deviations on 8 bit, four on float."""
+    return int(round(sigma * (6 if eight_bit else 8) + 1)) | 1
+
+
 class Geometry(NamedTuple):
     """A crop and flips that fit an image of any size.
 
@@ -29,6 +34,22 @@ class Geometry(NamedTuple):
     w: float
     hflip: bool
     vflip: bool
+
+
+class Draws(NamedTuple):
+    """What was drawn for a view.
+
+    ``geometry``: crop and flips. ``brightness``, ``contrast``: factors of the jitter, or None without. ``gray``, ``solarize``: whether.
+    ``sigma``: standard deviation of the blur in pixels of the view, 0 without. ``dropped``: indices of the dropped channels.
+    """
+
+    geometry: Geometry
+    brightness: float | None = None
+    contrast: float | None = None
+    gray: bool = False
+    sigma: float = 0.
+    solarize: bool = False
+    dropped: tuple = ()
 
 
 @TRANSFORMS.register_module()
@@ -185,36 +206,60 @@ class ViewAugmentation:
         if image.dtype not in (np.uint8, np.float32):
             raise DataError(f'images of type {image.dtype} cannot be augmented, only uint8, float32 and 16-bit integers. Give the modality '
                             "a reader of another type, for example reader=dict(type='RasterioReader', dtype='float32').")
-        channels = image.shape[2]
+        return self.apply(image, self.draw(image.shape, view, geometry), missing)
+
+    def draw(self, shape: Sequence, view: int = 0, geometry: Geometry | None = None) -> Draws:
+        """Draw what is done to an image from NumPy's global generator.
+
+        Args:
+            shape (Sequence[int]): Of the image, (H, W, C).
+            view (int): Which view, from 0. Defaults to 0.
+            geometry (Geometry, optional): The crop and flips. Defaults to a draw.
+        """
+        height, width, channels = shape
         if geometry is None:
-            geometry = self.sample_geometry(image.shape[1] / image.shape[0], view)
-        planes = self._crop(image, geometry, missing)
-        hidden = None if missing is None else self._crop(missing, geometry)
+            geometry = self.sample_geometry(width / height, view)
+        brightness = contrast = None
+        if self._chance('jitter', view):
+            brightness = np.random.uniform(max(0., 1 - self.brightness), 1 + self.brightness)
+            contrast = np.random.uniform(max(0., 1 - self.contrast), 1 + self.contrast)
+        gray = channels > 1 and self._chance('grayscale', view)
+        sigma = np.random.uniform(*self.blur_sigma) if self._chance('blur', view) else 0.
+        solarize = self._chance('solarize', view)
+        dropped = ()
+        if channels > 1 and self._chance('channel_drop', view):
+            low, high = (min(n, channels - 1) for n in self.channel_drop)
+            dropped = tuple(np.random.choice(channels, np.random.randint(low, high + 1), replace=False).tolist())
+        return Draws(geometry, brightness, contrast, gray, sigma, solarize, dropped)
+
+    def apply(self, image: np.ndarray, draws: Draws, missing: np.ndarray | None = None) -> np.ndarray:
+        """Do to an image what was drawn; see :meth:`__call__`."""
+        channels = image.shape[2]
+        planes = self._crop(image, draws.geometry, missing)
+        hidden = None if missing is None else self._crop(missing, draws.geometry)
         if hidden is not None and not hidden.any():
             hidden = None
         fill = planes if hidden is None else planes.copy()
-        if self._chance('jitter', view):
-            planes = self._jitter(planes, hidden)
-        gray = channels > 1 and self._chance('grayscale', view)
+        if draws.brightness is not None:
+            planes = self._jitter(planes, hidden, draws.brightness, draws.contrast)
         known = hidden
-        if gray:  # from here on all channels are the same: work on one
+        if draws.gray:  # from here on all channels are the same: work on one
             planes = self._grayscale(planes, hidden)
             known = None if hidden is None else hidden.all(axis=0, keepdims=True)
-        if self._chance('blur', view):
-            planes = self._blur(planes, np.random.uniform(*self.blur_sigma), known)
-        if self._chance('solarize', view):
+        if draws.sigma:
+            planes = self._blur(planes, draws.sigma, known)
+        if draws.solarize:
             planes = self._solarize(planes)
-        if gray:
+        if draws.gray:
             planes = np.repeat(planes, channels, axis=0)
-        if channels > 1 and self._chance('channel_drop', view):
-            low, high = (min(n, channels - 1) for n in self.channel_drop)
-            dropped = np.random.choice(channels, np.random.randint(low, high + 1), replace=False)
-            planes[dropped] = self._range(image.dtype)[0]
+        if draws.dropped:
+            planes[list(draws.dropped)] = self._range(image.dtype)[0]
         if hidden is not None:
             planes = np.where(hidden, fill, planes)
         return planes.transpose(1, 2, 0)
 
     def _range(self, dtype) -> tuple:
+        """Lowest and highest value of images of a type."""
         if dtype == np.uint8:
             return 0., 255.
         if self.value_range is None:
@@ -248,14 +293,12 @@ class ViewAugmentation:
                 target[...] = resized
         return out
 
-    def _jitter(self, planes: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
+    def _jitter(self, planes: np.ndarray, missing: np.ndarray | None, brighter: float, stronger: float) -> np.ndarray:
         """Brightness, then contrast about the mean of what is not missing.
 
         Linear operations on saturated types cost less than a look-up table per channel.
         """
         low, high = self._range(planes.dtype)
-        brighter = np.random.uniform(max(0., 1 - self.brightness), 1 + self.brightness)
-        stronger = np.random.uniform(max(0., 1 - self.contrast), 1 + self.contrast)
         if planes.dtype == np.uint8:
             factor = stronger
             if brighter > 1:
@@ -298,7 +341,7 @@ class ViewAugmentation:
 
         With missing pixels a normalized convolution: the weights of those that are there add up to 1.
         """
-        window = int(round(sigma * (6 if planes.dtype == np.uint8 else 8) + 1)) | 1
+        window = blur_window(sigma, planes.dtype == np.uint8)
         if window == 1:
             return planes
         kernel = cv2.getGaussianKernel(window, sigma, cv2.CV_32F)

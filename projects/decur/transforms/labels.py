@@ -52,8 +52,9 @@ class LoadLabelMap(BoundTransform):
         source = results.get('seg_source')
         if source is None:
             raise DataError(f'sample {results.get("sample_id")!r} has no label: give the dataset label=dict(folder=..., suffix=...).')
-        if 'store' not in source:
-            check_lossless(str(source['path'] if isinstance(source, Mapping) else source))
+        path = source.get('path') if isinstance(source, Mapping) else source
+        if path is not None:  # stores and shards keep the values as they are
+            check_lossless(str(path))
         values, missing = self._read(source)
         if values.shape[2] != 1:
             raise DataError(f'{source}: {_several(values)}')

@@ -9,7 +9,9 @@ from decur.errors import DataError
 from decur.modalities import encoder_order, statistics
 from decur.readers import InMemoryReader, Reader, build_reader, read_marked, source_name
 from decur.readers.missing import check_measurements, mask, split
+from decur.readers.shards import ShardError
 from decur.readers.types import as_image
+from decur.writing import WriteError
 
 
 def keep_in_memory(reader):
@@ -69,6 +71,8 @@ class ModalityLoader:
         name = source_name(source)
         try:
             return self.finish(read_marked(self.reader, source), name)
+        except (ShardError, WriteError):  # of a shard or the cache's disk: the message names it
+            raise
         except DataError as error:
             if name in str(error):
                 raise

@@ -42,6 +42,8 @@ class PackModalities(BoundTransform):
             tensors = [to_tensor(view) for view in views]
             inputs[name] = tensors if 'views' in results else tensors[0]
         sample = DataSample(metainfo={key: results[key] for key in self.meta_keys if key in results})
+        if 'draws' in results:  # of views that are made on the device
+            sample.set_field(results['draws'], 'draws', field_type='metainfo')
         if not all(present.values()):
             sample.set_field(present, 'present', field_type='metainfo')
         if results.get('gt_label') is not None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from mmengine.registry import TRANSFORMS
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, DataError
 
 from .loading import BoundTransform
 
@@ -20,10 +20,18 @@ class MakeViews(BoundTransform):
         aligned (bool): One crop box and flip per view for all modalities, so that view v of every modality shows the same ground. As
             published, every modality draws its own. Defaults to False.
         num_views (int): Views per modality. Defaults to 2. A single view takes the place of the image (transfer).
+        on (str): ``'cpu'``: the views are made here. ``'device'``: they are only drawn; ``views`` are whole images, ``draws`` (``{name:
+            [Draws, ...]}``) says what is done to them, and the model's preprocessor does it on its device
+            (:mod:`decur.models.device_views`). The draws are the same. Images of a modality must have one size. Defaults to ``'cpu'``.
+
+    Raises:
+        ConfigError: If ``on`` is unknown, or a single view is to be made on the device.
     """
 
-    def __init__(self, aligned: bool = False, num_views: int = 2):
-        self.aligned, self.num_views = aligned, num_views
+    def __init__(self, aligned: bool = False, num_views: int = 2, on: str = 'cpu'):
+        if on not in ('cpu', 'device') or (on == 'device' and num_views == 1):
+            raise ConfigError(f"on must be 'cpu' or, for several views, 'device'; got {on!r} for {num_views}.")
+        self.aligned, self.num_views, self.on = aligned, num_views, on
 
     def bind(self, modalities: Mapping, dataset) -> None:
         """Build the augmentation of every entry."""
@@ -36,6 +44,9 @@ class MakeViews(BoundTransform):
             name: TRANSFORMS.build(dict(entry['augmentation'], type=entry['augmentation'].get('type', 'ViewAugmentation')))
             for name, entry in modalities.items()
         }
+        unable = [name for name, augment in self.augmentations.items() if not hasattr(augment, 'draw')]
+        if self.on == 'device' and unable:
+            raise ConfigError(f"the augmentation of {unable} cannot be made on the device, only ViewAugmentation. Set MakeViews(on='cpu').")
         self.takes_missing = {name: 'missing' in inspect.signature(augment.__call__).parameters
                               for name, augment in self.augmentations.items()}
 
@@ -43,6 +54,7 @@ class MakeViews(BoundTransform):
         """Draw the views."""
         masks = results.pop('masks', {})
         views = {name: None if image is None else [] for name, image in results['images'].items()}
+        draws = {name: [] for name in views}
         for view in range(self.num_views):
             shared = None
             for name, image in results['images'].items():
@@ -57,8 +69,18 @@ class MakeViews(BoundTransform):
                 if self.aligned:
                     # The first modality's flips and crop scale hold for all: aligned modalities are usually given the same ones.
                     shared = geometry
+                if self.on == 'device':
+                    if missing is not None:
+                        raise DataError(f'sample {results.get("sample_id")!r}: modality {name!r} has missing pixels, which views on the '
+                                        "device do not leave out. Give them a value (reader=dict(type=..., nodata=NUMBER)), or set "
+                                        "MakeViews(on='cpu').")
+                    draws[name].append(augment.draw(image.shape, view, geometry))
+                    views[name].append(image)
+                    continue
                 known = dict(missing=missing) if missing is not None and self.takes_missing[name] else {}
                 views[name].append(augment(image, view, geometry=geometry, **known))
+        if self.on == 'device':
+            results['draws'] = draws
         if self.num_views == 1:
             results['images'] = {name: None if drawn is None else drawn[0] for name, drawn in views.items()}
         else:

@@ -1,0 +1,198 @@
+"""Reading tar shards (SSL4EO-S12 v1.1, TerraMesh): samples per second at one worker, time to the first batch, memory of a worker.
+
+The published loader's way is measured beside it: webdataset over the tar files of all products in step, each member opened as a zip file
+system with fsspec and read with zarr, all dates of it. Here a member's bytes are read at their offset and decoded by decur.readers. Both in
+one DataLoader worker, in turns; rates from the first batch to the last.
+
+- `all dates`: the same content as the published loader, all dates of both products;
+- `two views`: what pretraining reads, one date for each of two views;
+- `first batch`: from nothing (no index) and from an index, over many shards of small members;
+- `memory`: of the worker, its own (private) and resident, MiB.
+
+    python benchmarks/shards.py [--samples 128] [--size 264] [--rounds 3] [--shards 477] [--out FILE]
+"""
+import argparse
+import json
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from decur.datasets import ShardDataset
+from decur.readers.shards import read_member
+from decur.sensors import S1_BANDS, S2C_BANDS
+from decur.synthetic.shard_layouts import write_shard, zarr_zip
+
+PRODUCTS = dict(S1GRD=S1_BANDS, S2L1C=S2C_BANDS)
+#: Members that differ; the others repeat their content under another key.
+DIFFERENT = 8
+
+
+def make_shards(folder: Path, shards: int, per_shard: int, size: int, dates: int = 4) -> None:
+    """Shards of two products, whose values are smooth with sensor noise, so that they compress as images do."""
+    rng = np.random.default_rng(0)
+    for product, bands in PRODUCTS.items():
+        contents = []
+        for _ in range(min(DIFFERENT, shards * per_shard)):
+            image = np.cumsum(np.cumsum(rng.normal(0, 1, (dates, len(bands), size, size)), axis=2), axis=3) / size
+            image = 1500 + 400 * image + rng.normal(0, 18, image.shape)
+            image = (image / 100 - 30).astype(np.float16) if product == 'S1GRD' else np.clip(image, 1, 10000).astype(np.int16)
+            contents.append(zarr_zip(image, bands, [None] * dates, 'sample', (0, 0)))
+        for shard in range(shards):
+            keys = range(shard * per_shard, (shard + 1) * per_shard)
+            write_shard(folder / 'train' / product / f'ssl4eos12_shard_{shard + 1:06d}.tar',
+                        [(f'ssl4eos12_train_{key:07d}', contents[key % len(contents)]) for key in keys])
+
+
+def entries(size: int) -> dict:
+    """Modality entries that only read."""
+    return {product.lower(): dict(channels=len(bands), files=dict(product=product), reader=dict(type='BandReader', bands=bands, size=size))
+            for product, bands in PRODUCTS.items()}
+
+
+class AllDates(torch.utils.data.Dataset):
+    """All dates of both products of every sample, as the published loader gives them."""
+
+    def __init__(self, dataset: ShardDataset):
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    def __getitem__(self, index: int) -> dict:
+        seasons = self.dataset.data_list[index]['seasons']
+        return {name: torch.from_numpy(np.stack([np.stack(list(read_member(date).values())) for date in dates]))
+                for name, dates in seasons.items()}
+
+
+def as_tensors(results: dict) -> dict:
+    """Images of a sample, to be collated."""
+    return {name: torch.from_numpy(np.stack([image.transpose(2, 0, 1) for image in images])) for name, images in results['images'].items()}
+
+
+def ours(folder: Path, size: int, content: str):
+    """A map-style data set."""
+    if content == 'all dates':
+        return AllDates(ShardDataset(entries(size), str(folder), split='train', pipeline=[]))
+    steps = [dict(type='DrawSeasons'), dict(type='LoadModalities')]
+    dataset = ShardDataset(entries(size), str(folder), split='train', pipeline=steps)
+    dataset.seed = 0
+    dataset.pipeline.transforms.append(as_tensors)
+    return dataset
+
+
+def published(folder: Path, batch_size: int):
+    """The published loader's way of reading, with webdataset, fsspec and zarr."""
+    import io
+
+    import fsspec
+    import webdataset
+    import zarr
+    paths = {product: sorted(str(path) for path in (folder / 'train' / product).glob('*.tar')) for product in PRODUCTS}
+
+    def decoded(value: bytes):
+        store = fsspec.filesystem('zip', fo=io.BytesIO(value), block_size=None).get_mapper('')
+        return torch.from_numpy(zarr.open_consolidated(store, mode='r')['bands'][...])
+
+    def in_step(sources):
+        for source in sources:
+            number = int(source['url'])
+            archives = [webdataset.tarfile_samples([dict(url=paths[product][number])]) for product in PRODUCTS]
+            for members in zip(*archives):
+                yield {product: decoded(member['zarr.zip']) for product, member in zip(PRODUCTS, members)}
+
+    return webdataset.DataPipeline(webdataset.SimpleShardList([str(i) for i in range(len(next(iter(paths.values()))))]),
+                                   webdataset.split_by_worker, in_step, webdataset.batched(batch_size, collation_fn=collate))
+
+
+def collate(samples) -> dict:
+    """Stacked by product."""
+    return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def loader(folder: Path, kind: str, size: int, batch_size: int) -> DataLoader:
+    """One worker over the samples in their order."""
+    common = dict(num_workers=1, worker_init_fn=one_thread)
+    if kind == 'published':
+        return DataLoader(published(folder, batch_size), batch_size=None, **common)
+    return DataLoader(ours(folder, size, kind), batch_size=batch_size, collate_fn=collate, **common)
+
+
+def one_thread(worker: int) -> None:
+    """A worker has one core."""
+    torch.set_num_threads(1)
+
+
+def memory(pid: int) -> dict:
+    """Private and resident memory of a process, MiB."""
+    lines = dict(line.split(':') for line in Path(f'/proc/{pid}/smaps_rollup').read_text().splitlines()[1:])
+    kilobytes = {key: int(value.split()[0]) for key, value in lines.items()}
+    return dict(private=(kilobytes['Private_Clean'] + kilobytes['Private_Dirty']) / 1024, resident=kilobytes['Rss'] / 1024)
+
+
+def rate(folder: Path, kind: str, size: int, batch_size: int) -> tuple:
+    """Samples per second after the first batch, and the largest memory of the worker."""
+    iterator = iter(loader(folder, kind, size, batch_size))
+    next(iterator)
+    start, count, most = time.perf_counter(), 0, dict(private=0, resident=0)
+    for batch in iterator:
+        count += len(next(iter(batch.values())))
+        workers = getattr(iterator, '_workers', [])
+        if workers and workers[0].is_alive():
+            now = memory(workers[0].pid)
+            most = {key: max(most[key], now[key]) for key in most}
+    return count / (time.perf_counter() - start), most
+
+
+def first_batch(folder: Path, kind: str, size: int, batch_size: int) -> float:
+    """Seconds until there is a batch."""
+    start = time.perf_counter()
+    next(iter(loader(folder, kind, size, batch_size)))
+    return time.perf_counter() - start
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--samples', type=int, default=128, help='for the rates')
+    parser.add_argument('--size', type=int, default=264, help='side, pixels')
+    parser.add_argument('--batch-size', type=int, default=16)
+    parser.add_argument('--rounds', type=int, default=3)
+    parser.add_argument('--shards', type=int, default=477, help='for the time to the first batch')
+    parser.add_argument('--per-shard', type=int, default=64, help='samples of each of these')
+    parser.add_argument('--folder', help='for the shards; default: a temporary one')
+    parser.add_argument('--out', help='write the figures to this JSON file too')
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    kinds = ['all dates', 'two views']
+    try:
+        import webdataset  # noqa: F401
+        kinds.insert(0, 'published')
+    except ImportError:
+        print('webdataset is not installed: nothing to compare with (pip install webdataset)')
+    record = dict(cores=len(os.sched_getaffinity(0)), rates={}, memory={}, first_batch={})
+    with tempfile.TemporaryDirectory(dir=args.folder) as name:
+        large, many = Path(name, 'large'), Path(name, 'many')
+        make_shards(large, 2, args.samples // 2, args.size)
+        found = {kind: [rate(large, kind, args.size, args.batch_size) for _ in range(args.rounds)] for kind in kinds}
+        for kind, runs in found.items():
+            record['rates'][kind] = float(np.median([speed for speed, _ in runs]))
+            record['memory'][kind] = {key: max(memory[key] for _, memory in runs) for key in ('private', 'resident')}
+            beside = record['rates'][kind] / record['rates']['published'] if 'published' in kinds else float('nan')
+            print(f'{kind:>10}: {record["rates"][kind]:7.1f} samples/s at one worker ({beside:.1f} x published), memory '
+                  f'{record["memory"][kind]["private"]:.0f} MiB private, {record["memory"][kind]["resident"]:.0f} resident')
+        make_shards(many, args.shards, args.per_shard, 12)
+        for kind, label in [('published', 'published')] * ('published' in kinds) + [('two views', 'no index'), ('two views', 'index')]:
+            record['first_batch'][label] = first_batch(many, kind, 12, args.batch_size)
+            print(f'first batch of {args.shards} shards of {args.per_shard}, {label}: {record["first_batch"][label]:.2f} s')
+    print(f'{record["cores"]} cores, load {os.getloadavg()[0]:.1f}')
+    if args.out:
+        Path(args.out).write_text(json.dumps(record, indent=1) + '\n')
+
+
+if __name__ == '__main__':
+    main()
