@@ -1,10 +1,12 @@
-# `make quickstart` and `make test` do all their set-up themselves. Needs Python 3.11 (PYTHON=... to name it) and nothing else.
+# `make quickstart` and `make test` do all their set-up themselves. Needs Python 3.11 to 3.13 (PYTHON=... to name it) and nothing else.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Where PyTorch comes from, if not from pip's index: TORCH_INDEX=https://download.pytorch.org/whl/cpu for the build without CUDA.
+TORCH_INDEX ?=
 VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 
-.PHONY: help install quickstart study ombria test campaign lint clean
+.PHONY: help install quickstart study ombria test campaign lint wheel wheel-test clean
 
 help:
 	@echo 'make quickstart [SEED=0]  install, pretrain DeCUR on generated rooms, transfer, compare with random initialisation'
@@ -13,14 +15,20 @@ help:
 	@echo 'make test                 install, run every test'
 	@echo 'make campaign             install, inject faults and attacks, a JSON line for each (tests/campaign/run.py --help)'
 	@echo 'make lint                 install, check the style'
+	@echo 'make wheel                install, build the wheel and the source distribution into dist/, check how they look on an index'
+	@echo 'make wheel-test           build the wheel, install it into an empty environment (dist/venv), train and test there'
 	@echo 'make install              install into $(VENV)'
+	@echo 'TORCH_INDEX=https://download.pytorch.org/whl/cpu with any of these: the CPU build of PyTorch, 2 GB instead of 6 (docs/install.md)'
 
 install: $(VENV)/.installed
 
 # Reinstalled when what is required changes.
-$(VENV)/.installed: setup.py requirements/constraints.txt tools/fix_opencv.sh
-	$(PYTHON) -c 'import sys; assert sys.version_info[:2] >= (3, 10), "Python 3.10 or newer is needed, this is " + sys.version'
+$(VENV)/.installed: pyproject.toml setup.py requirements/constraints.txt tools/fix_opencv.sh
+	$(PYTHON) -c 'import sys; assert sys.version_info[:2] >= (3, 11), "Python 3.11 or newer is needed, this is " + sys.version'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+ifneq ($(TORCH_INDEX),)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt --index-url $(TORCH_INDEX) torch torchvision
+endif
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt -e '.[all]'
 	bash tools/fix_opencv.sh $(BIN)/python
 	touch $@
@@ -40,6 +48,21 @@ test: install
 
 campaign: install
 	$(BIN)/python tests/campaign/run.py
+
+wheel: install
+	rm -rf build dist
+	$(BIN)/python -m build --outdir dist .
+	$(BIN)/twine check --strict dist/*.whl dist/*.tar.gz
+
+wheel-test: wheel
+	$(PYTHON) -m venv dist/venv
+ifneq ($(TORCH_INDEX),)
+	dist/venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt --index-url $(TORCH_INDEX) torch torchvision
+endif
+	dist/venv/bin/python -m pip install --quiet --disable-pip-version-check -c requirements/constraints.txt dist/*.whl
+	bash tools/fix_opencv.sh dist/venv/bin/python
+	dist/venv/bin/python tests/package/outside.py dist/venv/bin/decur
+	rm -rf dist/venv
 
 lint: install
 	$(BIN)/ruff check .

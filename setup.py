@@ -1,63 +1,56 @@
-"""Install the project as the package ``decur``."""
+"""Install the project as the package ``decur``; what it is and needs stands in pyproject.toml.
+
+Here is only what cannot stand there: the configs and the tools go into the package, where OpenMMLab's ``mim`` looks for them
+(``decur/.mim``), and the README goes to the package index without what only a checkout can show.
+"""
 import re
+import shutil
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import setup
+from setuptools.command.build_py import build_py
 
-ROOT = Path(__file__).parent
-VERSION = re.search(
-    r"^__version__ = '([^']+)'",
-    (ROOT / 'projects' / 'decur' / 'version.py').read_text(), re.M).group(1)
+ROOT = Path(__file__).resolve().parent
+#: What goes along, by its name in the checkout and in ``decur/.mim``.
+SHIPPED = ('configs', 'tools', 'model-index.yml')
 
-# Why these bounds: requirements/constraints.txt gives the reason of each pin.
-INSTALL_REQUIRES = [
-    'torch>=2.6',
-    'torchvision>=0.21',
-    'numpy>=2,<3',
-    'onedl-mmengine>=0.10.12,<0.11',
-    'onedl-mmcv>=2.3.6,<2.4',
-    'onedl-mmsegmentation>=1.4.2,<1.5',
-    'onedl-mmpretrain>=1.3.6,<1.4',
-    'rasterio>=1.3.10',
-    'safetensors>=0.4',
-    'scikit-learn>=1.4',
-    'scipy>=1.11',
-    'rich',
-    'tqdm>=4.60',
-]
 
-EXTRAS = {
-    # TensorBoard scalars by `--cfg-options` or a config.
-    'tensorboard': ['tensorboard'],
-    # The compact LMDB store, zarr (SSL4EO-S12 v1.1), .mat and parquet files.
-    'data': ['lmdb>=1.4', 'zarr>=3,<3.2', 'h5py>=3.10', 'scipy>=1.11',
-             'pandas>=2', 'pyarrow>=14'],
-    # Tar shards at an address (https, hf); s3 needs s3fs, gs needs gcsfs.
-    'stream': ['fsspec', 'aiohttp', 'huggingface_hub>=0.23'],
-    # Section D of the supplement; the decoupling study.
-    'explain': ['captum>=0.7', 'matplotlib>=3.8', 'jinja2>=3', 'pandas>=2', 'joblib>=1.4'],
-    # ONNX export and its check; weights from the Hugging Face hub.
-    'deploy': ['onnx>=1.16', 'onnxscript>=0.1', 'onnxruntime>=1.18',
-               'huggingface_hub>=0.23'],
-    # Tests, lint and the independent figures that tests compare with.
-    'dev': ['pytest>=8', 'pytest-xdist>=3.5', 'ruff>=0.6', 'pre-commit>=3.7', 'fvcore',
-            'calflops', 'webdataset'],
-}
-EXTRAS['all'] = sorted({req for reqs in EXTRAS.values() for req in reqs})
+class BuildWithConfigs(build_py):
+    """Build the package with its configs and tools: a copy in a wheel, links to the checkout in an editable installation."""
 
-setup(
-    name='decur',
-    version=VERSION,
-    description='DeCUR: multimodal self-supervised learning that decouples '
-                'common and unique representations, on OpenMMLab',
-    long_description=(ROOT / 'README.md').read_text(encoding='utf-8')
-    if (ROOT / 'README.md').exists() else '',
-    long_description_content_type='text/markdown',
-    license='Apache-2.0',
-    python_requires='>=3.10',
-    package_dir={'': 'projects'},
-    packages=find_packages('projects', include=['decur', 'decur.*']),
-    install_requires=INSTALL_REQUIRES,
-    extras_require=EXTRAS,
-    zip_safe=False,
-)
+    def run(self):
+        """Build."""
+        super().run()
+        base = ROOT / 'projects' if self.editable_mode else Path(self.build_lib)
+        folder = base / 'decur' / '.mim'
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in SHIPPED:
+            place(ROOT / name, folder / name, self.editable_mode)
+
+
+def place(source: Path, target: Path, link: bool) -> None:
+    """Copy a file or a folder, or link to it where the system allows that; what was there before goes."""
+    if target.is_symlink() or target.is_file():
+        target.unlink()
+    elif target.is_dir():
+        shutil.rmtree(target)
+    if link:
+        try:
+            target.symlink_to(source, target_is_directory=source.is_dir())
+            return
+        except OSError:  # Windows without the right to make links
+            pass
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns('__pycache__', '*.pyc'))
+    else:
+        shutil.copy2(source, target)
+
+
+def index_readme() -> str:
+    """The README for a package index, which has neither the checkout's pictures nor its files: links into it become plain words."""
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    text = re.sub(r'^!\[[^]]*\]\((?!https?:)[^)]*\)\n+', '', text, flags=re.M)
+    return re.sub(r'(?<!!)\[([^]]+)\]\((?!https?:|#)[^)]*\)', r'\1', text)
+
+
+setup(cmdclass=dict(build_py=BuildWithConfigs), long_description=index_readme(), long_description_content_type='text/markdown')

@@ -12,12 +12,14 @@ PICTURE = Path(__file__).parent / 'images' / 'structure.svg'
 
 #: The rooms by floor, from the ground up, and what each is for. A room imports only from floors below its own.
 FLOORS = (
-    dict(errors='errors that name the cure', registry='the registry of readers', version='', compat='workarounds, one a file'),
+    dict(errors='errors that name the cure', registry='the registry of readers', version=''),
     dict(modalities='what a modality entry is; concat and split', sensors='bands and statistics of known sensors',
          hha='depth to HHA, a pure function', resizing='any number of channels, exact', gathering='rows of all processes',
-         writing='atomic files', progress='progress and ETA', steps='commands of the tools, one after another'),
+         writing='atomic files', progress='progress and ETA', shipped='configs that come with the package',
+         steps='commands of the tools, one after another'),
     dict(readers='a file, band, archive or store record to an array (H, W, C)', parallel='jobs over worker processes',
-         dataset_record='what a written folder holds', binding='the modalities of a config, given to its parts'),
+         dataset_record='what a written folder holds', compat='workarounds, one a file',
+         binding='the modalities of a config, given to its parts'),
     dict(datasets='which samples there are, and where their files lie', transforms='arrays to views, or to one image',
          weights='what a checkpoint is; strict loading; export'),
     dict(models='encoders in stages, interactions, projectors, objectives, heads', synthetic='worlds that we can make',

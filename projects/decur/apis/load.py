@@ -1,6 +1,5 @@
 """Encoders in one call: from a config, or from a checkpoint that says what it is."""
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_finite, check_modalities, select
+from ..shipped import find_config
 from ..transforms.loading import ModalityLoader
 from ..weights.convert import build_model
 from ..weights.description import without_memory
@@ -181,10 +181,8 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
 def _config(config) -> Config:
     if isinstance(config, Config):
         cfg = config
-    elif Path(config).is_file():
-        cfg = Config.fromfile(config)
     else:
-        raise ConfigError(f'config {str(config)!r} does not exist.')
+        cfg = Config.fromfile(find_config(config))
     cfg = bind(cfg)
     if not describe_config(cfg):
         raise ConfigError(f'{cfg.filename or "the config"}: its model has no MultimodalBackbone with modalities.')

@@ -1,8 +1,8 @@
 """Workarounds for defects of dependencies, one a file; each says when it can be deleted."""
-from . import config_order, debug_notices, many_channels, mmseg_configs, runner_type, torchvision_cpu
+from . import config_order, config_packages, debug_notices, many_channels, runner_type, torchvision_cpu
 
 torchvision_cpu.ensure_importable()
-mmseg_configs.register()
+config_packages.register()
 config_order.keep()
 debug_notices.drop()
 runner_type.heed()

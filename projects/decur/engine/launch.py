@@ -13,6 +13,7 @@ from mmengine.dist import is_distributed
 from torch import nn
 
 from decur.errors import ConfigError
+from decur.shipped import find_config
 
 from .allocator import keep_freed_memory
 from .options import apply_options, check_top_level
@@ -23,7 +24,7 @@ def load_config(path: str, options: Mapping | None = None, work_dir: str | None 
     """Read a config, apply ``--cfg-options`` and settle the work directory.
 
     Args:
-        path (str): The config file.
+        path (str): The config file, or the name of a config of the package (:func:`~decur.shipped.find_config`).
         options (dict, optional): Overrides by dotted key (:func:`~decur.engine.options.apply_options`).
         work_dir (str, optional): Where logs and checkpoints go. Defaults to the config's, or ``work_dirs/<config name>``.
 
@@ -33,8 +34,7 @@ def load_config(path: str, options: Mapping | None = None, work_dir: str | None 
     Raises:
         ConfigError: If the file does not exist or cannot be read, or a key at its top or of an option is one that nothing reads.
     """
-    if not Path(path).is_file():
-        raise ConfigError(f'config {str(path)!r} does not exist.')
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except (ConfigError, KeyboardInterrupt):

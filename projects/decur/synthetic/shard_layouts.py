@@ -7,7 +7,7 @@ public data. Every shard is written at once; a run that was stopped goes on with
 import io
 import tarfile
 import zipfile
-from datetime import timezone
+from datetime import UTC
 from functools import partial
 from pathlib import Path
 
@@ -62,7 +62,7 @@ def zarr_zip(bands: np.ndarray, names: tuple, times: list, key: str, location: t
     from numcodecs import Blosc
     store = zarr.storage.MemoryStore()
     group = zarr.create_group(store, zarr_format=2)
-    stamps = [0 if time is None else int(time.replace(tzinfo=timezone.utc).timestamp() * 1e9) for time in times]
+    stamps = [0 if time is None else int(time.replace(tzinfo=UTC).timestamp() * 1e9) for time in times]
     arrays = dict(bands=bands, band=np.array(names), time=np.array(stamps, np.int64), sample=np.array(key),
                   center_lat=np.array(location[0]), center_lon=np.array(location[1]), x=np.arange(bands.shape[3]) * 10.,
                   y=np.arange(bands.shape[2]) * -10.)
