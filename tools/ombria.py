@@ -30,6 +30,8 @@ def parse_args():
     parser.add_argument('src', nargs='?', help='clone of the repository; not needed with --report-only')
     parser.add_argument('--quick', action='store_true', help='one seed of random and DeCUR with 32 labelled chips')
     parser.add_argument('--rounds', nargs='+', metavar='NAME', help='only these rounds of the study')
+    parser.add_argument('--arms', nargs='+', metavar='NAME', help='only these arms')
+    parser.add_argument('--subsets', nargs='+', type=int, metavar='N', help='only these labelled subsets')
     parser.add_argument('--study', type=Path, default=Path('configs/ombria/study.py'), help='what is compared')
     parser.add_argument('--data', type=Path, default=Path('data/ombria'), help='folder of the prepared data')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ombria'), help='folder of the runs')
@@ -83,7 +85,7 @@ def main():
             raise ConfigError(f'{path} does not exist: run from the root of the repository, or give --study and --doc.')
     records = args.records or args.work_dir / 'records.csv'
     if not args.report_only:
-        runs = plan(Config.fromfile(args.study), args.rounds, args.quick)
+        runs = plan(Config.fromfile(args.study), args.rounds, args.quick, args.arms, args.subsets)
         if args.src is None:
             raise ConfigError('give SRC, a clone of github.com/geodrak/OMBRIA: git clone https://github.com/geodrak/OMBRIA.')
         check_writable(args.work_dir)

@@ -123,6 +123,37 @@ def test_the_configs_read_it(release, tmp_path, repository):
             assert set(np.unique(sample['data_samples'].gt_sem_seg.data)) == {0, 1}
 
 
+def test_dates_as_seasons(release, tmp_path, repository):
+    from mmengine.config import Config
+    from mmengine.registry import DATASETS, init_default_scope
+
+    from decur.binding import bind
+    ombria.prepare(release, tmp_path / 'out', any_version=True)
+    cfg = bind(Config.fromfile(repository / 'configs' / 'ombria' / 'ombria-dates_s1-s2_small-resnet_decur.py'))
+    init_default_scope(cfg.default_scope)
+    config = dict(cfg.train_dataloader.dataset, data_root=str(tmp_path / 'out'), tile=None)
+    config['pipeline'] = [config['pipeline'][0], dict(type='LoadModalities')]
+    dataset = DATASETS.build(config)
+    stacks = {name: AutoReader()(str(tmp_path / 'out' / folder / 'test_0003.tif')) for name, folder in (('sar', 's1'), ('optical', 's2'))}
+    drawn = set()
+    for _ in range(12):  # of the three chips, test_0003 is the first
+        images = dataset[0]['images']
+        dates = []
+        for sar, optical in zip(images['sar'], images['optical']):
+            date = int(np.array_equal(sar, stacks['sar'][..., 1:]))
+            np.testing.assert_array_equal(sar, stacks['sar'][..., date:date + 1])
+            np.testing.assert_array_equal(optical, stacks['optical'][..., 3 * date:3 * date + 3])  # the same date of both sensors
+            dates.append(date)
+        drawn.add(tuple(dates))
+    assert {(0, 1), (1, 0)} <= drawn
+    sample = DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(tmp_path / 'out')))[0]
+    assert [tuple(view.shape) for view in sample['inputs']['optical']] == [(3, 48, 48)] * 2
+    with pytest.raises(DataError, match=r's1/test_0003.tif has 2 band\(s\) instead of 3, those of all dates'):
+        DATASETS.build(dict(config, dates=3))[0]
+    with pytest.raises(ConfigError, match='dates must be a number of dates'):
+        DATASETS.build(dict(config, dates=0))
+
+
 def test_what_is_not_the_release(release, tmp_path):
     with pytest.raises(DataError, match=r'not the version of OMBRIA .* it has 8 chips of other content .*--any-version'):
         ombria.prepare(release, tmp_path / 'out')

@@ -10,7 +10,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from decur.readers.files import AutoReader
 
-from .scores import GROUPS, count, group_of
+from .scores import GROUPS, STEPS, at_threshold, best_step, group_of, histogram
 
 #: Folders of the sensors.
 SENSORS = {'s1': ('s1', ), 's2': ('s2', ), 's1-s2': ('s1', 's2')}
@@ -38,7 +38,7 @@ def per_pixel(data: Path, sensors: str, labelled: Sequence[str], tested: Sequenc
         seed: Of the pixels that are drawn from each labelled chip.
 
     Returns:
-        dict[str, list[int]]: As :func:`~ombria_study.runs.measure`.
+        dict: As :func:`~ombria_study.runs.measure`.
     """
     rng = np.random.default_rng(seed)
     drawn = []
@@ -50,8 +50,13 @@ def per_pixel(data: Path, sensors: str, labelled: Sequence[str], tested: Sequenc
     model = make_pipeline(StandardScaler(), PolynomialFeatures(2, include_bias=False), StandardScaler(),
                           LogisticRegression(max_iter=300, tol=1e-3))
     model.fit(values, labels)
-    areas = {group: np.zeros(3, np.int64) for group in GROUPS}
+    found = {group: np.zeros((2, STEPS), np.int64) for group in GROUPS}
     for chip in tested:
-        values, label = features(chip, data, sensors)
-        areas[group_of(chip)] += count(model.predict(values), label)
-    return {group: found.tolist() for group, found in areas.items()}
+        found[group_of(chip)] += _histogram(model, *features(chip, data, sensors))
+    step = best_step(sum(_histogram(model, *features(chip, data, sensors)) for chip in labelled))
+    return dict(areas={group: at_threshold(counts, STEPS // 2).tolist() for group, counts in found.items()},
+                fitted={group: at_threshold(counts, step).tolist() for group, counts in found.items()}, threshold=step / STEPS)
+
+
+def _histogram(model, values: np.ndarray, label: np.ndarray) -> np.ndarray:
+    return histogram(model.predict_proba(values)[:, 1], label)

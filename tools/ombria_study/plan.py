@@ -75,12 +75,13 @@ class Transfer:
         return SPLITS[self.labels].format(self.subset)
 
 
-def plan(study: Config, rounds: Sequence[str] | None = None, quick: bool = False) -> list[Pretraining | Transfer]:
+def plan(study: Config, rounds: Sequence[str] | None = None, quick: bool = False, arms: Sequence[str] | None = None,
+         subsets: Sequence[int] | None = None) -> list[Pretraining | Transfer]:
     """What is to run, in order: round by round, subset by subset, a pretraining before the first transfer that needs it.
 
     Args:
         study: ``pretraining``, ``seeds``, ``arms`` and ``rounds``, see ``configs/ombria/study.py``.
-        rounds: names of those to run. Defaults to all.
+        rounds, arms, subsets: those to run: names of rounds and arms, labelled subsets. Default to all.
         quick: Only the first labelled subset, of the first three rounds.
 
     Raises:
@@ -96,7 +97,13 @@ def plan(study: Config, rounds: Sequence[str] | None = None, quick: bool = False
             if cell in cells:
                 raise ConfigError(f'the round {entry["name"]!r} of the study has a cell of another round, or one twice: {cell.name}.')
             cells[cell] = entry['name']
-    chosen = [cell for cell, name in cells.items() if rounds is None or name in rounds]
+    wrong = [arm for arm in arms or () if arm not in study.arms]
+    if wrong:
+        raise ConfigError(f'there is no arm {wrong[0]!r}; the study has {list(study.arms)}.')
+    chosen = [cell for cell, name in cells.items() if (rounds is None or name in rounds) and (arms is None or cell.arm in arms) and
+              (subsets is None or cell.subset in subsets)]
+    if not chosen:
+        raise ConfigError(f'no transfer of the rounds {rounds or names} has these arms ({arms or "all"}) and subsets ({subsets or "all"}).')
     # A dict keeps the first place of what stands in it twice.
     return list(dict.fromkeys(run for cell in chosen for run in (cell.pretraining, cell) if run))
 

@@ -12,10 +12,12 @@ from .scores import GROUPS
 
 #: What is counted in every group: pixels of flood found, found but dry, and missed.
 COUNTS = ('tp', 'fp', 'fn')
-_AREAS = tuple(f'{group}_{kind}' for group in GROUPS for kind in COUNTS)
+#: At the threshold 0.5, and at that which fits the labelled chips best.
+THRESHOLDS = dict(areas='', fitted='_fitted')
+_AREAS = tuple(f'{group}_{kind}{end}' for end in THRESHOLDS.values() for group in GROUPS for kind in COUNTS)
 #: What tells one run from another, and its columns.
 KEY = ('arm', 'protocol', 'sensors', 'labels', 'variant', 'subset')
-COLUMNS = (*KEY, 'pretraining_seed', 'seconds', 'loss', *_AREAS)
+COLUMNS = (*KEY, 'pretraining_seed', 'seconds', 'loss', 'threshold', *_AREAS)
 
 
 def row_of(run: Pretraining | Transfer, record: Mapping) -> dict:
@@ -26,7 +28,8 @@ def row_of(run: Pretraining | Transfer, record: Mapping) -> dict:
     else:
         row.update(sensors=run.sensors, labels=run.labels, variant=run.variant, subset=run.subset,
                    pretraining_seed='' if run.pretraining is None else run.pretraining.seed)
-        row.update({f'{group}_{kind}': value for group, values in record['areas'].items() for kind, value in zip(COUNTS, values)})
+        row.update({f'{group}_{kind}{end}': value for name, end in THRESHOLDS.items() for group, values in record[name].items()
+                    for kind, value in zip(COUNTS, values)}, threshold=record['threshold'])
     return {column: str(row.get(column, '')) for column in COLUMNS}
 
 

@@ -10,7 +10,7 @@ from decur.evaluation.intervals import t_interval
 from decur.evaluation.tables import markdown
 
 from .plan import Pretraining, plan
-from .records import COUNTS
+from .records import COUNTS, THRESHOLDS
 from .scores import GROUPS, iou
 
 #: Where chips are tested: name in the tables to groups.
@@ -37,15 +37,18 @@ class Results:
         return self.study.arms[arm]['label']
 
     def values(self, place: str, arm: str, protocol: str, sensors: str = 's1-s2', labels: str = '32', variant: str = '',
-               subsets: Sequence[int] | None = None) -> dict:
-        """IoU in percent by labelled subset, of those that were run; the first five subsets unless others are given."""
+               subsets: Sequence[int] | None = None, threshold: str = 'areas') -> dict:
+        """IoU in percent by labelled subset, of those that were run; the first five subsets unless others are given.
+
+        ``threshold`` is a key of :data:`~ombria_study.records.THRESHOLDS`.
+        """
         wanted = (arm, protocol, sensors, labels, variant)
         out = {}
         for row in self.rows:
             if tuple(row[key] for key in ('arm', 'protocol', 'sensors', 'labels', 'variant')) == wanted:
                 subset = int(row['subset'])
                 if subset in (self.first if subsets is None else subsets):
-                    out[subset] = iou([[int(row[f'{group}_{kind}']) for kind in COUNTS] for group in PLACES[place]])
+                    out[subset] = iou([[int(row[f'{group}_{kind}{THRESHOLDS[threshold]}']) for kind in COUNTS] for group in PLACES[place]])
         return dict(sorted(out.items()))
 
     def interval(self, *args, **kwargs):
@@ -84,6 +87,7 @@ def difference(values: Mapping) -> str:
 def tables(results: Results) -> dict[str, str]:
     """The tables by name, Markdown."""
     return dict(main=_main(results), differences=_differences(results), events=_events(results), subsets=_subsets(results),
+                thresholds=_thresholds(results),
                 sensors=_sensors(results), labels=_labels(results), runs=runs(results))
 
 
@@ -139,6 +143,19 @@ def _subsets(results: Results) -> str:
             row += ['', '', difference({key: np.mean(values) for key, values in groups.items()})]
         rows.append(row)
     return markdown(['frozen, 32 chips', *(f'{place}, {title}' for place in _MAIN for title in ('random', 'DeCUR', 'difference'))], rows,
+                    numbers=True)
+
+
+def _thresholds(results: Results) -> str:
+    """At the threshold that fits the labelled chips best, frozen, 32 chips, all ten subsets: means, and DeCUR less random."""
+    every = range(2 * len(results.first))
+    rows = []
+    for title, threshold in (('0.5', 'areas'), ('fitted', 'fitted')):
+        options = dict(subsets=every, threshold=threshold)
+        rows.append([title, *(text for place in _MAIN for text in (
+            *(cell(results.interval(place, arm, 'frozen', **options)) for arm in ('random', 'decur')),
+            difference(results.differences(place, 'decur', 'random', 'frozen', **options))))])
+    return markdown(['threshold', *(f'{place}, {title}' for place in _MAIN for title in ('random', 'DeCUR', 'difference'))], rows,
                     numbers=True)
 
 

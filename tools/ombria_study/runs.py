@@ -32,7 +32,7 @@ from decur.writing import write_json
 from .frozen import remember_maps
 from .per_pixel import per_pixel
 from .plan import Pretraining, Transfer
-from .scores import GROUPS, count, group_of
+from .scores import GROUPS, STEPS, at_threshold, best_step, group_of, histogram
 
 #: Version of what a record holds: those of another are made again.
 VERSION = 1
@@ -136,7 +136,7 @@ def execute(run: Pretraining | Transfer, setup: Setup) -> dict:
 
     Returns:
         dict: ``fingerprint``; ``seconds`` of processor time; of a network ``loss``, the mean of the last 20 steps; and of a transfer
-        ``areas``: ``{group: [pixels of flood found, found but dry, missed]}``.
+        what :func:`measure` tells.
     """
     earlier = stored(run, setup)
     if earlier:
@@ -146,7 +146,7 @@ def execute(run: Pretraining | Transfer, setup: Setup) -> dict:
     if run.protocol == 'per-pixel':
         labelled, tested = ([line for name in names for line in (setup.data / name).read_text(encoding='utf-8').split()]
                             for names in ([run.split], TESTS))
-        record = dict(fingerprint=fingerprint(run, setup), areas=per_pixel(setup.data, run.sensors, labelled, tested, run.subset))
+        record = dict(fingerprint=fingerprint(run, setup), **per_pixel(setup.data, run.sensors, labelled, tested, run.subset))
     else:
         record = _train(run, setup)
     record['seconds'] = round(time.process_time() - start, 1)
@@ -170,35 +170,47 @@ def _train(run: Pretraining | Transfer, setup: Setup) -> dict:
     model = runner.train()
     record = dict(fingerprint=key, loss=float(runner.message_hub.get_scalar('train/loss').mean(window_size=20)))
     if isinstance(run, Transfer):
-        record['areas'] = measure(model, cfg)
+        record.update(measure(model, cfg))
     Path((folder / 'last_checkpoint').read_text(encoding='utf-8').strip()).replace(checkpoint_of(run, setup))
     return record
 
 
 @torch.no_grad()
 def measure(model: torch.nn.Module, cfg: Config) -> dict:
-    """Count the pixels of flood that a model finds, finds where it is dry, and misses.
+    """Test a model at two thresholds of the probability of flood: 0.5, and that with the best IoU on its own labelled chips.
 
     Args:
         model: A segmentation model of two classes, the second of which is flood.
-        cfg: Its config; ``test_dataloader`` is used with the lists :data:`TESTS`.
+        cfg: Its config; the labelled chips are those of ``train_dataloader``, the test is ``test_dataloader`` with the lists :data:`TESTS`.
 
     Returns:
-        dict[str, list[int]]: Three counts for each of :data:`GROUPS`.
+        dict: ``areas`` at 0.5 and ``fitted`` at the other one, ``{group: [pixels found, found but dry, missed]}`` for :data:`GROUPS`;
+        ``threshold``, the other one.
     """
     model.eval()
-    areas = {group: np.zeros(3, np.int64) for group in GROUPS}
+    labelled = sum(counts for _, counts in _histograms(model, cfg, cfg.train_dataloader.dataset.split))
+    found = {group: np.zeros((2, STEPS), np.int64) for group in GROUPS}
     for split in TESTS:
-        loader = copy.deepcopy(bind(cfg).test_dataloader)
-        loader.dataset.split = split
-        key = json.dumps(loader.dataset, sort_keys=True, default=str)
-        dataset = _tested[key] = _tested.get(key) or DATASETS.build(loader.dataset)
-        loader = Runner.build_dataloader(dict(loader, dataset=dataset, num_workers=0, persistent_workers=False))
-        names = (dataset.get_data_info(i)['sample_id'] for i in range(len(dataset)))
-        for batch in loader:
-            for sample in model.test_step(batch):
-                areas[group_of(next(names))] += count(sample.pred_sem_seg.data.numpy(), sample.gt_sem_seg.data.numpy())
-    return {group: found.tolist() for group, found in areas.items()}
+        for name, counts in _histograms(model, cfg, split):
+            found[group_of(name)] += counts
+    step = best_step(labelled)
+    return dict(areas={group: at_threshold(counts, STEPS // 2).tolist() for group, counts in found.items()},
+                fitted={group: at_threshold(counts, step).tolist() for group, counts in found.items()}, threshold=step / STEPS)
+
+
+def _histograms(model: torch.nn.Module, cfg: Config, split: str) -> Iterator[tuple]:
+    """``(id, histogram)`` of every chip of a list."""
+    loader = copy.deepcopy(bind(cfg).test_dataloader)
+    loader.dataset.split = split
+    key = json.dumps(loader.dataset, sort_keys=True, default=str)
+    dataset = _tested.get(key) or DATASETS.build(loader.dataset)
+    if split in TESTS:
+        _tested[key] = dataset
+    loader = Runner.build_dataloader(dict(loader, dataset=dataset, num_workers=0, persistent_workers=False))
+    names = (dataset.get_data_info(i)['sample_id'] for i in range(len(dataset)))
+    for batch in loader:
+        for sample in model.test_step(batch):
+            yield next(names), histogram(sample.seg_logits.data.softmax(dim=0)[1].numpy(), sample.gt_sem_seg.data[0].numpy())
 
 
 def execute_all(runs: Sequence, setup: Setup, jobs: int) -> Iterator[tuple]:

@@ -42,6 +42,8 @@ class PairedRasterDataset(MultimodalDataset):
             pixels, as :func:`tile_windows`; all rasters of a sample must have the same size. By default the windows cover all of an image
             (or block); what they leave out is logged. With ``count_once=True`` the labels of pixels that are in an earlier window become
             the ignore index, so that a metric counts every pixel once.
+        dates (int, optional): The bands of every raster are those of so many dates, one date after the other. A sample then has them as
+            ``seasons``, of which :class:`~decur.transforms.DrawSeasons` draws; an entry's ``channels`` are those of one date.
         **kwargs: As :class:`MultimodalDataset`.
 
     Raises:
@@ -56,11 +58,15 @@ class PairedRasterDataset(MultimodalDataset):
                  label: Mapping | None = None,
                  missing: str = 'error',
                  tile: Mapping | None = None,
+                 dates: int | None = None,
                  **kwargs):
         if missing not in ('error', 'skip', 'keep'):
             raise ConfigError(f"missing must be 'error', 'skip' or 'keep', got {missing!r}.")
         self.split, self.folder_prefix, self.label, self.missing = split, folder_prefix, label, missing
         self.tile = dict(tile) if tile else None
+        if dates is not None and (isinstance(dates, bool) or not isinstance(dates, int) or dates < 1):
+            raise ConfigError(f'dates must be a number of dates, at least 1, got {dates!r}.')
+        self.dates = dates
         #: Ids that were left out because a file was missing, with the file's path.
         self.skipped: dict = {}
         super().__init__(modalities=modalities, data_root=data_root, **kwargs)
@@ -114,7 +120,18 @@ class PairedRasterDataset(MultimodalDataset):
                 sample_id, path = next(iter(self.skipped.items()))
                 raise DataError(f'found no samples under {root}: each of the {len(ids)} ids lacks a file; the first, {sample_id!r}, has no '
                                 f'{path}.')
-        return self._tiles(samples) if self.tile else samples
+        samples = self._tiles(samples) if self.tile else samples
+        return [self._by_date(sample) for sample in samples] if self.dates else samples
+
+    def _by_date(self, sample: Mapping) -> dict:
+        """The sample with a source for every date: its bands of the same file."""
+        seasons = {}
+        for name, source in sample['sources'].items():
+            whole, count = source if isinstance(source, Mapping) else dict(path=source), self.modalities[name]['channels']
+            seasons[name] = [] if source is None else [
+                dict(whole, bands=tuple(range(date * count + 1, (date + 1) * count + 1)), num_bands=self.dates * count)
+                for date in range(self.dates)]
+        return dict(sample, seasons=seasons, sources={name: found[0] if found else None for name, found in seasons.items()})
 
     def _entries_on_disk(self) -> dict:
         """The modalities that have files of their own."""

@@ -81,7 +81,7 @@ class OmbriaRelease(Release):
                             'all its files.')
         pointers = [path for _, files in found for path in files.values() if _is_pointer(path)]
         if pointers:
-            raise DataError(f'{len(pointers)} files of {self.src} are pointers of Git LFS in place of pictures, the first is {pointers[0]}. '
+            raise DataError(f'{len(pointers)} files of {self.src} are pointers of Git LFS instead of pictures, the first is {pointers[0]}. '
                             'Fetch their content: git lfs pull.')
         if not self.any_version:
             digest = content_digest(path for _, files in found for path in files.values())

@@ -22,7 +22,8 @@ def split_source(source) -> tuple:
 
     Args:
         source (str | Path | dict): A path, or ``dict(path=..., window=(row, column, height, width))`` in pixels; ``size=(height, width)``
-            beside them is what the whole file must have (:class:`RasterioReader` checks it).
+            beside them is what the whole file must have, and ``bands=(1, 2)`` which of its ``num_bands`` bands are read
+            (:class:`RasterioReader` checks both).
     """
     if isinstance(source, Mapping):
         return Path(source['path']), source.get('window')

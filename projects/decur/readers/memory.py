@@ -4,6 +4,9 @@ from pathlib import Path
 
 from .base import Reader, check_window, split_source
 
+#: What a source of a file may say.
+_OF_FILES = {'path', 'window', 'bands', 'num_bands'}
+
 
 class InMemoryReader(Reader):
     """Another reader that decodes every file once; windows are cut from what is in memory.
@@ -23,12 +26,13 @@ class InMemoryReader(Reader):
 
     def decode(self, source) -> tuple:
         """See :class:`~decur.readers.base.Reader`; a copy, which may be changed. Sources other than files and windows are not kept."""
-        if not isinstance(source, str | Path | Mapping) or isinstance(source, Mapping) and not set(source) <= {'path', 'window'}:
+        if not isinstance(source, str | Path | Mapping) or isinstance(source, Mapping) and not set(source) <= _OF_FILES:
             return self.reader.decode(source)
         path, window = split_source(source)
-        key = str(path)
+        whole = {key: value for key, value in source.items() if key != 'window'} if isinstance(source, Mapping) else path
+        key = str(path), source.get('bands') if isinstance(source, Mapping) else None
         if key not in self._decoded:
-            self._decoded[key] = self.reader.decode(path)
+            self._decoded[key] = self.reader.decode(whole)
         values, missing = self._decoded[key]
         if window is not None:
             check_window(path, values.shape[:2], window)

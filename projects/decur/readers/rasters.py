@@ -114,7 +114,7 @@ class RasterioReader(Reader):
                 raise DataError(f'{path} has {raster.height}x{raster.width} pixels instead of {size[0]}x{size[1]}.')
             if raster.driver in ('JPEG', 'PNG') and raster.tags().get('EXIF_Orientation', '1').strip() not in ('1', '0', ''):
                 raise DataError(f"{path} is turned by EXIF, which GDAL does not apply: use reader=dict(type='PillowReader').")
-            bands = self._choose(path, raster)
+            bands = self._choose(path, raster, source if isinstance(source, Mapping) else {})
             check_window(path, raster.shape, window)
             height, width = window[2:] if window is not None else raster.shape
             types = [raster.dtypes[band - 1] for band in bands]
@@ -128,11 +128,14 @@ class RasterioReader(Reader):
             array = self._scale(path, raster, bands, array)
         return array.transpose(1, 2, 0), None if missing is None else missing.transpose(1, 2, 0)
 
-    def _choose(self, path: Path, raster) -> list:
-        """1-based numbers of the bands to read, checked against what the file calls them."""
+    def _choose(self, path: Path, raster, source: Mapping) -> list:
+        """1-based numbers of the bands to read (the source's before the reader's), checked against what the file calls them."""
+        if 'bands' in source and raster.count != source['num_bands']:
+            raise DataError(f'{path} has {raster.count} band(s) instead of {source["num_bands"]}, those of all dates. Correct dates of the '
+                            'data set, or channels of the entry (those of one date).')
         described = [band_name(text) if text else '' for text in raster.descriptions]
         bands = []
-        for band in self.bands or raster.indexes:
+        for band in source.get('bands') or self.bands or raster.indexes:
             if isinstance(band, str):
                 if described.count(band_name(band)) != 1:
                     raise DataError(f'{path}: no band, or more than one, is described as {band!r}; its descriptions are {described}.')
