@@ -44,7 +44,7 @@ ombria: install
 	$(BIN)/python tools/ombria.py '$(SRC)' $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 test: install
-	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'slow or not slow' -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart 0 --durations 15
 
 campaign: install
 	$(BIN)/python tests/campaign/run.py

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import rasterio
 import torch
+from forked import run_program
 from PIL import Image
 from rasterio.transform import from_origin
 
@@ -60,17 +61,27 @@ def entries(encoder=True):
                      augmentation=dict(views, value_range=(0.0, 10000.0)), **extra))
 
 
-def run_tool(*args, check=True, timeout=600, **env):
-    """Run ``python tools/...`` (or a shell tool) as a user would, from the root of the checkout."""
+def run_tool(*args, check=True, timeout=880, fresh=False, **env):
+    """Run a tool of the checkout from its root, as a user would: ``python tools/...`` or a shell tool.
+
+    Python is not started anew for a file of Python, which is run in a fork of a process that has imported the package, unless ``fresh``.
+    """
     command = [str(a) for a in args]
-    if command[0].endswith('.py'):
-        command = [sys.executable, *command]
     environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore',
                        **{k: str(v) for k, v in env.items()})
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
+    if command[0].endswith('.py') and not fresh:
+        done = run_program(command, ROOT, environment, timeout)
+    else:
+        command = [sys.executable, *command] if command[0].endswith('.py') else command
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=timeout)
     if check and done.returncode:
         raise AssertionError(f'{" ".join(command)} exited {done.returncode}:\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}')
     return done
+
+
+def run_code(code, timeout=120):
+    """Run code as ``python -c`` from the root of the checkout, in a fork as :func:`run_tool` does."""
+    return run_program(code, ROOT, dict(os.environ, OMP_NUM_THREADS='1'), timeout)
 
 
 def counted_figures(predictions, label_of, classes):

@@ -78,5 +78,6 @@ def test_values_that_are_not_finite_are_named():
     with pytest.raises(DataError, match=r"'sar'.* 2 of 3 samples \(b, c\), channels \(VH\), 6 values\. Fill") as caught:
         check_finite(inputs, modalities, ids=['a', 'b', 'c'])
     assert '\n' not in str(caught.value)
-    with pytest.raises(DataError, match=r"'dem'.* 8 of 9 samples \(1, 2, 3, 4, 5, \.\.\.\), channels \(0, 1, 2, 3, 4, \.\.\.\), 56 values"):
+    some = r'8 of 9 samples \(1, 2, 3, 4, 5 and 3 more\), channels \(0, 1, 2, 3, 4 and 2 more\), 56 values'
+    with pytest.raises(DataError, match=f"'dem'.* {some}"):
         check_finite(dict(dem=torch.cat([torch.zeros(1, 7), torch.full((8, 7), float('nan'))])), modalities)

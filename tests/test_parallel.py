@@ -7,6 +7,7 @@ import time
 import cv2
 import numpy as np
 import pytest
+from processes import is_running, wait_until
 
 from decur.errors import DataError
 from decur.parallel import isolated, parallel_map, run_jobs
@@ -19,6 +20,7 @@ def test_the_results_of_map(workers):
     assert run_jobs(lambda x: -x, [], workers) == []
 
 
+@pytest.mark.timeout(60)
 def test_processes_start_though_opencv_has_used_its_threads():
     threads = cv2.getNumThreads()
     cv2.setNumThreads(4)
@@ -83,14 +85,6 @@ def test_a_killed_worker_ends_with_one_line(victim):
         list(parallel_map(job, range(20), 2))
 
 
-def alive(pid):
-    try:
-        with open(f'/proc/{pid}/stat') as file:
-            return file.read().rsplit(')', 1)[1].split()[0] != 'Z'
-    except FileNotFoundError:
-        return False
-
-
 def test_workers_end_with_a_killed_main_process(tmp_path):
     def job(x):
         (tmp_path / str(os.getpid())).touch()
@@ -102,15 +96,13 @@ def test_workers_end_with_a_killed_main_process(tmp_path):
             list(parallel_map(job, range(10000), 2))
         finally:
             os._exit(0)
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < deadline:
-        time.sleep(.05)
-    os.kill(main, signal.SIGKILL)
-    os.waitpid(main, 0)
+    try:
+        wait_until(lambda: len(list(tmp_path.iterdir())) == 2, 60, 'both workers work')
+    finally:
+        os.kill(main, signal.SIGKILL)
+        os.waitpid(main, 0)
     workers = [int(path.name) for path in tmp_path.iterdir()]
-    while any(map(alive, workers)) and time.monotonic() < deadline:
-        time.sleep(.05)
-    assert len(workers) == 2 and not any(map(alive, workers))
+    wait_until(lambda: not any(map(is_running, workers)), 60, 'the end of the workers')
 
 
 def test_isolated_gives_what_the_function_returns():

@@ -1,7 +1,5 @@
 """Imports run one way: a room of the package imports only from rooms below it, and the picture that shows it is true."""
 import importlib.util
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -41,9 +39,3 @@ def test_the_page_is_short_and_names_every_room():
     text = (ROOT / 'docs' / 'architecture.md').read_text(encoding='utf-8')
     assert len(text.splitlines()) <= 120
     assert not [room for room in FLOOR if f'`{room}' not in text and f'{room}/' not in text and f'{room}.py' not in text]
-
-
-@pytest.mark.parametrize('room', ['readers', 'transforms', 'datasets', 'weights', 'models', 'evaluation', 'prepare'])
-def test_a_room_can_be_imported_first(room):
-    done = subprocess.run([sys.executable, '-c', f'import decur.{room}'], capture_output=True, text=True, cwd=ROOT)
-    assert done.returncode == 0, done.stderr[-2000:]

@@ -1,12 +1,13 @@
 """Atomic writes: whole or not at all, errors that name the file, and nothing left of a killed run."""
 import os
 import resource
-import subprocess
 import sys
 import time
 
 import numpy as np
+import processes
 import pytest
+from helpers import run_code
 from PIL import Image
 
 from decur.errors import DataError
@@ -14,6 +15,7 @@ from decur.writing import (
     WriteError,
     check_writable,
     output_folder,
+    read_json,
     remove_leftovers,
     replacing,
     sample_path,
@@ -96,8 +98,7 @@ def test_a_read_only_folder_is_said_before_anything_is_written(tmp_path, monkeyp
 
 
 def test_leftovers_of_killed_processes_go_and_those_of_running_ones_stay(tmp_path):
-    other = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
-    try:
+    with processes.started(sys.executable, '-c', 'import time; time.sleep(60)') as other:
         with replacing(tmp_path / 'mine.png') as mine:
             mine.write_bytes(b'')
             theirs = tmp_path / mine.name.replace(str(os.getpid()), str(other.pid)).replace('mine', 'theirs')
@@ -114,16 +115,12 @@ def test_leftovers_of_killed_processes_go_and_those_of_running_ones_stay(tmp_pat
                 os.utime(path, (time.time() - 1e6, ) * 2)
             remove_leftovers(tmp_path)
             assert {p.name for p in tmp_path.iterdir()} == {p.name for p in (mine, theirs, *kept)}
-    finally:
-        other.kill()
-        other.wait()
     remove_leftovers(tmp_path)
     assert {p.name for p in tmp_path.iterdir()} == {'mine.png', *(p.name for p in kept)}
 
 
 def test_a_killed_process_whose_status_nobody_has_asked_for_writes_no_more(tmp_path):
-    killed = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])
-    try:
+    with processes.started(sys.executable, '-c', 'import time; time.sleep(60)') as killed:
         with replacing(tmp_path / 'x.png') as mine:
             left = tmp_path / mine.name.replace(str(os.getpid()), str(killed.pid))
             left.write_bytes(b'')
@@ -132,16 +129,13 @@ def test_a_killed_process_whose_status_nobody_has_asked_for_writes_no_more(tmp_p
         os.waitid(os.P_PID, killed.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and is still listed
         remove_leftovers(tmp_path)
         assert [p.name for p in tmp_path.iterdir()] == ['x.png']
-    finally:
-        killed.kill()
-        killed.wait()
 
 
 def test_a_killed_writer_leaves_what_the_next_run_removes(tmp_path):
     write_bytes(tmp_path / 'x', b'old')
     script = ('import os, sys; from decur.writing import replacing\n'
-              'with replacing(sys.argv[1]) as temporary:\n    temporary.write_bytes(b"half"); os.kill(os.getpid(), 9)')
-    assert subprocess.run([sys.executable, '-c', script, str(tmp_path / 'x')]).returncode == -9
+              f'with replacing({str(tmp_path / "x")!r}) as temporary:\n    temporary.write_bytes(b"half"); os.kill(os.getpid(), 9)')
+    assert run_code(script).returncode == -9
     assert len(list(tmp_path.iterdir())) == 2 and (tmp_path / 'x').read_bytes() == b'old'
     output_folder(tmp_path)
     assert [p.name for p in tmp_path.iterdir()] == ['x']
@@ -162,3 +156,16 @@ def test_every_sample_has_a_file_of_its_own(tmp_path, ids):
 def test_names_that_lead_out_of_the_folder(tmp_path, name):
     with pytest.raises(DataError, match='cannot be the name of a file'):
         sample_path(tmp_path, name)
+
+
+@pytest.mark.parametrize('data, says', [
+    (None, 'x.json cannot be read .No such file'), (b'{"a": ', 'x.json is damaged'), (b'\xff\x00\xfe', 'x.json is damaged'),
+    (b'[1]', 'expected an object, got list'), (b'[' * 100000, 'x.json is damaged')])
+def test_a_json_file_that_holds_no_object_is_named(tmp_path, data, says):
+    if data is not None:
+        (tmp_path / 'x.json').write_bytes(data)
+    with pytest.raises(DataError, match=says) as error:
+        read_json(tmp_path / 'x.json')
+    assert '\n' not in str(error.value)
+    write_json(tmp_path / 'y.json', dict(a=[1, None]))
+    assert read_json(tmp_path / 'y.json') == dict(a=[1, None])

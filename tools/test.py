@@ -1,6 +1,7 @@
 """Test a checkpoint: mIoU for segmentation, mAP for classification, whatever the config's test_evaluator says.
 
-The figures also go into <work dir>/<time stamp>/test.json, which tools/table.py collects.
+The metrics also go into <work dir>/<time stamp>/test.json, which tools/table.py collects. Runs on a GPU if PyTorch finds one, else on the
+CPU. CUDA_VISIBLE_DEVICES=1 chooses the second GPU, CUDA_VISIBLE_DEVICES=-1 the CPU.
 """
 from mmengine.registry import RUNNERS
 

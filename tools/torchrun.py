@@ -40,9 +40,11 @@ def reason(failures: dict) -> tuple:
         return kind, failure.timestamp, rank
 
     rank, failure = min(failures.items(), key=order)
+    said = message(failure)
+    if said:  # also if it was killed while it ended: when all fail for one reason, the launcher sends SIGTERM to those that end later
+        return said, max(failure.exitcode, 1)
     if failure.exitcode > 0:
-        text = message(failure) or f'error: process {rank} ended with status {failure.exitcode}; what it wrote last is above.'
-        return text, failure.exitcode
+        return f'error: process {rank} ended with status {failure.exitcode}; what it wrote last is above.', failure.exitcode
     return (f'error: process {rank} was killed ({failure.signal_name()}), most often because memory ran out. A training goes on with '
             '--resume.'), 128 - failure.exitcode
 

@@ -1,4 +1,7 @@
-"""Train a config: pretraining, classification or segmentation."""
+"""Train a config: pretraining, classification or segmentation.
+
+Runs on a GPU if PyTorch finds one, else on the CPU. CUDA_VISIBLE_DEVICES=1 chooses the second GPU, CUDA_VISIBLE_DEVICES=-1 the CPU.
+"""
 from mmengine.registry import RUNNERS
 
 from decur.cli import make_parser

@@ -5,4 +5,4 @@ _base_ = [
     '../_base_/default_runtime.py', '../_base_/modalities/rgb_dem.py', '../_base_/datasets/geonrw.py',
     '../_base_/models/fcn_multi_level.py', '../_base_/schedules/adamw_30e.py'
 ]
-model = dict(backbone=dict(frozen=True), decode_head=dict(num_classes=10, in_channels=(1024, 2048, 4096)))
+model = dict(backbone=dict(frozen=True), decode_head=dict(num_classes=10))

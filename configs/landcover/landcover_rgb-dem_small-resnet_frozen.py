@@ -2,7 +2,6 @@
 _base_ = '../fcn/geonrw_rgb-dem_r50_frozen.py'
 encoder = dict(_delete_=True, type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2))
 modalities = dict(rgb=dict(encoder=encoder), dem=dict(encoder=encoder))
-model = dict(decode_head=dict(in_channels=(96, 192, 384)))
 train_dataloader = dict(
     batch_size=16,
     num_workers=1,

@@ -12,7 +12,7 @@ data = dict(
 train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(split='scene_train.txt', **data))
 test_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(split='scene_test.txt', **data))
 test_evaluator = dict(type='PerClassIoUMetric')
-model = dict(decode_head=dict(num_classes=2, in_channels=(96, 192, 384)))
+model = dict(decode_head=dict(num_classes=2))
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))

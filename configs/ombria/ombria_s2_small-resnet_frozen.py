@@ -1,4 +1,3 @@
 # Sentinel-2 alone.
 _base_ = './ombria_s1-s2_small-resnet_frozen.py'
 modalities = dict(sar=None)
-model = dict(decode_head=dict(in_channels=(48, 96, 192)))

@@ -7,4 +7,3 @@ modalities = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         encoder={{_base_.encoder}}))
-model = dict(decode_head=dict(in_channels=(96, 192, 384)))

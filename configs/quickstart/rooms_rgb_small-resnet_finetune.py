@@ -19,7 +19,7 @@ data = dict(
     reduce_zero_label=True)
 train_dataloader = dict(num_workers=1, dataset=dict(split='train.txt', num_samples=128, **data))
 test_dataloader = dict(batch_size=32, num_workers=1, dataset=dict(split='test.txt', **data))
-model = dict(decode_head=dict(num_classes=7, in_channels=(48, 96, 192)))
+model = dict(decode_head=dict(num_classes=7))
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))

@@ -5,7 +5,7 @@ modalities = dict(rgb=dict(encoder=encoder), hha=dict(encoder=encoder))
 crop_size = (48, 48)
 model = dict(
     data_preprocessor=dict(size=crop_size, test_cfg=dict(size=crop_size)),
-    decode_head=dict(in_channels=(32, 64, 160, 256), channels=64),
+    decode_head=dict(channels=64),
     test_cfg=dict(_delete_=True, mode='whole'))
 train_pipeline = [
     dict(type='LoadModalities'),

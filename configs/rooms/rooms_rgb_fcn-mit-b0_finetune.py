@@ -5,7 +5,6 @@ model = dict(
     decode_head=dict(
         _delete_=True,
         type='FCNHead',
-        in_channels=256,
         in_index=3,
         channels=64,
         num_convs=2,
@@ -17,7 +16,6 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
     auxiliary_head=dict(
         type='FCNHead',
-        in_channels=160,
         in_index=2,
         channels=32,
         num_convs=1,

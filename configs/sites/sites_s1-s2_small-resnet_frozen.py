@@ -17,7 +17,7 @@ test_dataloader = dict(
     batch_size=8, num_workers=1, dataset=dict(tile=dict(tile_size=(64, 64), blocks='test', test_share=0.3, count_once=True), **data))
 model = dict(
     backbone=dict(frozen=True),
-    decode_head=dict(num_classes=9, in_channels=(96, 192, 384)))
+    decode_head=dict(num_classes=9))
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))

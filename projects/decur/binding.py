@@ -13,6 +13,7 @@ from mmengine.registry import DATASETS, MODELS
 
 from .errors import ConfigError, closest
 from .modalities import check_modalities
+from .registry import signature
 
 
 def bind(cfg):
@@ -66,12 +67,8 @@ def _visit(node, shared: Mapping, where: str, registries) -> None:
 
 def _reads_modalities(kind, registries) -> bool:
     """Whether a type (a name or a class) has an argument ``modalities``, itself or in a base class."""
-    if isinstance(kind, str):
-        kinds = [registry.get(kind) for registry in registries]
-    else:
-        kinds = [kind]
-    return any('modalities' in inspect.signature(base.__init__).parameters
-               for kind in kinds if inspect.isclass(kind) for base in kind.__mro__ if '__init__' in vars(base) and base is not object)
+    kinds = [registry.get(kind) for registry in registries] if isinstance(kind, str) else [kind]
+    return any('modalities' in signature(kind)[0] for kind in kinds if inspect.isclass(kind))
 
 
 def _entries(own: Mapping | None, shared: Mapping, where: str) -> ConfigDict:
@@ -80,18 +77,14 @@ def _entries(own: Mapping | None, shared: Mapping, where: str) -> ConfigDict:
     if own.pop('_delete_', False):
         shared = {}
     entries = ConfigDict()
-    for name, entry in shared.items():
-        change = own.get(name, {})
+    for name in dict.fromkeys((*shared, *own)):
+        entry, change = shared.get(name, {}), own.get(name, {})
         if entry is None or change is None:
-            continue
-        entries[name] = _merge(change, {} if 'channels' in change else entry)
-    for name, entry in own.items():
-        if name in shared or entry is None:
-            continue
-        if 'channels' not in entry:
+            continue  # removed
+        if name not in shared and 'channels' not in change:
             raise ConfigError(f'{where}.modalities.{name} changes a modality that the config does not have{closest(name, shared)} '
                               f'Its modalities are {list(shared)}; a further one needs a whole entry, with channels.')
-        entries[name] = _merge(entry, {})
+        entries[name] = _merge(change, {} if 'channels' in change else entry)
     try:
         check_modalities(entries)
     except ConfigError as error:

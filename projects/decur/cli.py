@@ -17,7 +17,7 @@ _ARGUMENTS = {
         help='override settings of the config. A value has the type that the config has there: a string is taken as it is typed')),
     'work-dir': (('--work-dir', ), dict(help='where logs and checkpoints go; default work_dirs/<config name>')),
     'seed': (('--seed', ), dict(type=int, help="seed of every random draw; default: the config's")),
-    'out': (('--out', ), dict(metavar='FILE', help='write the figures to this JSON file')),
+    'out': (('--out', ), dict(metavar='FILE', help='write the metrics to this JSON file')),
     'tta': (('--tta', ), dict(action='store_true', help="test at several scales and flipped, as the config's tta_pipeline says")),
     'allow-missing': (('--allow-missing', ), dict(
         nargs='+', metavar='COMPONENT', default=[],

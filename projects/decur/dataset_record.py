@@ -1,10 +1,9 @@
 """The record of what a folder of generated or prepared files holds, so that two data sets are not mixed in it."""
-import json
 import os
 from pathlib import Path
 
-from decur.errors import ConfigError, DataError
-from decur.writing import output_folder, remove_leftovers, write_json
+from decur.errors import ConfigError
+from decur.writing import output_folder, read_json, remove_leftovers, write_json
 
 #: The file that holds it.
 RECORD = 'dataset.json'
@@ -28,7 +27,7 @@ def start_record(out, record):
     if not path.exists() and out.is_dir() and any(out.iterdir()):
         raise ConfigError(f'{out} is not empty and holds no {RECORD}; choose an empty or a new folder')
     if path.exists():
-        found = _read(path)
+        found = read_json(path, 'Delete its folder and make the data again.')
         if found != record:
             different = {key: (found.get(key), record.get(key)) for key in {*found, *record} if found.get(key) != record.get(key)}
             raise ConfigError(f'{out} holds a data set that was made with other settings (there, asked for now): {different}; '
@@ -38,13 +37,3 @@ def start_record(out, record):
         remove_leftovers(folder)
     if not path.exists():
         write_json(path, record)
-
-
-def _read(path: Path) -> dict:
-    try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-    except (OSError, ValueError, RecursionError) as error:
-        raise DataError(f'{path} is damaged ({error}); delete its folder and make the data again') from error
-    if not isinstance(found, dict):
-        raise DataError(f'{path} is damaged (no JSON object); delete its folder and make the data again')
-    return found

@@ -1,14 +1,22 @@
-"""The rows of all processes on every process (an all-gather of tensors with different numbers of rows), with and without gradient."""
+"""What processes tell one another: an all-gather of tensors with different numbers of rows, with and without gradient, and a flag."""
 from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
+from mmengine.dist import all_reduce
 from torch import Tensor
 
 
 def world_size() -> int:
     """Number of processes of the default group; 1 without a group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def any_process(flag: bool) -> bool:
+    """Whether a flag is set in any process."""
+    value = torch.tensor(float(flag))
+    all_reduce(value, 'max')
+    return bool(value)
 
 
 def gather_rows(x: Tensor, counts: Sequence) -> Tensor:

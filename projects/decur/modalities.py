@@ -4,12 +4,12 @@ A modality is a named entry of a config, a plain dict (docs/architecture.md list
 ``{name: entry}`` and reads only the keys it knows. This file checks such a mapping and holds the only place where the two forms of a
 multimodal input meet: a dict of tensors and one tensor whose channels are concatenated in the order of the mapping.
 """
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
 
-from .errors import ConfigError, DataError, closest
+from .errors import ConfigError, DataError, closest, some
 
 #: The keys an entry may have. A key outside this list is a typing error and stops the build.
 ENTRY_KEYS = frozenset({
@@ -65,10 +65,19 @@ def select(modalities: Mapping, names: Sequence[str]) -> dict:
         ConfigError: If a name is not among the modalities.
     """
     entries = check_modalities(modalities)
-    unknown = [name for name in names if name not in entries]
-    if unknown:
-        raise ConfigError(f'unknown modality {unknown}: this config has {list(entries)}.')
+    check_names(names, entries)
     return {name: entries[name] for name in names}
+
+
+def check_names(names: Iterable[str], known: Collection[str]) -> None:
+    """Refuse names that are none of the modalities of a model or config.
+
+    Raises:
+        ConfigError: Names the first one, the closest modality and all modalities.
+    """
+    for name in names:
+        if name not in known:
+            raise ConfigError(f'unknown modality {name!r}{closest(name, known)} There are {list(known)}.')
 
 
 def band_names(name: str, entry: Mapping) -> tuple:
@@ -168,8 +177,7 @@ def non_finite(name: str, x: torch.Tensor, bands: Sequence | None = None, ids: S
     samples, channels = (bad.any(dim=2).any(dim=dim).nonzero()[:, 0].tolist() for dim in (1, 0))
 
     def listed(indices: list, names: Sequence | None) -> str:
-        some = [str(names[i]) if names is not None and i < len(names) else str(i) for i in indices[:5]]
-        return ', '.join(some) + (', ...' if len(indices) > 5 else '')
+        return some([names[i] if names is not None and i < len(names) else i for i in indices], 5)
 
     return (f'modality {name!r} has values that are not finite in {len(samples)} of {len(x)} samples ({listed(samples, ids)}), '
             f'channels ({listed(channels, bands)}), {int(bad.sum())} values')
@@ -190,3 +198,23 @@ def check_finite(inputs: Mapping, modalities: Mapping, ids: Sequence | None = No
         text = non_finite(name, x, (modalities.get(name) or {}).get('bands'), ids) if isinstance(x, torch.Tensor) else None
         if text:
             raise DataError(f'{text}. Fill them first, for example with the mean of the modality, or leave the samples out.')
+
+
+def check_finite_rows(what: str, x, names: Sequence | None = None, samples: str = 'samples') -> None:
+    """Refuse features, embeddings or scores of samples that are not finite.
+
+    Args:
+        what (str): What the rows are, for the message.
+        x (Tensor | ndarray): ``(N, F)``.
+        names (Sequence[str], optional): Of the N samples; by default their number.
+        samples (str): What the message calls the samples.
+
+    Raises:
+        DataError: Names the samples.
+    """
+    x = x if isinstance(x, torch.Tensor) else torch.from_numpy(np.ascontiguousarray(x))
+    broken = (~x.isfinite().all(dim=1)).nonzero()[:, 0].tolist()
+    if broken:
+        raise DataError(f'{what} are not finite (NaN or infinite) for {len(broken)} of {len(x)} {samples}: '
+                        f'{some([names[i] if names is not None else f"number {i}" for i in broken], 5)}. '
+                        'Look at their images, and at the weights of the model.')

@@ -19,6 +19,7 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import cv2
 import numpy as np
 from kinds import digest
 
@@ -29,6 +30,7 @@ FORK = multiprocessing.get_context('fork')
 CONFIGS = Path(__file__).parent / 'configs'
 #: Seconds that a program may take here.
 LIMIT = 300
+cv2.setNumThreads(1)  # programs run in forks, which have none of OpenCV's threads
 
 
 @dataclass
@@ -155,7 +157,7 @@ def undisturbed(name: str, scratch: Path) -> tuple:
     program, folder, source = PROGRAMS[name], scratch / name / 'good', scratch / 'source'
     if 'SOURCE' in program.argv and not source.exists():
         subprocess.run([sys.executable, 'tools/generate_dataset.py', 'landcover', str(source), '--layout', 'ssl4eo', '--num-train', '3',
-                        '--size', '264', '--workers', '1'], cwd=ROOT, check=True, capture_output=True)
+                        '--size', '264', '--workers', '1'], cwd=ROOT, check=True, capture_output=True, timeout=LIMIT)
     fresh(folder)
     begun = time.monotonic()
     count = folder / 'changes'

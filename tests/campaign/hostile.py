@@ -26,8 +26,9 @@ from decur.prepare.archives import read_members
 from decur.readers.depth import read_intrinsics
 from decur.readers.files import build_reader
 from decur.readers.store import record_keys
-from decur.weights.io import load_file, load_from_openmmlab, save_file, unwrap
+from decur.weights.io import load_file, save_file, unwrap
 from decur.weights.metadata import read_metadata
+from decur.weights.sources import load_from_source
 
 SECRET = 'the secret of another file'
 ATTACKS: dict[str, Callable] = {}
@@ -79,7 +80,7 @@ def pickle_in_npy(folder: Path) -> Callable:
 def pickle_behind_open_mmlab(folder: Path) -> Callable:
     path = folder / 'weights.pth'
     path.write_bytes(pickle.dumps(_Run(command(folder))))
-    return lambda: load_from_openmmlab(f'open-mmlab://{path}')
+    return lambda: load_from_source(f'open-mmlab://{path}')
 
 
 def _described(folder: Path, name: str, **changes) -> Path:

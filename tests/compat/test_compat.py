@@ -1,9 +1,11 @@
 import subprocess
 import sys
 
+from helpers import run_code
+
 
 def python(code):
-    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True)
+    return subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120)
 
 
 def test_torchvision_imports_after_decur():
@@ -26,7 +28,7 @@ print(shim.ensure_importable(), shim._library)
 def test_mmseg_configs_are_found_as_a_base(tmp_path):
     (tmp_path / 'child.py').write_text("_base_ = 'mmseg::_base_/models/fcn_r50-d8.py'\n")
     code = f"import decur; from mmengine.config import Config; print(Config.fromfile({str(tmp_path / 'child.py')!r}).model.type)"
-    assert python(code).stdout.strip().endswith('EncoderDecoder')
+    assert run_code(code).stdout.strip().endswith('EncoderDecoder')
 
 
 def test_importing_the_libraries_prints_nothing():

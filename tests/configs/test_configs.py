@@ -36,7 +36,7 @@ def tiny_batch(cfg):
     if cfg.model.type == 'MultimodalPretraining':
         return dict(inputs={name: [image(4, entry.channels, 64, 64) for _ in range(2)] for name, entry in entries.items()},
                     data_samples=None)
-    if cfg.model.type == 'EncoderDecoder':
+    if cfg.model.type == 'MultimodalSegmentor':
         channels = sum(entry.channels for entry in entries.values()) or backbone.get('in_channels', 3)
         samples = []
         for _ in range(2):

@@ -2,13 +2,13 @@
 import pytest
 from runs import build
 
-from decur.engine import CheckedRunner
+from decur.engine import MultimodalRunner
 
 
 @pytest.mark.parametrize('count', [1, 4])
 def test_a_run_says_what_accumulation_does_not_do(tmp_path, monkeypatch, count):
     optim = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=1e-3), accumulative_counts=count)
-    runner = build(tmp_path, kind=CheckedRunner, optim_wrapper=optim)
+    runner = build(tmp_path, kind=MultimodalRunner, optim_wrapper=optim)
     said = []
     monkeypatch.setattr(runner.logger, 'warning', lambda text, *args, **kwargs: said.append(text))
     runner._check(runner._check_training)

@@ -1,15 +1,14 @@
 import json
 import platform
-import subprocess
-import sys
 
 import pytest
+from helpers import run_code
 
 # Page faults of ten rounds that each allocate, fill and free tensors beyond the largest size that glibc keeps by itself (32 MiB).
 SCRIPT = """
-import json, resource, sys, torch
+import json, resource, torch
 from decur.engine.allocator import keep_freed_memory
-kept = sys.argv[1] == 'keep' and keep_freed_memory()
+kept = {keep} and keep_freed_memory()
 def rounds(count):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(count):
@@ -21,13 +20,14 @@ print(json.dumps([kept, rounds(10)]))
 """
 
 
-def run(mode):
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', SCRIPT, mode], capture_output=True, text=True, check=True)
+def run(keep):
+    done = run_code(SCRIPT.replace('{keep}', str(keep)))
+    assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != 'glibc', reason='the C library is not glibc')
 def test_freed_memory_is_used_again():
-    kept, faults = run('keep')
+    kept, faults = run(True)
     assert kept is True
-    assert faults < run('default')[1] / 3  # a system that takes idle pages back may cost a round or two
+    assert faults < run(False)[1] / 3  # a system that takes idle pages back may cost a round or two

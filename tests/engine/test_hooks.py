@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forked import run_processes
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 from mmpretrain.structures import DataSample
@@ -155,7 +155,7 @@ def _process(rank, folder):
 
 @pytest.mark.slow
 def test_two_processes(tmp_path):
-    mp.spawn(_process, (str(tmp_path), ), nprocs=2)
+    run_processes(_process, (str(tmp_path), ), 2)
     first, second = (torch.load(tmp_path / f'{rank}.pt', weights_only=True) for rank in range(2))
     # Both saw the whole sets, every sample once.
     assert first['metrics'] == second['metrics']

@@ -3,8 +3,8 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
+import processes
 import pytest
 from helpers import ROOT
 
@@ -27,24 +27,25 @@ time.sleep(60)
 
 
 def test_a_second_run_is_refused_and_a_killed_one_leaves_no_lock(tmp_path):
-    process = subprocess.Popen([sys.executable, '-c', HOLD, str(tmp_path / LOCK)], stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == 'held\n'
-    with pytest.raises(ConfigError, match=rf'another run trains in .* \(pid {process.pid} on here.*--work-dir') as error:
-        lock_work_dir(tmp_path)
-    assert '\n' not in str(error.value)
-    process.kill()
-    process.wait()
-    leftover = tmp_path / f'.epoch_1.pth.{process.pid}.tmp'
-    leftover.touch()
-    lock_work_dir(tmp_path)
+    with processes.started(sys.executable, '-c', HOLD, tmp_path / LOCK, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == 'held\n'
+        with pytest.raises(ConfigError, match=rf'another run trains in .* \(pid {process.pid} on here.*--work-dir') as error:
+            lock_work_dir(tmp_path)
+        assert '\n' not in str(error.value)
+        process.kill()
+        process.wait()
+        leftover = tmp_path / f'.epoch_1.pth.{process.pid}.tmp'
+        leftover.touch()
+        lock_work_dir(tmp_path)  # while the process that loads data is still there
     # Read by another process: this one would give a POSIX lock back when it closes the file.
-    text = subprocess.run(['cat', tmp_path / LOCK], capture_output=True, text=True).stdout
+    text = subprocess.run(['cat', tmp_path / LOCK], capture_output=True, text=True, timeout=60).stdout
     assert f'pid {os.getpid()} on ' in text and 'here' not in text
     assert not leftover.exists()
     lock_work_dir(tmp_path)  # its own run may train there again
     # Now this process holds it.
     again = 'import fcntl, sys; fcntl.lockf(open(sys.argv[1], "a+"), fcntl.LOCK_EX | fcntl.LOCK_NB)'
-    assert 'BlockingIOError' in subprocess.run([sys.executable, '-c', again, str(tmp_path / LOCK)], capture_output=True, text=True).stderr
+    done = subprocess.run([sys.executable, '-c', again, str(tmp_path / LOCK)], capture_output=True, text=True, timeout=60)
+    assert 'BlockingIOError' in done.stderr
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
@@ -70,21 +71,9 @@ child.stdout.readline()
 print(child.pid, flush=True)
 time.sleep(60)
 '''
-    process = subprocess.Popen([sys.executable, '-c', launcher], stdout=subprocess.PIPE, text=True)
-    pid = int(process.stdout.readline())
-    os.kill(pid, 0)  # it runs
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    for _ in range(50):
-        if not running(pid):
-            return
-        time.sleep(0.1)
-    os.kill(pid, signal.SIGKILL)
-    pytest.fail('the process trains on')
-
-
-def running(pid):
-    try:
-        return open(f'/proc/{pid}/stat').read().rpartition(')')[2].split()[0] != 'Z'
-    except FileNotFoundError:
-        return False
+    with processes.started(sys.executable, '-c', launcher, stdout=subprocess.PIPE, text=True) as process:
+        pid = int(process.stdout.readline())
+        assert processes.is_running(pid)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        processes.wait_until(lambda: not processes.is_running(pid), 30, 'the end of the process whose launcher was killed')

@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from mmseg.models import SegTTAModel
 
 from decur.evaluation import TestRecordHook
 from decur.evaluation.results import read_runs
@@ -38,7 +39,15 @@ def test_a_record_says_what_was_tested(tmp_path):
     assert [run.seed for run in read_runs([tmp_path])[0]] == [3]
 
 
-@pytest.mark.parametrize('wrap', [lambda m: m, lambda m: SimpleNamespace(module=m)])
+def with_augmentation(model):
+    """The model inside mmseg's test-time augmentation."""
+    wrapper = SegTTAModel.__new__(SegTTAModel)
+    torch.nn.Module.__init__(wrapper)
+    wrapper.module = model
+    return wrapper
+
+
+@pytest.mark.parametrize('wrap', [lambda m: m, with_augmentation])
 def test_a_record_says_what_was_not_loaded(tmp_path, wrap):
     model = torch.nn.Linear(3, 2)
     weights = model.state_dict()

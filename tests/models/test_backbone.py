@@ -50,7 +50,7 @@ def test_stages_equal_the_library_backbone():
     for ours, theirs in zip(stream(x), plain(x)):
         assert torch.equal(ours, theirs)
     assert stream.stage_channels == (256, 512, 1024, 2048)
-    assert torch.allclose(stream.feature(stream(x)), plain(x)[-1].mean((2, 3)))
+    assert torch.allclose(stream.feature(stream(x)[-1]), plain(x)[-1].mean((2, 3)))
 
 
 def test_maps_by_modality_or_fused_from_dict_or_one_tensor():

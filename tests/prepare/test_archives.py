@@ -86,7 +86,8 @@ def test_the_checksums_of_zstd_are_verified(tmp_path):
     if shutil.which('zstd') is None:
         pytest.skip('no zstd command')
     data = tar_of(contents(4, 300))
-    frames = [subprocess.run(['zstd', '-cq'], input=part, stdout=subprocess.PIPE, check=True).stdout for part in (data[:3000], data[3000:])]
+    frames = [subprocess.run(['zstd', '-cq'], input=part, stdout=subprocess.PIPE, check=True, timeout=60).stdout
+              for part in (data[:3000], data[3000:])]
     path = tmp_path / 'x.tar.zst'
     path.write_bytes(b''.join(frames))
     assert listed(path) == contents(4, 300)

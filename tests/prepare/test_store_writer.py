@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 import tarfile
-import time
 
 import numpy as np
+import processes
 import pytest
-from helpers import ROOT, run_tool
+from helpers import ROOT, run_code, run_tool
 
 from decur.datasets import SSL4EODataset
 from decur.errors import ConfigError, DataError
@@ -100,12 +100,6 @@ def test_archives_give_the_same_store(raw, tmp_path, split):
         assert read_manifest(tmp_path / 'a') == read_manifest(tmp_path / 'c') and not verify_store(tmp_path / 'c')
 
 
-def command(*args):
-    """A running ``tools/prepare_dataset.py``."""
-    return subprocess.Popen([sys.executable, 'tools/prepare_dataset.py', *map(str, args)], cwd=ROOT, stdout=subprocess.PIPE,
-                            stderr=subprocess.STDOUT, text=True, start_new_session=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize('archive', [False, True])
 def test_a_killed_run_goes_on_and_ends_the_same(sample_data, tmp_path, archive):
@@ -121,15 +115,12 @@ def test_a_killed_run_goes_on_and_ends_the_same(sample_data, tmp_path, archive):
                 file.add(raw / product, product)
     source = tmp_path / 'tars' if archive else raw
     prepare(source, tmp_path / 'whole')
-    run = command('ssl4eo', source, tmp_path / 'store', '--workers', 2)
     data = tmp_path / 'store' / 'data.mdb'
-    deadline = time.monotonic() + 300
-    while run.poll() is None and time.monotonic() < deadline:
-        if data.is_file() and data.stat().st_size > 60e6:
-            os.killpg(run.pid, signal.SIGKILL)
-            break
-        time.sleep(.005)
-    assert run.wait() == -signal.SIGKILL, run.stdout.read()
+    with processes.started(sys.executable, 'tools/prepare_dataset.py', 'ssl4eo', source, tmp_path / 'store', '--workers', 2, cwd=ROOT,
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=dict(os.environ, OMP_NUM_THREADS='1')) as run:
+        processes.wait_until(lambda: data.is_file() and data.stat().st_size > 60e6, 240, 'half of the records', run, every=.005)
+        os.killpg(run.pid, signal.SIGKILL)
+    assert run.returncode == -signal.SIGKILL
     with pytest.raises(DataError, match='no manifest.json: its preparation was not finished'):
         read_manifest(tmp_path / 'store')
     with pytest.raises(DataError, match='not finished'):
@@ -159,10 +150,9 @@ def test_what_is_done_is_not_done_again(raw, tmp_path):
 
 def test_a_full_disk_is_reported_and_the_store_stays_whole(raw, tmp_path):
     """The limit on file sizes stands for the end of the disk: LMDB's writes fail."""
-    script = ('import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (6 << 20, 6 << 20)); '
-              "sys.argv[0] = 'tools/prepare_dataset.py'; runpy.run_path(sys.argv[0], run_name='__main__')")
-    done = subprocess.run([sys.executable, '-c', script, 'ssl4eo', str(raw), str(tmp_path / 'store'), '--workers', '1'], cwd=ROOT,
-                          capture_output=True, text=True, env=dict(os.environ, OMP_NUM_THREADS='1'))
+    command = ['tools/prepare_dataset.py', 'ssl4eo', str(raw), str(tmp_path / 'store'), '--workers', '1']
+    done = run_code('import resource, runpy, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (6 << 20, 6 << 20))\n'
+                    f"sys.argv = {command!r}; runpy.run_path(sys.argv[0], run_name='__main__')")
     assert done.returncode == 1 and 'error: ' in done.stderr and 'disk full' in done.stderr and 'Traceback' not in done.stderr, done.stderr
     prepare(raw, tmp_path / 'store')
     assert not verify_store(tmp_path / 'store') and len(record_keys(tmp_path / 'store')) == 12

@@ -227,7 +227,7 @@ def test_bad_input(setup):
     with pytest.raises(ConfigError, match='config has none'):
         load_explained(cfg, root / 'whole.pth')
     done = run_tool(*arguments(root, config, out='x', **{'--modalities': 'thermal'}), check=False)
-    assert done.returncode == 1 and done.stderr.strip().endswith("this model has ['optical', 'radar'].")
+    assert done.returncode == 1 and done.stderr.strip().endswith("There are ['optical', 'radar'].")
 
 
 def test_the_record_is_readable(setup):

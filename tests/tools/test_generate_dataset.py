@@ -1,12 +1,11 @@
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from helpers import run_code, run_tool
 
 from decur.errors import ConfigError, DataError
 from decur.hha import depth_to_hha
@@ -22,7 +21,7 @@ def files(folder):
 
 
 def command(out, *options):
-    return [sys.executable, str(TOOL), 'rooms', str(out), '--size', '32', '40', '--seed', '3', *options]
+    return [str(TOOL), 'rooms', str(out), '--size', '32', '40', '--seed', '3', *options]
 
 
 @pytest.fixture(scope='module')
@@ -48,8 +47,7 @@ def test_layout(reference):
 
 def test_the_command_gives_the_same_files_whatever_the_workers(reference, tmp_path):
     out = tmp_path / 'set'
-    done = subprocess.run(command(out, '--num-train', '6', '--num-test', '3', '--workers', '2'), capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_tool(*command(out, '--num-train', '6', '--num-test', '3', '--workers', '2'))
     assert 'ETA' in done.stdout
     assert files(out) == files(reference)
 
@@ -69,10 +67,10 @@ def write(path, image):
         os.kill(os.getpid(), signal.SIGKILL)
     real(path, image)
 module.write_png = write
-sys.argv = {command(out, *options)[1:]!r}
+sys.argv = {command(out, *options)!r}
 exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))
 '''
-    killed = subprocess.run([sys.executable, '-c', script], capture_output=True, text=True)
+    killed = run_code(script)
     assert killed.returncode == -9, killed.stderr
     assert len(list(out.rglob('*.png'))) == 9 and not (out / 'train.txt').exists()
     before = {p: p.stat().st_mtime_ns for p in (out / 'label').glob('*.png')}
@@ -90,7 +88,7 @@ def test_more_scenes_leave_the_old_ones(reference, tmp_path):
 
 
 def test_refuses_to_mix(reference, tmp_path):
-    done = subprocess.run(command(reference, '--num-train', '2', '--seed', '4'), capture_output=True, text=True)
+    done = run_tool(*command(reference, '--num-train', '2', '--seed', '4'), check=False)
     assert done.returncode == 1 and 'seed' in done.stderr and 'another folder' in done.stderr and 'Traceback' not in done.stderr
     (tmp_path / 'mine.txt').write_text('precious')
     with pytest.raises(ConfigError, match='not empty'):

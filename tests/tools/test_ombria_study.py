@@ -289,3 +289,10 @@ def test_bad_input_is_one_line_and_leaves_nothing(clone, tmp_path, monkeypatch, 
     assert ended.value.code and message in f'{said.err}{ended.value.code}' and not said.out
     assert f'{said.err}{ended.value.code}'.count('\n') <= 1
     assert not any(tmp_path.iterdir())
+
+
+def test_the_page_says_what_its_records_say():
+    results = report.Results(records.read_records(ROOT / 'docs' / 'ombria.csv'), Config.fromfile(STUDY))
+    page = (ROOT / 'docs' / 'ombria.md').read_text()
+    for name, table in report.tables(results).items():
+        assert f'<!-- {name} -->\n{table}\n<!-- /{name} -->' in page, f'{name}: run tools/ombria.py --report-only, see the page'

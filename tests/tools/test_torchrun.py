@@ -23,6 +23,8 @@ LOST = 'error: another process of the run ended, or its connection was lost (Run
     ({0: (1, LOST, 1), 1: (-signal.SIGKILL, None, 2)}, 'error: process 1 was killed (SIGKILL)', 137),
     ({0: (-signal.SIGTERM, None, 1), 1: (1, None, 2)}, 'error: process 1 ended with status 1; what it wrote last is above.', 1),
     ({0: (-signal.SIGSEGV, None, 1), 1: (1, LOST, 2)}, 'error: process 0 was killed (SIGSEGV)', 139),
+    ({0: (-signal.SIGABRT, 'error: b.png cannot be read.', 1), 1: (1, LOST, 2)}, 'error: b.png cannot be read.', 1),
+    ({0: (-signal.SIGTERM, 'error: another run trains', 1), 1: (1, 'error: another run trains', 1)}, 'error: another run trains', 1),
     ({0: (143, None, 1), 1: (143, None, 1)}, 'error: process 0 ended with status 143', 143),
 ])
 def test_the_reason_is_the_failure_that_the_others_followed_from(tmp_path, failures, line, status):

@@ -3,11 +3,10 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
+import processes
 import pytest
 from helpers import ROOT, run_tool
 from train_options import OPTIONS, port
@@ -43,24 +42,26 @@ def one_line_error(done, message) -> bool:
     return True
 
 
+def two_processes(config, work_dir, *options, **kwargs):
+    """A training on two processes that runs until the block ends."""
+    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore', PORT=str(port()))
+    return processes.started('tools/dist_train.sh', config, 2, '--work-dir', work_dir, *options, cwd=ROOT, env=environment,
+                             stdout=subprocess.DEVNULL, **kwargs)
+
+
 @pytest.mark.slow
-def test_two_processes_killed_half_way_resume_to_the_same_losses(rooms, tmp_path):
+def test_two_processes_whose_launcher_is_killed_half_way_resume_to_the_same_losses(rooms, tmp_path):
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={rooms}', *OPTIONS]
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', whole, *options, PORT=port())
     expected = losses(whole)
     assert len(expected) == 12  # 48 scenes, 2 processes of batch 8, 4 epochs
 
-    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PORT=str(port()))
-    process = subprocess.Popen(['tools/dist_train.sh', CONFIG, '2', '--work-dir', str(broken), *options], cwd=ROOT, env=environment,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
-    deadline = time.time() + 240
-    while not (broken / 'last_checkpoint').exists() or 'epoch_2' not in (broken / 'last_checkpoint').read_text():
-        assert process.poll() is None, 'ended before it could be killed'
-        assert time.time() < deadline
-        time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    newest = broken / 'last_checkpoint'
+    with two_processes(CONFIG, broken, *options, stderr=subprocess.DEVNULL) as launcher:
+        processes.wait_until(lambda: newest.exists() and 'epoch_2' in newest.read_text(), 200, 'the second epoch', launcher)
+        launcher.kill()
+        processes.wait_until(lambda: not processes.running(), 60, 'the end of the processes whose launcher was killed')
     assert not (broken / 'epoch_4.pth').exists()
 
     run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', broken, '--resume', *options, PORT=port())
@@ -139,51 +140,30 @@ def test_a_pretraining_checkpoint_is_not_tested_with_a_random_head(rooms, tmp_pa
 
 
 @pytest.mark.slow
-def test_two_processes_end_with_one_line_and_with_their_launcher(rooms, tmp_path):
-    """A sample that only one process reads is damaged: what stands last names it. Then the launcher is killed."""
+def test_two_processes_end_with_one_line(rooms, tmp_path):
+    """A damaged sample that only one of them reads, a folder in which another run trains, and SIGTERM: what stands last says why."""
     config = 'configs/quickstart/rooms_rgb-hha_small-resnet_decur.py'
-    options = ['train_dataloader.batch_size=12', 'train_dataloader.num_workers=1', 'train_cfg.max_epochs=500',
+    options = ['--cfg-options', 'train_dataloader.batch_size=12', 'train_dataloader.num_workers=1', 'train_cfg.max_epochs=500',
                'default_hooks.checkpoint.interval=500', 'default_hooks.logger.interval=1']
     bad = tmp_path / 'my bad, rooms'
     shutil.copytree(rooms, bad)
     stem = (bad / 'train.txt').read_text().split()[0]
     image = bad / 'rgb' / f'{stem}.png'
     image.write_bytes(image.read_bytes()[:300])
-    done = run_tool('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'bad', '--cfg-options', *options,
-                    f'train_dataloader.dataset.data_root={bad}', check=False, PORT=port())
+    done = run_tool('tools/dist_train.sh', config, 2, '--work-dir', tmp_path / 'bad', *options, f'train_dataloader.dataset.data_root={bad}',
+                    check=False, PORT=port())
     assert done.returncode == 1 and done.stderr.strip().splitlines()[-1].startswith(f'error: {image} ')
     assert 'Traceback' not in done.stderr
 
-    work = tmp_path / 'work'
-    command = ['tools/dist_train.sh', config, '2', '--work-dir', str(work), '--cfg-options', *options,
-               f'train_dataloader.dataset.data_root={rooms}']
-    environment = dict(os.environ, PYTHON=sys.executable, OMP_NUM_THREADS='1', PYTHONWARNINGS='ignore')
-
-    def start(**kwargs):
-        process = subprocess.Popen(command, cwd=ROOT, env=dict(environment, PORT=str(port())), stdout=subprocess.DEVNULL,
-                                   stderr=subprocess.PIPE, text=True, start_new_session=True)
-        deadline = time.time() + 240
-        while not losses(work):
-            assert process.poll() is None and time.time() < deadline
-            time.sleep(0.2)
-        return process
-
-    process = start()
-    # Another run in the same folder is refused, in all of its processes, while this one trains.
-    second = run_tool(*command[:2], 2, *command[3:], check=False, PORT=port())
-    assert second.returncode == 1 and 'another run trains in' in second.stderr.strip().splitlines()[-1]
-    process.kill()
-    process.wait()
-    deadline = time.time() + 20
-    while subprocess.run(['pgrep', '-f', f'work-dir {work} '], capture_output=True).returncode == 0:
-        assert time.time() < deadline, 'the processes train on'
-        time.sleep(0.2)
-    shutil.rmtree(work)
-    process = start()
-    process.terminate()
-    err = process.communicate(timeout=60)[1]
-    assert process.returncode == 143 and f'the state is in {work}/recent.pth, --resume goes on from it.' in err
-    assert (work / 'last_checkpoint').read_text() == f'{work}/recent.pth' and 'Traceback' not in err
+    work, data = tmp_path / 'work', f'train_dataloader.dataset.data_root={rooms}'
+    with two_processes(config, work, *options, data, stderr=subprocess.PIPE, text=True) as launcher:
+        processes.wait_until(lambda: losses(work), 200, 'the first loss', launcher)
+        second = run_tool('tools/dist_train.sh', config, 2, '--work-dir', work, *options, data, check=False, PORT=port())
+        assert second.returncode == 1 and 'another run trains in' in second.stderr.strip().splitlines()[-1], second.stderr
+        launcher.terminate()
+        error = launcher.communicate(timeout=120)[1]
+    assert launcher.returncode == 143 and f'the state is in {work}/recent.pth, --resume goes on from it.' in error
+    assert (work / 'last_checkpoint').read_text() == f'{work}/recent.pth' and 'Traceback' not in error
 
 
 def test_shell_tools_say_how_they_are_used():

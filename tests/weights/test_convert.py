@@ -1,6 +1,5 @@
 """Published checkpoints into our models: what is recognised, where it lands, and what stops it."""
 import runpy
-import subprocess
 import sys
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import published
 import pytest
 import references
 import torch
+from helpers import run_tool
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 
@@ -359,9 +359,7 @@ def test_command_line(tmp_path, monkeypatch, capsys):
     cfg.dump(config)
     source = written(tmp_path, published.cmx())
     tool = str(ROOT / 'tools/convert_checkpoint.py')
-    done = subprocess.run([sys.executable, tool, str(source), str(tmp_path / 'out.safetensors'), '--config', str(config)],
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    done = run_tool(tool, source, tmp_path / 'out.safetensors', '--config', config)
     assert 'read as a published CMX segmentor' in done.stdout and 'taken        decode_head' in done.stdout
     assert len(load_file(tmp_path / 'out.safetensors')) == len(convert.build_model(cfg).state_dict())
     assert list(read_metadata({}, tmp_path / 'out.safetensors')['modalities']) == ['rgb', 'hha']  # decur.load needs no config

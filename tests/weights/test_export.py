@@ -1,11 +1,10 @@
 """Encoders leave in other libraries' names and come back as they were."""
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 import torchvision
+from helpers import run_tool
 from mmengine.config import Config
 
 from decur.errors import WeightsError
@@ -67,7 +66,6 @@ def test_what_cannot_be_written_is_named(model, name, naming, message):
         export_encoder(model.state_dict(), name, naming)
 
 
-@pytest.mark.slow  # starts the tool three times
 def test_the_command_line_writes_every_format_and_takes_it_back(tmp_path):
     encoders = dict(rgb=dict(type='mmpretrain.ResNet', depth=18), sar=VIT, hha=MIT)
     cfg = Config(dict(
@@ -84,9 +82,8 @@ def test_the_command_line_writes_every_format_and_takes_it_back(tmp_path):
 
     for name, naming in (('rgb', 'torchvision'), ('sar', 'timm'), ('hha', 'mit')):
         out = tmp_path / f'{name}.safetensors'
-        done = subprocess.run([sys.executable, str(ROOT / 'tools/convert_checkpoint.py'), str(tmp_path / 'src.pth'), str(out), '--config',
-                               str(tmp_path / 'config.py'), '--export', naming, '--modality', name], capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
+        run_tool('tools/convert_checkpoint.py', tmp_path / 'src.pth', out, '--config', tmp_path / 'config.py', '--export', naming,
+                 '--modality', name)
         if naming == 'torchvision':
             net = torchvision.models.resnet18()
             net.fc = torch.nn.Identity()

@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 
 import decur  # noqa: F401  registers the loader
 from decur.errors import WeightsError
-from decur.weights import io, load_file, save_file, unwrap
+from decur.weights import load_file, save_file, unwrap
+from decur.weights.sources import download, fetch
 from decur.writing import WriteError
 
 
@@ -279,9 +280,9 @@ def test_sha256(tmp_path, monkeypatch):
     path = tmp_path / 'hub' / 'checkpoints' / 'w.pth'
     monkeypatch.setattr(torch.hub, 'get_dir', lambda: str(tmp_path / 'hub'))
     save_file(dict(w=torch.ones(1)), path)
-    assert io.download('https://example.org/some/w.pth?download=1') == path
+    assert download('https://example.org/some/w.pth?download=1') == path
     with pytest.raises(WeightsError, match='SHA-256'):
-        io.download('https://example.org/w.pth', sha256='0' * 64)
+        fetch('https://example.org/w.pth', sha256='0' * 64)
 
 
 class Toy(BaseModel):
@@ -345,9 +346,9 @@ def test_a_download_that_is_cut_is_not_kept(tmp_path, monkeypatch, length):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         address = f'http://127.0.0.1:{server.server_port}/{"long" * 80}.pth'
         with pytest.raises(WeightsError, match='could not be fetched'):
-            io.download(address)
+            download(address)
         assert not [path for path in (tmp_path / 'torch').rglob('*') if path.is_file()]
         served['body'] = whole  # the next try succeeds
         if length != 'no number':
-            assert torch.equal(load_file(io.download(address))['a'], torch.arange(1000.))
+            assert torch.equal(load_file(download(address))['a'], torch.arange(1000.))
         server.shutdown()

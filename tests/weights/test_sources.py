@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 
 from decur.errors import WeightsError
-from decur.weights import load_file
+from decur.weights import load_file, sources
 from decur.weights.sources import fetch
 
 
@@ -151,11 +151,15 @@ def test_other_kinds_of_address(source):
         fetch(source)
 
 
-def test_torchvision_names():
-    from decur.weights.sources import _torchvision_address
-    assert _torchvision_address('resnet50').endswith('resnet50-0676ba61.pth')  # version 1
-    with pytest.raises(WeightsError, match='no model of that name'):
-        fetch('torchvision://resnet5000')
+def test_names_of_zoos(monkeypatch):
+    monkeypatch.setattr(sources, 'download', lambda address, sha256=None: address)
+    assert fetch('torchvision://resnet50').endswith('resnet50-0676ba61.pth')  # version 1
+    assert fetch('torchvision://resnet50.imagenet1k_v2').endswith('resnet50-11ad3fa6.pth')
+    assert fetch('torchvision://swin_t').endswith('swin_t-704ceda3.pth')
+    assert fetch('open-mmlab://detectron2/resnet50_caffe').endswith('resnet50_msra-5891d200.pth')
+    for source, close in (('torchvision://resnet5000', 'resnet'), ('mmcls://mobilenet_v22', 'mobilenet_v2')):
+        with pytest.raises(WeightsError, match=f'{source}: .* has no weights of that name .did you mean .{close}'):
+            fetch(source)
 
 
 def test_hub(tmp_path, monkeypatch):

@@ -147,15 +147,19 @@ def _subsets(results: Results) -> str:
 
 
 def _thresholds(results: Results) -> str:
-    """At the threshold that fits the labelled chips best, frozen, 32 chips, all ten subsets: means, and DeCUR less random."""
+    """At 0.5 and at the threshold that fits the labelled chips best, 32 chips, all subsets that were run: means, and DeCUR less another."""
     every = range(2 * len(results.first))
     rows = []
     for title, threshold in (('0.5', 'areas'), ('fitted', 'fitted')):
         options = dict(subsets=every, threshold=threshold)
-        rows.append([title, *(text for place in _MAIN for text in (
-            *(cell(results.interval(place, arm, 'frozen', **options)) for arm in ('random', 'decur')),
-            difference(results.differences(place, 'decur', 'random', 'frozen', **options))))])
-    return markdown(['threshold', *(f'{place}, {title}' for place in _MAIN for title in ('random', 'DeCUR', 'difference'))], rows,
+        for arm in results.study.arms:
+            protocol = 'per-pixel' if arm == 'per_pixel' else 'frozen'
+            found = {place: results.interval(place, arm, protocol, **options) for place in _MAIN}
+            if any(found.values()):
+                rows.append([f'{title}, {results.label(arm)}', *(text for place in _MAIN for text in (
+                    cell(found[place]),
+                    '' if arm == 'decur' else difference(results.differences(place, 'decur', arm, 'frozen', **options))))])
+    return markdown(['threshold, start', *(f'{place}{title}' for place in _MAIN for title in ('', ', DeCUR less this'))], rows,
                     numbers=True)
 
 
@@ -201,7 +205,7 @@ def plot(results: Results) -> Figure:
     """Every run as a dot, with means and 95 % intervals: a panel for each place, 32 chips, both sensors."""
     arms = [arm for arm in results.study.arms if results.interval('scene_test', arm, 'frozen') or results.interval(
         'scene_test', arm, 'finetune')]
-    fig = Figure(figsize=(10, 0.75 + 0.52 * len(arms)), layout='constrained')
+    fig = Figure(figsize=(10, 1.4 + 0.5 * len(arms)), layout='constrained')
     axes = fig.subplots(1, len(_MAIN), sharey=True)
     for axis, place in zip(axes, _MAIN):
         for offset, colour, (protocol, name) in zip((-0.17, 0.17), ('#0072b2', '#d55e00'), PROTOCOLS.items()):
@@ -221,6 +225,6 @@ def plot(results: Results) -> Figure:
         axis.set_xlabel('flood IoU, %')
         axis.grid(axis='x', alpha=0.3)
     axes[0].set_yticks(range(len(arms)), [results.label(arm) for arm in arms], fontsize=9)
-    axes[0].invert_yaxis()
+    axes[0].set_ylim(len(arms) - 0.5, -0.5)  # the first at the top
     fig.legend(*axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize=9)
     return fig

@@ -2,7 +2,7 @@
 # The leaf config gives the modalities, the number of classes and the crop.
 rectification = dict(type='CMXRectification', lambda_c=0.5, lambda_s=0.5)
 model = dict(
-    type='EncoderDecoder',
+    type='MultimodalSegmentor',
     # Padding comes after normalisation, so it is zero; padded labels are ignored. As published, on all four sides.
     data_preprocessor=dict(type='MultimodalSegDataPreprocessor', pad_val=0, seg_pad_val=255, pad_around=True),
     backbone=dict(
@@ -12,7 +12,6 @@ model = dict(
         frozen=False),
     decode_head=dict(
         type='CMXHead',
-        in_channels=(64, 128, 320, 512),
         channels=512,
         dropout_ratio=0.1,
         align_corners=False,

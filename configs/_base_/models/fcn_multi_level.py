@@ -1,13 +1,12 @@
 # FCN of supplement B.2: 1x1 convolutions on the last three maps of every modality's encoder, score maps added.
-# The leaf config gives the modalities, the channels of the three (concatenated) maps and the number of classes.
+# The leaf config gives the modalities and the number of classes.
 model = dict(
-    type='EncoderDecoder',
+    type='MultimodalSegmentor',
     data_preprocessor=dict(type='MultimodalSegDataPreprocessor', seg_pad_val=255),
     backbone=dict(type='MultimodalBackbone', fusion=dict(type='ConcatFusion')),
     decode_head=dict(
         type='MultiLevelFCNHead',
         in_index=(1, 2, 3),
-        in_channels=(512, 1024, 2048),
         dropout_ratio=0.0,
         align_corners=False,
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),

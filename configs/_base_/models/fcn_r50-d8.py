@@ -1,12 +1,11 @@
 # FCN with a dilated ResNet50 (output stride 8) and an auxiliary head, mmseg's fcn_r50-d8, on one modality's stream.
 # The leaf config gives the modality and the number of classes.
 model = dict(
-    type='EncoderDecoder',
+    type='MultimodalSegmentor',
     data_preprocessor=dict(type='MultimodalSegDataPreprocessor', pad_val=0, seg_pad_val=255),
     backbone=dict(type='MultimodalBackbone', fusion=dict(type='ConcatFusion'), frozen=False),
     decode_head=dict(
         type='FCNHead',
-        in_channels=2048,
         in_index=3,
         channels=512,
         num_convs=2,
@@ -17,7 +16,6 @@ model = dict(
         loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
     auxiliary_head=dict(
         type='FCNHead',
-        in_channels=1024,
         in_index=2,
         channels=256,
         num_convs=1,

@@ -5,14 +5,13 @@ from collections.abc import Mapping, Sequence
 
 import torch
 from mmengine.config import Config
-from mmengine.registry import MODELS, init_default_scope
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from ..binding import bind
 from ..errors import ConfigError
-from ..modalities import check_modalities, concat
+from ..modalities import concat
+from .model import build_model
 
 #: What counts, for reports: one multiply-add is two FLOPs; tools that print multiply-adds give half of it.
 FLOPS_TOOL = 'torch.utils.flop_counter (matrix products, convolutions and attention; a multiply-add counts 2)'
@@ -24,13 +23,11 @@ def build_for_analysis(cfg: Config) -> tuple:
     Raises:
         ConfigError: If the model has no modalities.
     """
-    init_default_scope(cfg.get('default_scope', 'mmengine'))
-    model_cfg = bind(cfg).model
-    backbone = model_cfg.get('backbone') or {}
-    if not backbone.get('modalities'):
+    model = build_model(cfg).eval()
+    modalities = getattr(getattr(model, 'backbone', None), 'modalities', None)
+    if not modalities:
         raise ConfigError('the model of the config has no backbone with modalities.')
-    backbone.pretrained = None
-    return MODELS.build(model_cfg).eval(), check_modalities(backbone.modalities)
+    return model, modalities
 
 
 def example_inputs(model: nn.Module, modalities: Mapping, size: Sequence[int], batch: int = 1):

@@ -1,6 +1,5 @@
 """Segmentation models to ONNX, checked against PyTorch in ONNX Runtime."""
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError, WeightsError
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
-from decur.writing import naming, replacing
+from decur.writing import output_folder, replacing
 
 
 class ExportableSegmentor(nn.Module):
@@ -61,7 +60,8 @@ def export_onnx(model: nn.Module, path, size=(480, 640), dynamic: bool = False, 
         ConfigError: If the model is no segmentation model, or size or opset cannot be exported.
         WriteError: If the file cannot be written.
     """
-    with _writing(path) as temporary:
+    output_folder(Path(path).parent)
+    with replacing(path) as temporary:
         _export(model, temporary, size, dynamic, opset)
     return Path(path)
 
@@ -80,22 +80,14 @@ def export_checked(model: nn.Module, path, size=(480, 640), dynamic: bool = Fals
         WeightsError: If the two differ by more; no file is written.
     """
     sizes = [size] + ([(size[0] + 32, size[1] + 64)] if dynamic else [])
-    with _writing(path) as temporary:
+    output_folder(Path(path).parent)
+    with replacing(path) as temporary:
         _export(model, temporary, size, dynamic, opset)
         found = check_onnx(model, temporary, sizes)
         if not found['difference'] <= tolerance * max(found['scale'], 1.):
             raise WeightsError(f'{path}: not written, because ONNX Runtime and PyTorch differ by {found["difference"]:.2e}, more than the '
                                f'tolerance ({tolerance:g} of the largest logit, {found["scale"]:.2f}).')
     return found
-
-
-@contextlib.contextmanager
-def _writing(path) -> Iterator[Path]:
-    path = Path(path)
-    with naming(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as temporary:
-        yield temporary
 
 
 def _export(model: nn.Module, path: Path, size: Sequence[int], dynamic: bool, opset: int) -> None:

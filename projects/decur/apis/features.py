@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError, first_line
-from ..modalities import check_finite
+from ..modalities import check_finite, check_finite_rows
 from ..weights import load_file, save_file
-from ..writing import output_folder, replacing, write_bytes, write_json
+from ..writing import output_folder, read_json, replacing, write_bytes, write_json
 from .load import LoadedEncoder
 
 
@@ -136,12 +136,7 @@ def _check_run(parts: Path, run: dict) -> None:
     """Note in the folder of parts what they are of, or see that it says the same."""
     manifest = parts / 'run.json'
     if manifest.is_file():
-        try:
-            found = json.loads(manifest.read_bytes())
-        except (ValueError, RecursionError) as error:
-            raise DataError(f'{manifest} is damaged ({first_line(error)}): nothing says what the parts beside it are of. Remove {parts}.'
-                            ) from error
-        if found != run:
+        if read_json(manifest, f'Nothing else says what the parts beside it are of. Remove {parts}.') != run:
             raise DataError(f'{parts} holds parts of another run (other samples, encoder or options). Remove it, or choose another output.')
     else:
         for leftover in parts.iterdir():  # of a run that was stopped while it removed them: nothing says whose they are
@@ -208,8 +203,5 @@ def _encode(encoder: LoadedEncoder, batch: Sequence, rows: Mapping, first: int, 
             inputs[name] = torch.stack([batch[i][name] for i in present]).to(device)
         check_finite(inputs, encoder.modalities, [ids[i] for i in present])
         for name, values in encoder.extract_feat(inputs).items():
-            broken = [ids[i] for i, finite in zip(present, values.isfinite().all(1).tolist()) if not finite]
-            if broken:
-                raise DataError(f'sample {broken[0]!r}: the features of modality {name!r} are not finite, though its image is: its values '
-                                'are far from those of the training data, or the weights are damaged.')
+            check_finite_rows(f'the features of modality {name!r}', values, [ids[i] for i in present], 'samples of a batch')
             rows[name][[first + i for i in present]] = values.float().cpu()

@@ -10,7 +10,7 @@ from mmseg.structures import SegDataSample
 from decur.binding import bind
 from decur.datasets.finding import walk
 from decur.datasets.georeference import GeoreferenceCheck
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, some
 from decur.hha import check_intrinsics, depth_to_hha
 from decur.modalities import concat
 from decur.models.preprocessing import MultimodalSegDataPreprocessor
@@ -147,12 +147,11 @@ class SegmentationInferencer:
             result['scores'] = output.seg_logits.data.float().softmax(0).cpu().numpy()
         return result
 
-    def overlay(self, result: Mapping, opacity: float = .5) -> np.ndarray:
+    def overlay(self, result: Mapping) -> np.ndarray:
         """The prediction over the first modality that is there, (H, W, 3) uint8."""
         name = next(iter(result['images']))
         picture = modality_picture(result['images'][name], name, self.modalities[name]).astype(np.float32)
-        colours = label_picture(result['prediction'], self.palette)
-        return np.rint(picture * (1 - opacity) + colours * opacity).astype(np.uint8)
+        return np.rint((picture + label_picture(result['prediction'], self.palette)) / 2).astype(np.uint8)
 
     def save(self, result: Mapping, stem: str, out) -> None:
         """Write ``OUT/predictions/<stem>.png`` (palette PNG of class indices), ``OUT/overlays/<stem>.png`` and
@@ -190,17 +189,16 @@ class SegmentationInferencer:
         """
         pairs = pair_files(sources)
         cameras = read_intrinsics(intrinsics) if isinstance(intrinsics, str | Path) else intrinsics
-        if cameras is not None and not isinstance(cameras, Mapping):
-            cameras = check_intrinsics(cameras)
-        if isinstance(cameras, Mapping):
-            lacking = [stem for stem in pairs if stem not in cameras]
-            if lacking:
-                raise DataError(f'{intrinsics} has no entry for {lacking[0]!r}' + f' and {len(lacking) - 1} more.' * (len(lacking) > 1))
+        if not isinstance(cameras, Mapping):
+            cameras = dict.fromkeys(pairs, None if cameras is None else check_intrinsics(cameras))
+        lacking = [stem for stem in pairs if stem not in cameras]
+        if lacking:
+            raise DataError(f'{intrinsics} has no entry for {some(map(repr, lacking), 1)}.')
         check_writable(out)
         with Progress(len(pairs)) as progress:
             for done, (stem, sample) in enumerate(pairs.items()):
                 try:
-                    result = self(sample, cameras[stem] if isinstance(cameras, Mapping) else cameras)
+                    result = self(sample, cameras[stem])
                 except DataError as error:
                     before = f' ({done} of {len(pairs)} are segmented, in {out})' if done else ''
                     raise DataError(f'{stem}: {error}{before}') from error

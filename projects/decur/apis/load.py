@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_finite, check_modalities, select
-from ..shipped import find_config
 from ..transforms.loading import ModalityLoader
 from ..weights.convert import build_model
 from ..weights.description import without_memory
@@ -20,6 +19,7 @@ from ..weights.io import load_file, unwrap
 from ..weights.metadata import describe_config, read_metadata, read_notes
 from ..weights.sources import fetch
 from ..weights.strict import check_fit, load_strict
+from .model import read_config
 
 _CURE = 'Name the config that it was trained with: config=...'
 
@@ -179,11 +179,7 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
 
 
 def _config(config) -> Config:
-    if isinstance(config, Config):
-        cfg = config
-    else:
-        cfg = Config.fromfile(find_config(config))
-    cfg = bind(cfg)
+    cfg = bind(read_config(config))
     if not describe_config(cfg):
         raise ConfigError(f'{cfg.filename or "the config"}: its model has no MultimodalBackbone with modalities.')
     return cfg

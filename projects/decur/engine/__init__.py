@@ -1,7 +1,6 @@
 """What drives training: launching, samplers, optimisers, hooks."""
 from . import hooks  # noqa: F401
 from .amp import CpuBf16OptimWrapper
-from .checked_runner import CheckedRunner
 from .distributed import GlooDistributedDataParallel
 from .lars import ForeachLARS, NdimOptimWrapperConstructor
 from .launch import check_batches, load_config, prepare, prepare_test
@@ -11,7 +10,7 @@ from .samplers import EpochInfiniteSampler, EpochSampler
 from .shard_sampler import ShardSampler
 
 __all__ = [
-    'CheckedRunner', 'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
+    'CpuBf16OptimWrapper', 'EpochInfiniteSampler', 'EpochSampler', 'ForeachLARS', 'GlooDistributedDataParallel',
     'MultimodalRunner', 'NdimOptimWrapperConstructor', 'ResumableEpochLoop', 'ShardSampler', 'check_batches', 'load_config', 'prepare',
     'prepare_test'
 ]

@@ -17,7 +17,7 @@ class CpuBf16OptimWrapper(OptimWrapper):
     """Forward in bfloat16 autocast; no loss scale is needed, since bfloat16 has float32's range.
 
     Args:
-        dtype (str): Kept for configs written for ``AmpOptimWrapper``; anything but ``'bfloat16'`` is ignored. Defaults to ``'bfloat16'``.
+        dtype (str): Accepted so that configs written for ``AmpOptimWrapper`` work; the forward pass is in bfloat16 whatever it says.
         **kwargs: As MMEngine's ``OptimWrapper``.
     """
 

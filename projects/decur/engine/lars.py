@@ -1,4 +1,4 @@
-"""LARS without a device sync per parameter, and parameter groups by ``ndim``."""
+"""The LARS optimiser, computed for many parameters at once, and parameter groups by number of dimensions."""
 import inspect
 from collections.abc import Callable, Iterable
 
@@ -26,10 +26,11 @@ class ForeachLARS(Optimizer):
     ``adapt=False``. ``rule='you2017'`` is the first publication's Algorithm 1: :math:`q = \eta \|w\| / (\|g\| + \beta \|w\|)`,
     :math:`v \leftarrow m v + \gamma q u`, :math:`w \leftarrow w - v`. With weight decay 1e-6 they differ while the learning rate changes.
 
-    Norms stay on the device: no step waits for it. Tensors of a group are treated together (``torch._foreach_*``).
+    Norms are never copied to the host, so a step does not synchronise with the device. The tensors of a group are updated together
+    (``torch._foreach_*``).
 
     Args:
-        params (Iterable): Parameters or groups; a group may have its own values of everything below.
+        params (Iterable): Parameters, or parameter groups, which may override the options below.
         lr (float): Learning rate.
         momentum (float): Defaults to 0.9.
         weight_decay (float): Defaults to 0.
@@ -41,7 +42,7 @@ class ForeachLARS(Optimizer):
         ConfigError: If a value is out of range.
     """
 
-    #: Bytes of gradients that are treated together; the temporary memory of a step is twice this, or the largest parameter.
+    #: Bytes of gradients that are updated together. A step needs twice as much temporary memory (or twice the largest parameter).
     chunk_bytes = 256 * 2**20
 
     def __init__(self,
@@ -56,13 +57,13 @@ class ForeachLARS(Optimizer):
         for group in self.param_groups:
             wrong = {key: group[key] for key in ('lr', 'momentum', 'weight_decay', 'eta') if not group[key] >= 0}
             if wrong:
-                raise ConfigError(f'ForeachLARS: must not be negative: {wrong}.')
+                raise ConfigError(f'ForeachLARS: {wrong} must not be negative.')
             if group['rule'] not in RULES:
                 raise ConfigError(f"ForeachLARS: rule must be one of {RULES}, got {group['rule']!r}.")
 
     @torch.no_grad()
     def step(self, closure: Callable | None = None):
-        """One step on the gradients there are.
+        """Update the parameters that have a gradient.
 
         Args:
             closure (Callable, optional): Computes the loss and the gradients anew.

@@ -10,7 +10,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
     """MMEngine's training by epochs, which after resuming starts with the batch that comes next.
 
     The checkpoint says how many batches of the running epoch it has seen. They are skipped in the sampler, so nothing is read for them.
-    :class:`~decur.engine.CheckedRunner` uses it in place of ``EpochBasedTrainLoop``, whose arguments it takes.
+    :class:`~decur.engine.MultimodalRunner` uses it in place of ``EpochBasedTrainLoop``, whose arguments it takes.
     """
 
     _skipped = 0

@@ -12,31 +12,12 @@ from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 
 from mmengine.config import Config
-from mmengine.registry import (
-    DATA_SAMPLERS,
-    DATASETS,
-    EVALUATOR,
-    HOOKS,
-    LOG_PROCESSORS,
-    LOOPS,
-    METRICS,
-    MODELS,
-    OPTIM_WRAPPER_CONSTRUCTORS,
-    OPTIM_WRAPPERS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    TASK_UTILS,
-    TRANSFORMS,
-    VISBACKENDS,
-    VISUALIZERS,
-    WEIGHT_INITIALIZERS,
-)
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from torch.utils.data import DataLoader
 
 from ..errors import ConfigError, closest
 from ..modalities import ENTRY_KEYS
-from ..registry import READERS
+from ..registry import REGISTRIES, signature
 
 #: Keys at the top of a config that the runner's signature does not have.
 TOP_LEVEL = frozenset({
@@ -48,9 +29,6 @@ _VARIABLES = ('train_pipeline', 'val_pipeline', 'test_pipeline')
 #: Keys that may stand in any part: MMEngine reads them before the part is built.
 _ANYWHERE = ('type', '_delete_', '_scope_', 'priority', 'init_cfg')
 _MISSING = object()
-#: Where the types of a config are registered.
-REGISTRIES = (MODELS, DATASETS, TRANSFORMS, READERS, HOOKS, DATA_SAMPLERS, OPTIM_WRAPPERS, OPTIMIZERS, OPTIM_WRAPPER_CONSTRUCTORS,
-              PARAM_SCHEDULERS, LOOPS, METRICS, EVALUATOR, VISUALIZERS, VISBACKENDS, LOG_PROCESSORS, WEIGHT_INITIALIZERS, TASK_UTILS)
 
 
 class OptionText(str):
@@ -104,32 +82,24 @@ def _locate(cfg: Config, key: str, value) -> tuple:
     node, parts, scope = cfg, key.split('.'), cfg.get('default_scope') or 'mmengine'
     what = f'option {key}={value}'
     for i, part in enumerate(parts):
-        last = i == len(parts) - 1
         where = '.'.join(parts[:i])
         if isinstance(node, Mapping | Config):
             names, is_all, hints = _arguments(node, parts[:i], scope)
             if i == 0 and part in node and part not in names:
-                raise ConfigError(f'{what}: {part!r} is a variable of the config file; what the file made of it stays as it is. Override '
-                                  'the settings that it stands in.')
+                raise ConfigError(f'{what}: {part!r} is a variable of the config file: the settings that were made from it would stay as '
+                                  'they are. Override these settings instead.')
             if part not in node:
                 _check_new(part, node, names, is_all, where, what)
-            if last:
-                return node.get(part, _MISSING), hints.get(part)
-            node = node.get(part)
-            if node is None:
-                return _MISSING, None
+            node, hint = node.get(part, _MISSING), hints.get(part)
         elif isinstance(node, list | tuple):
             if not part.isdecimal() or int(part) >= len(node):
                 raise ConfigError(f'{what}: {where} is a list of {len(node)}; give a place from 0 to {len(node) - 1} instead of {part!r}.')
             if isinstance(node, tuple):
                 raise ConfigError(f'{what}: {where} is a tuple, which cannot be changed in one place; give it whole.')
-            if last:
-                return node[int(part)], None
-            node = node[int(part)]
-        else:
-            # A value that becomes a group: model.backbone.pretrained.rgb=FILE where it was one file for all.
+            node, hint = node[int(part)], None
+        else:  # nothing there, or a value that becomes a group: model.backbone.pretrained.rgb=FILE where it was one file for all
             return _MISSING, None
-    raise AssertionError('unreachable: a key has at least one part')
+    return node, hint
 
 
 def _check_new(part: str, node: Mapping, names: Sequence, is_all: bool, where: str, what: str) -> None:
@@ -159,7 +129,7 @@ def _arguments(node: Mapping, parts: Sequence[str], scope: str) -> tuple:
         loops = [signature(loop) for loop in (EpochBasedTrainLoop, IterBasedTrainLoop)]
         return [name for names, _, _ in loops for name in names] + ['by_epoch'], True, {**loops[0][2], **loops[1][2]}
     if parts == ['randomness']:
-        return _parameters(Runner.set_randomness)[0], True, {}
+        return signature(Runner.set_randomness)[0], True, {}
     return [], False, {}
 
 
@@ -176,38 +146,6 @@ def _class(kind, scope: str):
         if found is not None:
             return found
     return None
-
-
-def signature(kind) -> tuple:
-    """Names of the arguments of a class or a function, whether these are all that it takes, and their annotations by name.
-
-    Where a class passes ``**kwargs`` on, the arguments of its base classes are among the names, and the names are not all.
-    """
-    if not inspect.isclass(kind):
-        return _parameters(kind)
-    names, hints, is_all = {}, {}, True
-    for base in kind.__mro__:
-        if '__init__' in vars(base):
-            new, closed, annotations = _parameters(base.__init__)
-            names.update(dict.fromkeys(new))
-            hints = {**annotations, **hints}
-            if closed:
-                break
-            is_all = False
-    return list(names), is_all, hints
-
-
-def _parameters(function) -> tuple:
-    try:
-        found = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # of a class written in C
-        return [], False, {}
-    try:
-        hints = typing.get_type_hints(function)
-    except Exception:  # annotations may name what is imported for type checkers only
-        hints = {}
-    names = [p.name for p in found if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY) and p.name not in ('self', 'runner')]
-    return names, not any(p.kind == p.VAR_KEYWORD for p in found), hints
 
 
 def _accepted(hint) -> set:

@@ -11,13 +11,13 @@ from mmengine.registry import DATA_SAMPLERS
 from torch.utils.data import Sampler
 
 
-def _hand_over(dataset, seed: int) -> None:
-    """Give the seed to a dataset and to the datasets it wraps."""
+def _set_seed(dataset, seed: int) -> None:
+    """Set the seed of a dataset and of the datasets that it wraps."""
     if hasattr(dataset, 'seed'):
         dataset.seed = seed
     for inner in [getattr(dataset, 'dataset', None), *(getattr(dataset, 'datasets', None) or [])]:
         if inner is not None:
-            _hand_over(inner, seed)
+            _set_seed(inner, seed)
 
 
 @DATA_SAMPLERS.register_module()
@@ -39,7 +39,7 @@ class EpochSampler(Sampler):
         self.dataset, self.shuffle = dataset, shuffle
         self.seed = sync_random_seed() if seed is None else seed
         self.epoch = 0
-        _hand_over(dataset, self.seed)
+        _set_seed(dataset, self.seed)
 
     def order(self, epoch: int) -> list:
         """Indices of one epoch over all processes, in the order they are drawn."""

@@ -13,6 +13,7 @@ from itertools import combinations
 import numpy as np
 
 from decur.errors import ConfigError, DataError
+from decur.modalities import check_finite_rows
 
 #: The kinds of factors: classes, numbers (a scalar or a vector a sample), angles in radians (period 2 pi).
 KINDS = ('categorical', 'continuous', 'periodic')
@@ -175,9 +176,7 @@ def mean_diagonal(za: np.ndarray, zb: np.ndarray) -> float:
 
     1 for dimensions that agree, 0 for dimensions that have nothing to do with each other. A constant dimension counts as 0.
     """
-    za, zb = _standardized(za), _standardized(zb)
-    if za.shape != zb.shape:
-        raise DataError(f'the diagonal of C needs equal shapes, got {za.shape} and {zb.shape}')
+    za, zb = _standardized_pair(za, zb)
     return float((za * zb).mean())
 
 
@@ -187,9 +186,7 @@ def correlation_rms(za: np.ndarray, zb: np.ndarray) -> tuple[float, float]:
     Unrelated blocks have about ``1 / sqrt(N)`` in both. Where the diagonal is low and the off-diagonals are not, the two blocks
     hold the same things at different indices, which a mean diagonal of 0 does not show. A single dimension has no off-diagonals: 0.
     """
-    za, zb = _standardized(za), _standardized(zb)
-    if za.shape != zb.shape:
-        raise DataError(f'C of equal dimensions needs equal shapes, got {za.shape} and {zb.shape}')
+    za, zb = _standardized_pair(za, zb)
     squares = (za.T @ zb / len(za)) ** 2
     dims, diagonal = len(squares), np.trace(squares)
     return float(np.sqrt(diagonal / dims)), float(np.sqrt((squares.sum() - diagonal) / max(1, dims * (dims - 1))))
@@ -249,9 +246,10 @@ def _centred(z: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return centred, centred.std(0) > 1e-12 * np.abs(z).max(0, initial=0.0)
 
 
-def _standardized(z: np.ndarray) -> np.ndarray:
-    centred, alive = _centred(z)
-    return centred / np.where(alive, centred.std(0), np.inf)
+def _standardized_pair(za: np.ndarray, zb: np.ndarray) -> list:
+    if np.shape(za) != np.shape(zb):
+        raise DataError(f'the diagonal of C needs equal shapes, got {np.shape(za)} and {np.shape(zb)}')
+    return [centred / np.where(alive, centred.std(0), np.inf) for centred, alive in map(_centred, (za, zb))]
 
 
 # ------------------------------------------------------------------------------------------------ everything together
@@ -303,10 +301,7 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         raise DataError(f'embeddings, features and factors must have the same number of samples, got {sorted(lengths)}')
     for title, group in (('embeddings', embeddings), ('features', features)):
         for modality, x in group.items():
-            broken = (~np.isfinite(x).all(axis=1)).sum()
-            if broken:
-                raise DataError(f'the {title} of {modality!r} are not finite (NaN or infinite) for {broken} of {len(x)} samples: look at '
-                                'the weights of the model and at the images.')
+            check_finite_rows(f'the {title} of {modality!r}', x)
     missing = [name for name in factors if name not in kinds]
     if missing:
         raise DataError(f'no kind given for factor(s) {missing}: kinds must map each to one of {KINDS}')

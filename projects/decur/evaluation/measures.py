@@ -74,9 +74,9 @@ def _means(rows: Sequence[tuple]) -> dict:
     return pd.DataFrame(rows, columns=['name', 'value']).groupby('name', sort=False).value.mean().to_dict()
 
 
-def ratio(numerator: float, denominator: float, floor: float = 0.005) -> float:
-    """How many times more; a share below the floor counts as the floor, since it is within the noise of chance."""
-    return max(numerator, 0.0) / max(denominator, floor)
+def ratio(numerator: float, denominator: float) -> float:
+    """How many times more; a share below 0.005 counts as that much, since it is within the noise of chance."""
+    return max(numerator, 0.0) / max(denominator, 0.005)
 
 
 def measures(scores: Mapping) -> dict:

@@ -1,10 +1,10 @@
-"""What is left of a model's figures when a modality is missing."""
+"""The metrics of a model when modalities are missing."""
 from collections.abc import Mapping, Sequence
 
 from mmengine.logging import print_log
 
 from decur.errors import ConfigError
-from decur.modalities import check_modalities
+from decur.modalities import check_modalities, check_names
 
 from .tables import plain
 
@@ -22,16 +22,16 @@ def subsets_to_test(modalities: Mapping, subsets: Sequence[Sequence[str]] | None
     if subsets is None:
         return [tuple(names)] + ([(name, ) for name in names] if len(names) > 1 else [])
     for subset in subsets:
-        unknown = [name for name in subset if name not in names]
-        if unknown or not subset:
-            raise ConfigError(f'cannot test with {list(subset)}: this model has {names}.')
+        check_names(subset, names)
+        if not subset:
+            raise ConfigError(f'cannot test without a modality; there are {names}.')
     return [tuple(name for name in names if name in subset) for subset in subsets]
 
 
 def test_modalities(runner, subsets: Sequence[Sequence[str]] | None = None) -> dict:
     """Test a segmentation model or a classifier with some of its modalities.
 
-    What stands for the others: their mean image in segmentation, their mean training feature in :class:`LateFusionHead`.
+    The others are replaced: by their mean image in segmentation, by their mean training feature in :class:`LateFusionHead`.
 
     Args:
         runner (Runner): With a test loop, whose model has a preprocessor that can hide modalities.
@@ -64,18 +64,17 @@ def test_modalities(runner, subsets: Sequence[Sequence[str]] | None = None) -> d
 test_modalities.__test__ = False
 
 
-def format_table(results: Mapping, per_class: bool = True) -> str:
+def format_table(results: Mapping) -> str:
     """The metrics of :func:`test_modalities` as a text table: one line per subset, then one line per class.
 
     Args:
         results (dict[str, dict]): Metrics by subset; ``IoU.<class>`` entries give the lines of the classes.
-        per_class (bool): Whether to list the classes.
     """
     figures = [key for key in _FIGURES if all(key in metrics for metrics in results.values())]
     text = plain(['modalities', *(key.split('/')[-1] for key in figures)], [
         [name, *(f'{float(metrics[key]):.2f}' for key in figures)] for name, metrics in results.items()])
     classes = [key for key in next(iter(results.values())) if key.startswith('IoU.')]
-    if per_class and classes:
+    if classes:
         text += '\n\n' + plain(['IoU by class', *results], [
             [key.removeprefix('IoU.'), *(f'{float(metrics[key]):.2f}' for metrics in results.values())] for key in classes])
     return text

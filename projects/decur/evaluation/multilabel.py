@@ -1,4 +1,4 @@
-"""Multi-label figures over the whole set."""
+"""Multi-label metrics over the whole set."""
 from collections.abc import Sequence
 
 import numpy as np
@@ -6,6 +6,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS
 
 from decur.errors import DataError
+from decur.modalities import check_finite_rows
 
 
 @METRICS.register_module()
@@ -35,9 +36,7 @@ class MultiLabelScores(BaseMetric):
         """
         for sample in data_samples:
             scores, labels = np.asarray(sample['pred_score'].cpu(), np.float32), np.asarray(sample['gt_score'].cpu()) > 0.5
-            if not np.isfinite(scores).all():
-                raise DataError(f'the scores of sample {sample.get("sample_id", "?")!r} are not finite (NaN or infinite): look at its '
-                                'images, and at the weights of the model.')
+            check_finite_rows('the scores', scores[None], [sample.get('sample_id', '?')])
             self.results.append((scores, labels))
 
     def compute_metrics(self, results: list) -> dict:
@@ -53,8 +52,7 @@ class MultiLabelScores(BaseMetric):
         from sklearn.metrics import average_precision_score, f1_score
         if scores.shape != labels.shape:
             raise DataError(f'scores and labels must be (samples, classes) of one shape, got {scores.shape} and {labels.shape}.')
-        if not np.isfinite(scores).all():
-            raise DataError(f'the scores of {(~np.isfinite(scores).all(axis=1)).sum()} of {len(scores)} samples are not finite.')
+        check_finite_rows('the scores', scores)
         there = labels.any(axis=0)
         if not there.any():
             raise DataError(f'none of the {len(labels)} samples has a label: there is no figure without one.')

@@ -1,25 +1,20 @@
 """Watch pretraining learn: kNN and a linear probe on a labelled set every n epochs, as validation metrics."""
-from collections.abc import Mapping
-
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from mmengine.runner import BaseLoop
 from mmengine.runner.utils import calc_dynamic_intervals
 
 from decur.errors import ConfigError
 from decur.evaluation.probes import check_neighbours, knn_scores, labelled_features, linear_scores, modality_subsets, score
+from decur.weights.strict import inner_model
 
 
 class ProbeLoop(BaseLoop):
-    """A validation loop that fits probes on frozen features; :class:`ProbeHook` installs it and describes its arguments."""
+    """A validation loop that fits probes on frozen features, with the settings of the :class:`ProbeHook` that installs it."""
 
-    def __init__(self, runner, dataloader, train_dataloader, methods, k, temperature, l2, max_iter):
-        super().__init__(runner, dataloader)
-        self.train_dataloader = train_dataloader
-        if isinstance(train_dataloader, Mapping):
-            self.train_dataloader = runner.build_dataloader(train_dataloader, seed=runner.seed)
-        self.methods, self.k, self.temperature, self.l2, self.max_iter = methods, k, temperature, l2, max_iter
+    def __init__(self, runner, hook):
+        super().__init__(runner, hook.test_dataloader)
+        self.train_dataloader, self.hook = runner.build_dataloader(hook.train_dataloader, seed=runner.seed), hook
 
     def run(self) -> dict:
         """Evaluate, with the hooks of a validation epoch, so that logging and ``save_best`` take the metrics.
@@ -30,7 +25,7 @@ class ProbeLoop(BaseLoop):
         self.runner.call_hook('before_val')
         self.runner.call_hook('before_val_epoch')
         self.runner.model.eval()
-        model = self.runner.model.module if is_model_wrapper(self.runner.model) else self.runner.model
+        model = inner_model(self.runner.model)
         train, test = labelled_features(model, self.train_dataloader), labelled_features(model, self.dataloader)
         metrics = self._evaluate(train, test)
         self.runner.call_hook('after_val_epoch', metrics=metrics)
@@ -43,11 +38,11 @@ class ProbeLoop(BaseLoop):
         metrics = {}
         for subset, (xa, ya), (xb, yb) in modality_subsets(train, test):
             suffix = '' if len(subset) == len(train['features']) else f'_{subset[0]}'
-            for method in self.methods:
+            for method in self.hook.methods:
                 if method == 'knn':
-                    scores = knn_scores(xa, ya, xb, self.k, self.temperature)
+                    scores = knn_scores(xa, ya, xb, self.hook.k, self.hook.temperature)
                 else:
-                    scores = linear_scores(xa, ya, xb, multilabel, self.l2, self.max_iter)
+                    scores = linear_scores(xa, ya, xb, multilabel, self.hook.l2, self.hook.max_iter)
                 metrics[f'probe/{method}_{metric}{suffix}'] = score(scores, yb, multilabel)
         return metrics
 
@@ -95,15 +90,9 @@ class ProbeHook(Hook):
         if interval < 1 or max_iter < 1 or not l2 >= 0:
             raise ConfigError(f'ProbeHook: interval and max_iter must be at least 1 and l2 at least 0, got interval={interval}, '
                               f'max_iter={max_iter}, l2={l2}.')
-        self.loaders = []
-        for loader in (test_dataloader, train_dataloader):
-            sampler = dict(loader.get('sampler') or dict(type='DefaultSampler', shuffle=False))
-            if sampler['type'] == 'DefaultSampler':
-                # Each process takes its share; samples repeated to make shares equal would count twice.
-                sampler.setdefault('round_up', False)
-            self.loaders.append(dict(loader, sampler=sampler))
-        self.interval = interval
-        self.options = dict(methods=tuple(methods), k=k, temperature=temperature, l2=l2, max_iter=max_iter)
+        self.train_dataloader, self.test_dataloader = _each_once(train_dataloader), _each_once(test_dataloader)
+        self.interval, self.methods = interval, tuple(methods)
+        self.k, self.temperature, self.l2, self.max_iter = k, temperature, l2, max_iter
 
     def before_run(self, runner) -> None:
         """Install the loop."""
@@ -111,7 +100,15 @@ class ProbeHook(Hook):
             return  # not a training run
         if runner._val_loop is not None:
             raise ConfigError('ProbeHook is the run\'s validation: remove val_dataloader, val_cfg and val_evaluator, or the hook.')
-        runner._val_loop = ProbeLoop(runner, *self.loaders, **self.options)
+        runner._val_loop = ProbeLoop(runner, self)
         loop = runner.train_loop
         loop.val_begin, loop.val_interval = 1, self.interval
         loop.dynamic_milestones, loop.dynamic_intervals = calc_dynamic_intervals(self.interval, None)
+
+
+def _each_once(loader: dict) -> dict:
+    """A data loader whose processes share the samples; some repeated to make shares equal would count twice."""
+    sampler = dict(loader.get('sampler') or dict(type='DefaultSampler', shuffle=False))
+    if sampler['type'] == 'DefaultSampler':
+        sampler.setdefault('round_up', False)
+    return dict(loader, sampler=sampler)

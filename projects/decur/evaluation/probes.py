@@ -2,7 +2,6 @@
 from collections.abc import Callable, Iterator
 
 import torch
-import torch.distributed as dist
 from mmengine.dist import all_gather_object, get_world_size
 from mmpretrain.evaluation import AveragePrecision
 from torch import Tensor, nn
@@ -10,6 +9,7 @@ from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
 from decur.gathering import gather_rows
+from decur.modalities import check_finite_rows
 
 from .multilabel import MultiLabelScores
 
@@ -65,10 +65,7 @@ def labelled_features(model: nn.Module, loader, after_batch: Callable | None = N
 def _gather(x: Tensor) -> Tensor:
     if get_world_size() == 1:
         return x
-    own = torch.tensor([len(x)], device=x.device)
-    counts = [torch.empty_like(own) for _ in range(get_world_size())]
-    dist.all_gather(counts, own)
-    return gather_rows(x, [int(c) for c in counts])
+    return gather_rows(x, all_gather_object(len(x)))
 
 
 def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
@@ -81,7 +78,10 @@ def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
         DataError: If no sample has them, or a feature is not finite.
     """
     for title, part in (('training', train), ('test', test)):
-        _check_finite(title, part)
+        for name, x in part['features'].items():
+            rows = part['present'][name].nonzero()[:, 0].tolist()  # those that lack the modality do not count
+            ids = part.get('sample_ids') or [f'number {i}' for i in range(len(x))]
+            check_finite_rows(f'the features of modality {name!r}', x[rows], [ids[i] for i in rows], f'{title} samples')
     # Class indices of both sets, so that a class that one of them lacks does not shift the others.
     classes = max(train['targets'].shape[1], test['targets'].shape[1])
     names = list(train['features'])
@@ -95,17 +95,6 @@ def modality_subsets(train: dict, test: dict) -> Iterator[tuple]:
             raise DataError(f'the probe has {len(sets[0][0])} training and {len(sets[1][0])} test samples with {subset}: it needs some of '
                             'both.')
         yield subset, *sets
-
-
-def _check_finite(title: str, part: dict) -> None:
-    """Name the samples with features that are not finite; those that lack the modality do not count."""
-    for name, x in part['features'].items():
-        broken = (~torch.isfinite(x).all(dim=1) & part['present'][name]).nonzero()[:, 0].tolist()
-        if broken:
-            named = [part['sample_ids'][i] if 'sample_ids' in part else f'number {i}' for i in broken[:5]]
-            more = f' and {len(broken) - 5} more' if len(broken) > 5 else ''
-            raise DataError(f'the features of modality {name!r} are not finite (NaN or infinite) for {len(broken)} of {len(x)} {title} '
-                            f'samples: {", ".join(named)}{more}. Look at their images, and at the weights of the encoder.')
 
 
 def knn_multilabel(train: dict, test: dict, k: int = 20, temperature: float = 0.07) -> dict:

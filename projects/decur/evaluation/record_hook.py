@@ -1,4 +1,4 @@
-"""What a test found, in a file that ``tools/table.py`` collects."""
+"""The result of a test, in a file that ``tools/table.py`` collects."""
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from mmengine.registry import HOOKS
 
 from decur.weights import unwrap
 from decur.weights.metadata import plain
-from decur.weights.strict import differences
+from decur.weights.strict import differences, inner_model
 from decur.writing import write_json
 
 #: Name of the file, beside the log of the test: every test has a folder of its own, so none replaces another.
@@ -36,8 +36,7 @@ class TestRecordHook(Hook):
         """Remember what the checkpoint says about itself, and whether it has all weights of the model."""
         meta = checkpoint.get('meta')
         self.meta = meta if isinstance(meta, Mapping) else {}
-        model = getattr(runner.model, 'module', runner.model)  # of several processes, or of test-time augmentation
-        self.not_loaded = differences(model.state_dict(), unwrap(checkpoint, runner.cfg.load_from))
+        self.not_loaded = differences(inner_model(runner.model).state_dict(), unwrap(checkpoint, runner.cfg.load_from))
 
     @master_only
     def after_test_epoch(self, runner, metrics: dict | None = None) -> None:

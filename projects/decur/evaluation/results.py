@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from decur.errors import DataError
+from decur.writing import read_json
 
 from .published import FIGURES, PAPER, PUBLISHED, SETTINGS
 from .tables import markdown
@@ -121,19 +122,11 @@ def read_runs(folders: Sequence) -> tuple[list, list]:
 
 
 def _read(path: Path) -> dict:
-    try:
-        record = json.loads(path.read_text(encoding='utf-8'))
-        problem = None if isinstance(record, dict) else 'it is no object'
-    except (ValueError, RecursionError, OSError) as error:  # truncated, another encoding, nested without end, not readable
-        problem = str(error).partition('\n')[0] or type(error).__name__
-    if not problem:
-        record.setdefault('not_loaded', _UNCHECKED)
-        record.setdefault('trained_on', {})
-        wrong = [key for key, valid in _RECORD.items() if key not in record or not valid(record[key])]
-        problem = f'{", ".join(wrong)} missing or wrong' if wrong else None
-    if problem:
-        raise DataError(f'{path} is no record of tools/test.py, or damaged ({problem}). If it is one, delete it and test again; otherwise '
-                        'name the folders of your tests.')
+    cure = 'If it is a record of tools/test.py, delete it and test again; otherwise name the folders of your tests.'
+    record = dict(not_loaded=_UNCHECKED, trained_on={}) | read_json(path, cure)
+    wrong = [key for key, valid in _RECORD.items() if key not in record or not valid(record[key])]
+    if wrong:
+        raise DataError(f'{path} is no record of tools/test.py ({", ".join(wrong)} missing or wrong). {cure}')
     return record
 
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from decur.errors import ConfigError, DataError
-from decur.writing import output_folder, write_json
+from decur.errors import ConfigError
+from decur.writing import output_folder, read_json, write_json
 
 from .files import load_npz
 from .gradcam import SIGNS
@@ -90,13 +90,7 @@ class Folder:
         record = json.loads(json.dumps(dict(record, format=_FORMAT)))  # tuples as lists, as they are read back
         file = path / 'explanation.json'
         if file.is_file():
-            try:
-                earlier = json.loads(file.read_text(encoding='utf-8'))
-                damaged = not isinstance(earlier, dict)
-            except (ValueError, RecursionError):
-                damaged = True
-            if damaged:
-                raise DataError(f'{file} cannot be read: it is damaged. Delete {path} and run again.')
+            earlier = read_json(file, f'Delete {path} and run again.')
             if earlier.get('format') != _FORMAT:
                 raise ConfigError(f'{path} holds an explanation that another version of this project wrote: choose another folder or '
                                   'delete it.')

@@ -1,4 +1,4 @@
-"""A model from a config and a checkpoint, for looking at it."""
+"""The model of a config with the weights of a checkpoint, to be explained."""
 from pathlib import Path
 
 from mmengine.config import Config
@@ -8,6 +8,7 @@ from torch import nn
 from decur.binding import bind
 from decur.errors import ConfigError, WeightsError
 from decur.weights import load_file, load_strict, unwrap
+from decur.weights.names import below
 from decur.weights.streams import load_streams
 
 from .representation import LEVELS
@@ -44,7 +45,7 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
         model.init_weights()
     elif level == 'encoder':
         if len(model.backbone.interactions):
-            load_strict(model.backbone, _below(unwrap(load_file(checkpoint), checkpoint), 'backbone.'), checkpoint)
+            load_strict(model.backbone, below(unwrap(load_file(checkpoint), checkpoint), 'backbone.'), checkpoint)
         else:
             load_streams(model.backbone, str(checkpoint))
     else:
@@ -54,7 +55,3 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
                                f'Give the checkpoint of the pretraining run itself. {offer}')
         load_strict(model, state, checkpoint)
     return model.eval()
-
-
-def _below(state: dict, prefix: str) -> dict:
-    return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}

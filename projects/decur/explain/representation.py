@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from decur.errors import ConfigError
 from decur.evaluation.decoupling import blocks
+from decur.modalities import check_names
 
 #: Where a model is looked at: after the projector, or before it.
 LEVELS = ('embedding', 'encoder')
@@ -68,9 +69,7 @@ class BlockMeans(nn.Module):
     def __init__(self, model: nn.Module, modality: str, blocks: Mapping[str, slice], mean: np.ndarray, std: np.ndarray,
                  level: str = 'embedding', others: Mapping[str, Tensor] | None = None, layer: str | None = None, eps: float = 1e-5):
         super().__init__()
-        known = list(model.modalities)
-        if modality not in known:
-            raise ConfigError(f'unknown modality {modality!r}: this model has {known}.')
+        check_names([modality], model.modalities)
         self.model, self.modality, self.blocks, self.level = model.eval(), modality, dict(blocks), level
         self.others, self.layer = dict(others or {}), layer
         self.tap = nn.Identity()

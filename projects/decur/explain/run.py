@@ -15,10 +15,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset
 
 from decur.datasets import multimodal_collate
 from decur.errors import ConfigError, DataError
+from decur.modalities import check_finite_rows, check_names
 from decur.progress import Progress
 from decur.visualization import modality_picture
 
@@ -56,9 +57,7 @@ class Explanation:
         self.options, self.facts = options or Options(), dict(facts or {})
         self.num_workers, self.progress = num_workers, progress
         opt = self.options
-        unknown = [name for name in opt.modalities if name not in model.modalities]
-        if unknown:
-            raise ConfigError(f'unknown modality {unknown}: this model has {list(model.modalities)}.')
+        check_names(opt.modalities, model.modalities)
         self.names = [name for name in model.modalities if not opt.modalities or name in opt.modalities]
         for name in self.names if opt.layer else ():
             check_layer(model, opt.layer.replace('{}', name))
@@ -87,10 +86,8 @@ class Explanation:
         Returns:
             Path: of ``index.html``.
         """
-        saliency = {'spatial', 'spectral'} & set(self.options.analyses)
-        if saliency or {'alignment', 'tsne'} & set(self.options.analyses):
-            self._pass('embeddings', self._embed, self.out / 'tsne.npz' if 'tsne' in self.options.analyses else None)
-        if saliency:
+        self._pass('embeddings', self._embed, self.out / 'tsne.npz' if 'tsne' in self.options.analyses else None)
+        if {'spatial', 'spectral'} & set(self.options.analyses):
             moments = self._moments()
             drawn = self.out / 'saliency_maps.npz' if 'spatial' in self.options.analyses and self.options.overlays else None
             self._pass('saliency', lambda batch: self._saliency(batch, moments), drawn)
@@ -107,11 +104,8 @@ class Explanation:
             return
         if self.progress:
             print(f'{kind}: {len(todo)} of {len(self.batches)} batches to do')
-        flat = [sample for i in todo for sample in self.batches[i]]
-        sizes = [len(self.batches[i]) for i in todo]
-        ends = np.cumsum(sizes)
-        plan = [list(range(end - size, end)) for end, size in zip(ends, sizes)]
-        loader = DataLoader(Subset(self.dataset, flat), batch_sampler=plan, num_workers=self.num_workers, collate_fn=multimodal_collate)
+        loader = DataLoader(self.dataset, batch_sampler=[self.batches[i] for i in todo], num_workers=self.num_workers,
+                            collate_fn=multimodal_collate)
         with Progress(len(todo), kind) if self.progress else nullcontext() as progress:
             for index, batch in zip(todo, loader):
                 save_npz(self.folder.part(kind, index), **compute(self._clean(batch)))
@@ -140,11 +134,7 @@ class Explanation:
         z = represent(self.model, batch['inputs'], self.options.level)
         z = {name: z[name].float().cpu().numpy() for name in self.names}
         for name, x in z.items():
-            broken = [sample for sample, row in zip(batch['ids'], x) if not np.isfinite(row).all()]
-            if broken:
-                raise DataError(f'the {self.options.level}s of modality {name!r} are not finite (NaN or infinite) for {len(broken)} of '
-                                f'{len(x)} samples of a batch: {", ".join(broken[:5])}{", ..." if len(broken) > 5 else ""}. Look at their '
-                                'images, and at the weights of the model.')
+            check_finite_rows(f'the {self.options.level}s of modality {name!r}', x, batch['ids'], 'samples of a batch')
         out = dict(ids=batch['ids'])
         for name, x in z.items():
             moments = Moments()

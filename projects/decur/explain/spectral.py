@@ -5,15 +5,15 @@ from torch import Tensor
 from .representation import BlockMeans
 
 
-def integrated_gradients(means: BlockMeans, images: Tensor, baseline: Tensor | float = 0.0, steps: int = 50,
-                         internal_batch: int | None = None) -> dict:
+def integrated_gradients(means: BlockMeans, images: Tensor, steps: int = 50, internal_batch: int | None = None) -> dict:
     """Integrated Gradients (Sundararajan et al., ICML 2017; captum) of the mean of each block.
+
+    The path starts where all bands are 0 after normalisation: at every band's mean where the modality's ``mean`` is that of the data, and
+    at black where it is 0 (SSL4EO-S12, brought to 8 bit).
 
     Args:
         means: the function that is explained.
         images: (N, C, H, W), normalized.
-        baseline: where the path starts: a number or a tensor like one image. 0 is every band's mean where the
-            modality's ``mean`` is that of the data, and black where it is 0 (SSL4EO-S12, brought to 8 bit).
         steps: points of the integral (Gauss-Legendre).
         internal_batch: images evaluated at a time; at least N are. Defaults to N, so memory does not grow with ``steps``.
 
@@ -25,7 +25,7 @@ def integrated_gradients(means: BlockMeans, images: Tensor, baseline: Tensor | f
     method = IntegratedGradients(means)
     out = {}
     for index, block in enumerate(means.blocks):
-        attributions, delta = method.attribute(images, baselines=baseline, target=index, n_steps=steps,
+        attributions, delta = method.attribute(images, baselines=0.0, target=index, n_steps=steps,
                                                internal_batch_size=max(internal_batch or 0, len(images)), return_convergence_delta=True)
         out[block] = dict(attributions=attributions.detach().cpu().numpy().astype(np.float32), delta=delta.detach().cpu().numpy())
     return out

@@ -6,8 +6,9 @@ from .objectives import decur_loss
 from .preprocessing import MultimodalDataPreprocessor, MultimodalSegDataPreprocessor
 from .pretraining import MultimodalPretraining
 from .projector import MultimodalProjector
+from .segmentor import MultimodalSegmentor
 
 __all__ = [
     'MultimodalBackbone', 'MultimodalClassifier', 'MultimodalDataPreprocessor', 'MultimodalPretraining', 'MultimodalProjector',
-    'MultimodalSegDataPreprocessor', 'decur_loss'
+    'MultimodalSegDataPreprocessor', 'MultimodalSegmentor', 'decur_loss'
 ]

@@ -1,4 +1,4 @@
-"""The multimodal backbone: one stream per modality, stepped together stage by stage.
+"""The multimodal backbone: one stream per modality, run side by side, stage by stage.
 
 Pretraining, its ablations, late fusion, the dual-branch FCN and CMX are configurations of this one class: they differ in what acts
 between the stages (``interactions``) and in whether the stage maps are fused (``fusion``). The parameters of a modality are always below
@@ -11,7 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor
 
 from decur.errors import ConfigError
-from decur.modalities import check_modalities, split
+from decur.modalities import check_modalities, check_names, split
 from decur.weights.streams import load_streams
 
 from .streams import Stream
@@ -52,7 +52,7 @@ class MultimodalBackbone(BaseModule):
         self.streams = ModuleDict({name: Stream(name, entry) for name, entry in self.modalities.items()})
         counts = {name: stream.num_stages for name, stream in self.streams.items()}
         if (interactions or fusion) and len(set(counts.values())) > 1:
-            raise ConfigError(f'streams that interact need the same number of stages, got {counts}.')
+            raise ConfigError(f'streams that interact need the same number of stages, got {counts}. Choose encoders that have as many.')
         self.num_stages = min(counts.values())
         self.out_indices = tuple(i for i in out_indices)
         if any(not 0 <= i < self.num_stages for i in self.out_indices):
@@ -111,12 +111,12 @@ class MultimodalBackbone(BaseModule):
         return self._run(inputs)[0]
 
     def _check(self, inputs: Mapping) -> None:
-        """Raise :class:`ConfigError` for modalities that the model does not have, or lacks."""
+        """Raise :class:`ConfigError` for what is not by modality, and for modalities that the model does not have, or lacks."""
+        if not isinstance(inputs, Mapping):
+            raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.streams)}, got {type(inputs).__name__}.')
         if not inputs:
             raise ConfigError(f'no modality was given: this model takes any of {list(self.streams)}.')
-        unknown = [name for name in inputs if name not in self.streams]
-        if unknown:
-            raise ConfigError(f'unknown modality {unknown}: this model has {list(self.streams)}.')
+        check_names(inputs, self.streams)
         if len(self.interactions) and len(inputs) < len(self.streams):
             missing = [name for name in self.streams if name not in inputs]
             raise ConfigError(f'modality {missing} is missing: the streams of this model interact, so all must be given.')

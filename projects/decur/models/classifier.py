@@ -15,7 +15,7 @@ class MultimodalClassifier(BaseClassifier):
     """The encoders of a :class:`MultimodalBackbone`, whose pooled features one head takes.
 
     Single modality and late fusion differ only in the number of entries. A modality may be missing at inference (left out of ``inputs``,
-    or marked in ``data_sample.present``); the head says what then stands for it.
+    or marked in ``data_sample.present``); the head replaces its features.
 
     Args:
         backbone (dict): A :class:`MultimodalBackbone` config without fusion; ``pretrained`` and ``frozen`` make the protocol.
@@ -34,9 +34,6 @@ class MultimodalClassifier(BaseClassifier):
 
     def extract_feat(self, inputs: Mapping) -> dict:
         """Pooled features ``{name: (N, F)}`` of normalised ``{name: (N, C, H, W)}``."""
-        if not isinstance(inputs, Mapping):
-            raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.backbone.modalities)}, '
-                              f'got {type(inputs).__name__}.')
         return self.backbone.features(inputs)
 
     def forward(self, inputs: Mapping, data_samples: Sequence | None = None, mode: str = 'tensor'):
@@ -53,9 +50,7 @@ class MultimodalClassifier(BaseClassifier):
         present = present_masks(list(features), data_samples, next(iter(features.values())).device)
         if mode == 'tensor':
             return self.head(features, present)
-        if mode == 'loss':
-            return self.head.loss(features, data_samples, present)
-        return self.head.predict(features, data_samples, present)
+        return getattr(self.head, mode)(features, data_samples, present)
 
     def loss(self, inputs: Mapping, data_samples: Sequence) -> dict:
         """Losses by name."""

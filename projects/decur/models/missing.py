@@ -1,4 +1,4 @@
-"""Samples that lack a modality: who has what, which rows are encoded, and what stands for the others."""
+"""Samples that lack a modality: which sample has which, which rows are encoded, and what replaces the others."""
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -54,7 +54,8 @@ def rows_to_encode(model: nn.Module, names: Sequence[str], count: int, present: 
     if not masked:
         return None
     if len(model.backbone.interactions):
-        raise ConfigError('samples that lack a modality cannot be trained with interacting streams: each stream needs the others.')
+        raise ConfigError('samples that lack a modality cannot be trained with interacting streams, each of which needs the others: leave '
+                          'out these samples, or the interactions.')
     if get_world_size() > 1 and any(type(m) in (nn.BatchNorm1d, nn.BatchNorm2d) for m in model.modules()):
         raise ConfigError("samples that lack a modality need batch statistics over all processes: set sync_bn = 'torch'.")
     everyone = torch.ones(count, dtype=torch.bool, device=device)

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from decur.errors import ConfigError, DataError
-from decur.modalities import check_finite, check_modalities, concat, encoder_order, split, statistics
+from decur.modalities import check_finite, check_modalities, check_names, concat, encoder_order, split, statistics
 from decur.transforms.augmentation import Draws, Geometry
 
 from .deferred import Deferred
@@ -38,7 +38,7 @@ def sample_names(data_samples: Sequence | None) -> list:
 
 
 class HidesModalities:
-    """A preprocessor whose model can be asked what it does with some of its ``modalities``."""
+    """Mixin of preprocessors that can leave ``modalities`` out, to test a model without them."""
 
     absent: tuple = ()
 
@@ -49,9 +49,7 @@ class HidesModalities:
             ConfigError: If one is none of the modalities, or all are absent.
         """
         absent = (absent, ) if isinstance(absent, str) else tuple(absent)
-        unknown = [name for name in absent if name not in self.modalities]
-        if unknown:
-            raise ConfigError(f'absent modality {unknown} is unknown: this model has {list(self.modalities)}.')
+        check_names(absent, self.modalities)
         if set(absent) == set(self.modalities):
             raise ConfigError(f'all modalities {list(self.modalities)} are absent: leave one.')
         self.absent = absent
@@ -123,9 +121,7 @@ class MultimodalDataPreprocessor(HidesModalities, BaseDataPreprocessor):
         if not isinstance(inputs, Mapping):
             raise ConfigError(f'inputs must be a dict by modality {list(self.modalities)}, got {type(inputs).__name__}: '
                               'end the pipeline with PackModalities.')
-        unknown = [name for name in inputs if name not in self.modalities]
-        if unknown:
-            raise ConfigError(f'the data have modality {unknown}, the model only {list(self.modalities)}.')
+        check_names(inputs, self.modalities)
         if not training:
             present = present_masks(list(inputs), data.get('data_samples'), torch.device('cpu'))
             for name, value in inputs.items():
@@ -167,8 +163,8 @@ class MultimodalSegDataPreprocessor(HidesModalities, SegDataPreProcessor):
 
     Args:
         modalities (dict[str, dict]): Entries; ``mean``, ``std`` per modality.
-        absent (Sequence[str]): Modalities that the model does not get to see: their channels become zero, which is their mean. To ask
-            what a model of several modalities does with some of them. Defaults to none.
+        absent (Sequence[str]): Modalities whose channels are set to zero, which is their mean, to test a model without them. Defaults to
+            none.
         pad_around (bool): Pad an image that is smaller than ``size`` (of ``test_cfg`` when testing) on all four sides, as the published
             CMX does, and not only below and to the right. Without ``size`` there is nothing to pad. Defaults to False.
         **kwargs: As mmseg's ``SegDataPreProcessor`` (``size``, ``size_divisor``, ``pad_val``, ``seg_pad_val``, ``test_cfg``). Padding is

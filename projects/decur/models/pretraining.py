@@ -60,8 +60,6 @@ class MultimodalPretraining(BaseSelfSupervisor):
         Returns:
             dict[str, Tensor]: ``(N, F)`` by modality.
         """
-        if not isinstance(inputs, Mapping):
-            raise ConfigError(f'inputs must be a dict of tensors by modality {list(self.modalities)}, got {type(inputs).__name__}.')
         return self.backbone.features(inputs)
 
     def extract_embeddings(self, inputs: Mapping) -> dict:

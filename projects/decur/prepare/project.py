@@ -411,7 +411,7 @@ data = dict(
 test_dataloader = dict(
     num_workers={plan.workers}, persistent_workers={plan.workers > 0},
     dataset=dict(split='{{{{ fileDirname }}}}/../splits/test.txt'{count}, **data))
-model = dict(decode_head=dict(num_classes={len(names)}, in_channels={tuple(len(found.entries) * c for c in plan.stages)}))
+model = dict(decode_head=dict(num_classes={len(names)}))
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys={{'decode_head': dict(lr_mult=10.0)}}))

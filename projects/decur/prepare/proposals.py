@@ -86,7 +86,6 @@ class Plan(NamedTuple):
     Attributes:
         size (int): Side of a view, pixels.
         encoder (dict): Of every modality.
-        stages (tuple[int]): Channels of the last three maps of an encoder.
         projector (int): Channels of the projector and dimensions K of the embedding; three quarters of them are common.
         batch_size (int): Of a process.
         workers (int): Processes that load data.
@@ -98,7 +97,6 @@ class Plan(NamedTuple):
 
     size: int
     encoder: Mapping
-    stages: tuple
     projector: int
     batch_size: int
     workers: int
@@ -126,7 +124,7 @@ def propose(samples: int, side: int, modalities: int, gpu_gib: float, cpus: int)
     workers = max(0, min(cpus - 1, 8))
     if not gpu_gib:
         size, batch = min(64, side), power_of_two(min(32, enough))
-        return Plan(size, dict(type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2)), (48, 96, 192), 512, batch,
+        return Plan(size, dict(type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2)), 512, batch,
                     min(workers, 2), _epochs(1500, batch, samples), 1e-3, 300,
                     f'{samples} samples and no GPU: a small residual network on views of {size} pixels')
     size = min(224, side)
@@ -134,8 +132,8 @@ def propose(samples: int, side: int, modalities: int, gpu_gib: float, cpus: int)
     # Two views of a modality at 224 pixels in float32 keep about 0.2 GiB for the backward pass of ResNet50, and 0.06 of ResNet18's.
     per_sample = (0.2 if depth == 50 else 0.06) * modalities * (size / 224)**2
     batch = power_of_two(min(0.7 * gpu_gib / per_sample, 256, enough))
-    stages, projector = ((512, 1024, 2048), 8192) if depth == 50 else ((128, 256, 512), 2048)
-    return Plan(size, dict(type='mmpretrain.ResNet', depth=depth), stages, projector, batch, workers, _epochs(30000, batch, samples), 5e-4,
+    projector = 8192 if depth == 50 else 2048
+    return Plan(size, dict(type='mmpretrain.ResNet', depth=depth), projector, batch, workers, _epochs(30000, batch, samples), 5e-4,
                 4000, f'{samples} samples and a GPU of {gpu_gib:.0f} GiB: ResNet{depth} on views of {size} pixels')
 
 

@@ -1,6 +1,7 @@
 """Checkpoints of others in, ours out, with strict reports."""
-from .io import load_file, register, save_file, unwrap
+from .io import load_file, save_file, unwrap
 from .metadata_hook import MetadataHook
+from .sources import register
 from .strict import load_strict
 
 register()

@@ -6,7 +6,6 @@ in the lists below, every argument must be one of that type's, and every value m
 anything.
 """
 import contextlib
-import inspect
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +16,7 @@ from torch.nn.modules.module import register_module_parameter_registration_hook
 from torch.overrides import TorchFunctionMode
 
 from ..errors import WeightsError, first_line
+from ..registry import signature
 
 #: Types by the place in a description where they may stand. The scope of a library may stand before a name (``mmpretrain.ResNet``).
 ENCODERS = ('ResNet', 'ResNetV1c', 'ResNetV1d', 'ResNet_CIFAR', 'SmallResNet', 'ResNeXt', 'SEResNet', 'VisionTransformer',
@@ -30,14 +30,28 @@ LAYERS = ('BN', 'BN1d', 'BN2d', 'SyncBN', 'MMSyncBN', 'GN', 'LN', 'LN2d', 'IN', 
           'Normal', 'TruncNormal', 'Xavier', 'Uniform')
 
 #: A type whose further arguments go to another one.
-_PASSED_ON = {'CrossDA': 'DA'}
+_PASSED_ON = {'CrossDA': ('DA', )}
 _SCOPES = ('mmengine', 'mmcv', 'mmpretrain', 'mmseg')
 #: Arguments that read files or load weights by themselves.
 _REFUSED_ARGUMENTS = frozenset({'pretrained', 'plugins', 'checkpoint', 'checkpoint_path'})
 #: No encoder of this project is larger; a claim beyond it only takes memory.
 _LARGEST = 1 << 16
-_TEXT = {'channel_order', 'interpolation'}
-_NUMBERS = {'mean', 'std'}
+
+
+def _is_number(largest: int) -> tuple:
+    return lambda value: type(value) is int and 1 <= value <= largest, f'number from 1 to {largest}'
+
+
+def _is_list(what: str, *kinds: type) -> tuple:
+    return lambda value: isinstance(value, list | tuple) and all(not kinds or type(item) in kinds for item in value), f'list of {what}'
+
+
+_TEXT = (lambda value: isinstance(value, str)), 'text'
+#: By key, at the top and in a modality's entry: whether a value is of its kind, and the kind in words.
+_TOP = dict(version=_TEXT, objective=_TEXT, initialised=_is_list('names', str))
+_ENTRY = dict(
+    channels=_is_number(4096), feature_channels=_is_number(_LARGEST), channel_order=_TEXT, interpolation=_TEXT,
+    bands=_is_list('names', str), mean=_is_list('numbers', int, float), std=_is_list('numbers', int, float), radiometry=_is_list('steps'))
 
 
 def check_description(found: Mapping, path) -> dict:
@@ -121,6 +135,7 @@ def _refusal(path, why) -> WeightsError:
 
 def _check(found: Mapping) -> dict:
     out = _plain(found, 'it')
+    _fits('', out, _TOP)
     if not isinstance(out.get('modalities'), Mapping) or not out['modalities']:
         raise _Refused('has no modalities')
     for name, entry in out['modalities'].items():
@@ -128,43 +143,41 @@ def _check(found: Mapping) -> dict:
             raise _Refused(f'has a modality {str(name)[:40]!r} that is no named entry')
         _check_entry(f'modalities.{name}', entry)
     _stages('interactions', out.get('interactions'), INTERACTIONS)
-    for key in ('version', 'objective'):
-        if not isinstance(out.get(key), str | None):
-            raise _Refused(f'has {key}={out[key]!r}, which is no text')
-    initialised = out.get('initialised') or ()
-    if isinstance(initialised, str) or not all(isinstance(part, str) for part in initialised):
-        raise _Refused('has initialised, which is no list of names')
     return out
 
 
+def check_notes(found: Mapping, path) -> None:
+    """Check what a description says beside its modalities: version, objective, and what was initialised.
+
+    Raises:
+        WeightsError: If one is of another kind.
+    """
+    try:
+        _fits('', found, _TOP)
+    except _Refused as error:
+        raise WeightsError(f'{path}: its description is damaged: it {error}.') from error
+
+
+def _fits(where: str, found: Mapping, table: Mapping) -> None:
+    """The values of the keys in a table are of its kinds."""
+    for key, (is_kind, kind) in table.items():
+        value = dict.get(found, key)  # a dict out of a file may be of a subclass with methods of its own
+        if not is_kind(value) and (value is not None or key == 'channels'):
+            raise _Refused(f'has {where}{key}={str(value)[:80]!r}, which is no {kind}')
+
+
 def _check_entry(where: str, entry: Mapping) -> None:
-    channels = entry.get('channels')
-    if type(channels) is not int or not 1 <= channels <= 4096:
-        raise _Refused(f'has {where}.channels={channels!r}, which is no number from 1 to 4096')
-    for key in _TEXT & entry.keys():
-        if not isinstance(entry[key], str):
-            raise _Refused(f'has {where}.{key}={entry[key]!r}, which is no text')
-    for key in _NUMBERS & entry.keys():
-        values = entry[key]
-        if isinstance(values, str) or not isinstance(values, Sequence) or not all(type(v) in (int, float) for v in values):
-            raise _Refused(f'has {where}.{key}, which is no list of numbers')
-        if len(values) not in (1, channels) or (key == 'std' and min(values) <= 0):
-            numbers = f'one number or {channels}' + (' above 0' if key == 'std' else '')
+    _fits(f'{where}.', entry, _ENTRY)
+    for key in ('mean', 'std'):
+        values = entry.get(key)
+        if values is not None and (len(values) not in (1, entry['channels']) or (key == 'std' and min(values) <= 0)):
+            numbers = f'one number or {entry["channels"]}' + (' above 0' if key == 'std' else '')
             raise _Refused(f'has {where}.{key}={list(values)[:8]}, which must be {numbers}')
-    bands = entry.get('bands') or ()
-    if isinstance(bands, str) or not all(isinstance(band, str) for band in bands):
-        raise _Refused(f'has {where}.bands, which is no list of names')
-    steps = entry.get('radiometry') or ()
-    if not isinstance(steps, Sequence) or isinstance(steps, str):
-        raise _Refused(f'has {where}.radiometry, which is no list of steps')
-    for i, step in enumerate(steps):
+    for i, step in enumerate(entry.get('radiometry') or ()):
         _typed(f'{where}.radiometry[{i}]', step, RADIOMETRY, TRANSFORMS)
     if entry.get('encoder') is not None:
         _typed(f'{where}.encoder', entry['encoder'], ENCODERS, MODELS)
     _stages(f'{where}.attention', entry.get('attention'), ATTENTION)
-    features = entry.get('feature_channels')
-    if features is not None and (type(features) is not int or not 1 <= features <= _LARGEST):
-        raise _Refused(f'has {where}.feature_channels={features!r}, which is no number from 1 to {_LARGEST}')
 
 
 def _stages(where: str, stages, allowed: Sequence) -> None:
@@ -184,29 +197,18 @@ def _typed(where: str, cfg, allowed: Sequence, registry) -> None:
     found = registry.get(kind) if name in allowed and (not scope or scope in _SCOPES) else None
     if not isinstance(cfg, Mapping) or found is None:
         raise _Refused(f'names {str(kind)[:80]!r} as {where}, which is not among {", ".join(allowed)}')
-    arguments = _arguments(found)
-    if name in _PASSED_ON:
-        arguments |= _arguments(registry.get(_PASSED_ON[name]))
+    kinds = [found, *(registry.get(other) for other in _PASSED_ON.get(name, ()))]
+    arguments = {argument for kind in kinds for argument in signature(kind)[0]}
     for key, value in cfg.items():
         if key == 'type':
             continue
         if key not in arguments or key in _REFUSED_ARGUMENTS:
             raise _Refused(f'gives {where} ({name}) the argument {key!r}, which a file may not')
-        expected = arguments[key]
+        expected = next((hints[key] for _, _, hints in map(signature, kinds) if key in hints), None)
         fits = value is None or type(value) is expected or (expected is float and type(value) is int)
         if expected in (int, float, str, bool) and not fits:
             raise _Refused(f'gives {where}.{key} the value {str(value)[:80]!r}, which is no {expected.__name__}')
         _values(f'{where}.{key}', value)
-
-
-def _arguments(kind: type) -> dict:
-    """The arguments that a class and its bases take, and what each is annotated with."""
-    found = {}
-    for base in reversed(kind.__mro__):
-        if '__init__' in vars(base) and base is not object:
-            parameters = inspect.signature(base.__init__).parameters.values()
-            found.update({p.name: p.annotation for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL) and p.name != 'self'})
-    return found
 
 
 def _values(where: str, value) -> None:

@@ -2,7 +2,7 @@
 from collections.abc import Mapping
 
 from ..errors import WeightsError
-from .formats import parse
+from .formats import family_of, parse
 from .names import mit_to_nvlabs, vit_to_timm
 
 #: Naming by library: what it can name, and the function from our names.
@@ -11,8 +11,6 @@ NAMINGS = {
     'timm': ('vit', vit_to_timm),
     'mit': ('mit', mit_to_nvlabs),
 }
-#: A key that tells which encoder it is.
-_MARKS = {'resnet': 'layer1.0.conv1.weight', 'vit': 'patch_embed.projection.weight', 'mit': 'layers.0.0.projection.weight'}
 
 
 def export_encoder(state_dict: Mapping, modality: str | None, naming: str) -> dict:
@@ -41,7 +39,7 @@ def export_encoder(state_dict: Mapping, modality: str | None, naming: str) -> di
                            + (f' (there is no {modality!r}).' if modality else '.'))
     parts = encoders[modality].parts
     family, rename = NAMINGS[naming]
-    found = next((name for name, mark in _MARKS.items() if mark in parts['encoder']), None)
+    found = (family_of(parts['encoder']) or '').partition('.')[0]
     if found != family:
         fitting = [name for name, (kind, _) in NAMINGS.items() if kind == found]
         raise WeightsError(f'the encoder of {modality!r} cannot be written in the names of {naming}, which are of a {family}; '

@@ -1,4 +1,4 @@
-"""Lay the components of a file (:mod:`~decur.weights.formats`) beside those of a model.
+"""Match the components of a file (:mod:`~decur.weights.formats`) with those of a model.
 
 A component is an encoder, an attention, a projector, the decoder. It is taken whole or not at all:
 
@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 
 from torch import nn
 
-from ..errors import WeightsError
-from .formats import FAMILIES, Parsed, family_of, parse
+from ..errors import WeightsError, some
+from .formats import FAMILIES, Parsed, family_of
 from .strict import check_fit
 
 
@@ -66,25 +66,28 @@ def assign(parsed: Parsed, names: Sequence[str], channels: Mapping, modality: st
     return pairs
 
 
-def foreign_stream(checkpoint: Mapping, path: str, name: str, channels: Mapping, source: str = '', named: bool = False) -> dict:
-    """One stream out of a checkpoint in another project's names, as ``backbone.pretrained`` takes it.
+def stream_state(parsed: Parsed, name: str, channels: Mapping, source: str = '', named: bool = False) -> dict:
+    """One stream out of a file, as ``backbone.pretrained`` takes it.
 
     Args:
-        checkpoint (dict): As from :func:`~decur.weights.io.load_file`.
-        path (str): Named in errors.
+        parsed (Parsed): The file.
         name (str): The modality.
         channels (Mapping[str, int]): Channels of the model's modalities, in order.
-        source (str): Which encoder of a file with two, ``'1'`` or ``'2'``; needed where the model has another number of modalities.
+        source (str): Which encoder of the file: a modality of this project's checkpoints; of a file with two encoders that name none
+            ``'1'`` or ``'2'``, which is needed where the model has another number of modalities.
         named (bool): The user named this modality, so a single encoder is meant for it.
 
     Returns:
         dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``, ``head.*``).
 
     Raises:
-        WeightsError: If the file is nothing known, or it is not clear which encoder is meant.
+        WeightsError: If there is no such encoder, or it is not clear which one is meant.
     """
-    parsed = parse(checkpoint, path)
-    if source:
+    path, key = parsed.path, source or name
+    if all(isinstance(known, str) for known in parsed.encoders):
+        if key not in parsed.encoders:
+            raise WeightsError(f'{path} has no encoder for modality {key!r}; it has {sorted(parsed.encoders)}.')
+    elif source:
         if not source.isdigit() or int(source) - 1 not in parsed.encoders:
             raise WeightsError(f'{path} is {parsed.kind}; name its encoders by number, {path}::1 for the first. Got {source!r}.')
         key = int(source) - 1
@@ -139,10 +142,10 @@ class Report:
 
 
 def fit(parsed: Parsed, model: nn.Module, modality: str | None = None, attention: str = 'own') -> tuple:
-    """Lay a file's weights into a model's names.
+    """Bring a file's weights into a model's names.
 
     Args:
-        parsed (Parsed): From :func:`parse`.
+        parsed (Parsed): From :func:`~decur.weights.formats.parse`.
         model (nn.Module): A model with a :class:`~decur.models.MultimodalBackbone`. Components that the file lacks are taken from it as
             it is, so initialise it first.
         modality (str, optional): See :func:`assign`.
@@ -184,20 +187,19 @@ def fit(parsed: Parsed, model: nn.Module, modality: str | None = None, attention
         if prefix not in target and '.attention.' in prefix:
             raise WeightsError(f'{parsed.path} ({parsed.kind}) does not fit the model of the config: its encoder was trained with this '
                                f'attention, and the config has none there: {prefix} ({len(state)} tensors). Use a config with RDA.')
-    wanted, found = {}, {}
+    found = {}
     for prefix, own in target.items():
-        start = f'{prefix}.' if prefix else ''
-        wanted.update({f'{start}{key}': value for key, value in own.items()})
         if prefix in source:
             report.taken[prefix] = f'{len(source[prefix])} tensors from {origin.get(prefix, "the file")}'
         else:
             report.initialised[prefix] = len(own)
-        found.update({f'{start}{key}': value for key, value in source.get(prefix, own).items()})
+        found.update({f'{prefix}.{key}' if prefix else key: value for key, value in source.get(prefix, own).items()})
     report.left_out.update({prefix: f'{len(state)} tensors; the model has no such part' for prefix, state in source.items()
                             if prefix not in target})
     for why in dict.fromkeys(parsed.dropped.values()):
         keys = [key for key, reason in parsed.dropped.items() if reason == why]
-        report.left_out[keys[0] + (f' and {len(keys) - 1} more' if len(keys) > 1 else '')] = why
+        report.left_out[some(keys, 1)] = why
+    wanted = model.state_dict()
     check_fit(wanted, found, f'{parsed.path} ({parsed.kind})', cure='Use a config with the encoders, channels and classes of the file.')
     # What fits may still lack the counters of batch norms (files older than PyTorch 0.4.1).
     return {key: found.get(key, value).clone() for key, value in wanted.items()}, report

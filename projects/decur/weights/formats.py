@@ -1,7 +1,7 @@
 """What a checkpoint file is: its weights sorted into components, with this project's names below each.
 
 Published checkpoints differ in their names only. :func:`parse` recognises each kind by its keys and gives encoders, projectors and other
-components as :class:`Parsed`; :mod:`~decur.weights.fit` lays them beside a model.
+components as :class:`Parsed`; :mod:`~decur.weights.fit` matches them with a model.
 """
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from ..errors import WeightsError
 from .io import unwrap
-from .names import FIRST_LAYER, mit_from_nvlabs, vit_from_timm
+from .names import FIRST_LAYER, below, mit_from_nvlabs, rename, vit_from_timm
 
 #: What can be read, for messages.
 KNOWN = ('published DeCUR (joint or one encoder; ResNet, ResNet-RDA, ViT, MiT), CMX, NVlabs MiT (SegFormer), torchvision ResNet, timm ViT, '
@@ -91,12 +91,10 @@ def parse(checkpoint: Mapping, path: str = 'checkpoint') -> Parsed:
         return _parse_cmx(state, path)
     if any(key.startswith('backbone_1.') for key in state):
         return _parse_decur(state, path)
-    if any(re.match(r'da[12]_l[34]\.', key) for key in state) or all(key.startswith('backbone.') for key in state):
+    family = family_of(state)
+    if any(re.match(r'da[12]_l[34]\.', key) for key in state) or family is None and any(key.startswith('backbone.') for key in state):
         return _parse_prefixed(state, path)
     parsed = Parsed('', path)
-    family = family_of(state)
-    if family is None and any(key.startswith('backbone.') for key in state):
-        return _parse_prefixed(state, path)
     parsed.encoders[0] = _encoder(state, 'the whole file', parsed, path)
     parsed.kind = {'resnet': 'a torchvision ResNet', 'vit': 'a timm ViT', 'mit': 'an NVlabs MiT'}[parsed.encoders[0].family]
     if family in ('mit.mm', 'vit.mm'):
@@ -146,15 +144,30 @@ def _encoder(state: Mapping, origin: str, parsed: Parsed, path: str, decur: bool
     return encoder
 
 
-def _below(state: Mapping, prefix: str) -> dict:
-    return {key[len(prefix):]: value for key, value in state.items() if key.startswith(prefix)}
+# Linear, BatchNorm, ReLU of the published sequence, again and again, to mmpretrain's fc0, bn0, fc1, bn1, fc2.
+_PROJECTOR = tuple((f'{3 * layer + place}.*', f'{name}{layer}.*') for layer in range(8) for place, name in enumerate(('fc', 'bn')))
+
+# The published CMX beside its encoders. Theirs counts modalities from 1, ours from 0.
+_CMX = (
+    ('backbone.FRMs.*.channel_weights.mlp.*', 'backbone.interactions.*.channel.*'),
+    ('backbone.FRMs.*.spatial_weights.mlp.*', 'backbone.interactions.*.spatial.*'),
+    *((f'backbone.FFMs.*.cross.{theirs}{i + 1}.*', f'backbone.fusion.stages.*.{ours}.{i}.*') for i in range(2) for theirs, ours in (
+        ('channel_proj', 'proj'), ('cross_attn.kv', 'kv'), ('end_proj', 'end'), ('norm', 'norm'))),
+    ('backbone.FFMs.*.channel_emb.residual.*', 'backbone.fusion.stages.*.residual.*'),
+    ('backbone.FFMs.*.channel_emb.channel_embed.*', 'backbone.fusion.stages.*.embed.*'),
+    ('backbone.FFMs.*.channel_emb.norm.*', 'backbone.fusion.stages.*.merge_norm.*'),
+    *((f'decode_head.linear_c{i + 1}.proj.*', f'decode_head.embed.{i}.*') for i in range(4)),
+    ('decode_head.linear_fuse.0.*', 'decode_head.fuse.conv.*'),
+    ('decode_head.linear_fuse.1.*', 'decode_head.fuse.bn.*'),
+    ('decode_head.linear_pred.*', 'decode_head.conv_seg.*'),
+)
 
 
 def _parse_own(state: Mapping, path: str) -> Parsed:
     """A model of this project: everything keeps its name."""
     parsed = Parsed('a checkpoint of this project', path)
     for key, value in state.items():
-        if match := re.fullmatch(r'(?:backbone\.)?streams\.(\w+)\.(encoder|head|attention\.\d+)\.(.+)', key):
+        if match := re.fullmatch(r'(?:backbone\.)?streams\.(\w+)\.(attention\.\d+|\w+)\.(.+)', key):
             encoder = parsed.encoders.setdefault(match[1], Encoder(match[1], None))
             encoder.parts.setdefault(match[2], {})[match[3]] = value
         elif match := re.fullmatch(r'neck\.projectors\.(\w+)\.(.+)', key):
@@ -170,42 +183,31 @@ def _parse_decur(state: Mapping, path: str) -> Parsed:
     """The published DeCUR model with both encoders."""
     parsed = Parsed('a published DeCUR checkpoint with both encoders', path)
     for position in range(2):
-        body = _below(state, f'backbone_{position + 1}.')
+        body = below(state, f'backbone_{position + 1}.')
         if not body:
             raise WeightsError(f'{path}: has backbone_{2 - position} but no backbone_{position + 1}.')
         encoder = _encoder(body, f'backbone_{position + 1}', parsed, path, decur=True)
         parsed.dropped = {}
         for stage in (3, 4):
-            if attention := _below(state, f'da{position + 1}_l{stage}.'):
+            if attention := below(state, f'da{position + 1}_l{stage}.'):
                 encoder.parts[f'attention.{stage - 1}'] = attention  # our names are the published ones
         parsed.encoders[position] = encoder
-        if projector := _below(state, f'projector{position + 1}.'):
-            parsed.projectors[position] = _projector(projector)
+        if projector := below(state, f'projector{position + 1}.'):
+            parsed.projectors[position] = rename(projector, _PROJECTOR)
     if any('attention.2' in encoder.parts for encoder in parsed.encoders.values()):
         parsed.kind += ', ResNet-RDA'
     for key in state:
-        if re.match(r'bn\.', key):
+        if key.startswith('bn.'):
             parsed.dropped[key] = 'running statistics of the loss, which nothing reads'
         elif not re.match(r'(backbone_[12]|da[12]_l[34]|projector[12])\.', key):
             raise WeightsError(f'{path}: unknown key {key} in {parsed.kind}.')
     return parsed
 
 
-def _projector(state: Mapping) -> dict:
-    """``0, 1, 3, 4, 6`` of the published sequence to mmpretrain's ``fc0, bn0, fc1, bn1, fc2``."""
-    out = {}
-    for key, value in state.items():
-        index, rest = key.split('.', 1)
-        index = int(index)
-        # Linear, BatchNorm, ReLU repeat with period 3.
-        out[f'{"fc" if index % 3 == 0 else "bn"}{index // 3}.{rest}'] = value
-    return out
-
-
 def _parse_prefixed(state: Mapping, path: str) -> Parsed:
     """One encoder below ``backbone.``: the published backbone-only RDA files, and OpenMMLab checkpoints."""
     parsed = Parsed('an OpenMMLab checkpoint', path)
-    encoder = _encoder(_below(state, 'backbone.'), 'backbone', parsed, path)
+    encoder = _encoder(below(state, 'backbone.'), 'backbone', parsed, path)
     for key, value in state.items():
         if match := re.fullmatch(r'da[12]_l([34])\.(.+)', key):
             parsed.kind = 'one encoder of a published DeCUR ResNet-RDA'
@@ -218,38 +220,18 @@ def _parse_prefixed(state: Mapping, path: str) -> Parsed:
     return parsed
 
 
-# The modules of a CMX stage: published name, ours. {n} is 1 or 2, ours counts from 0.
-_CMX_FUSION = (
-    (r'cross\.channel_proj(\d)\.', 'proj'), (r'cross\.cross_attn\.kv(\d)\.', 'kv'), (r'cross\.end_proj(\d)\.', 'end'),
-    (r'cross\.norm(\d)\.', 'norm'),
-)
-
-
 def _parse_cmx(state: Mapping, path: str) -> Parsed:
     """The published CMX segmentor."""
     parsed = Parsed('a published CMX segmentor', path)
     streams = ({}, {})
-    for key, value in state.items():
+    for key, value in rename(state, _CMX).items():
         if match := re.fullmatch(r'backbone\.(extra_)?((?:patch_embed|block|norm)\d.*)', key):
             streams[bool(match[1])][match[2]] = value
-        elif match := re.fullmatch(r'backbone\.FRMs\.(\d)\.(channel|spatial)_weights\.mlp\.(.+)', key):
-            parsed.rest.setdefault('backbone.interactions', {})[f'{match[1]}.{match[2]}.{match[3]}'] = value
-        elif match := re.fullmatch(r'backbone\.FFMs\.(\d)\.(.+)', key):
-            name = match[2]
-            for pattern, ours in _CMX_FUSION:
-                name = re.sub(f'^{pattern}', lambda m, ours=ours: f'{ours}.{int(m[1]) - 1}.', name)
-            name = re.sub(r'^channel_emb\.channel_embed\.', 'embed.', name)
-            name = re.sub(r'^channel_emb\.norm\.', 'merge_norm.', name)
-            name = re.sub(r'^channel_emb\.', '', name)
-            parsed.rest.setdefault('backbone.fusion', {})[f'stages.{match[1]}.{name}'] = value
-        elif match := re.fullmatch(r'decode_head\.linear_c(\d)\.proj\.(.+)', key):
-            parsed.rest.setdefault('decode_head', {})[f'embed.{int(match[1]) - 1}.{match[2]}'] = value
-        elif match := re.fullmatch(r'decode_head\.linear_fuse\.([01])\.(.+)', key):
-            parsed.rest.setdefault('decode_head', {})[f'fuse.{("conv", "bn")[int(match[1])]}.{match[2]}'] = value
-        elif match := re.fullmatch(r'decode_head\.linear_pred\.(.+)', key):
-            parsed.rest.setdefault('decode_head', {})[f'conv_seg.{match[1]}'] = value
-        else:
+        elif key in state:
             raise WeightsError(f'{path}: unknown key {key} in {parsed.kind} (only MiT encoders with the MLP decoder are known).')
+        else:
+            component, rest = re.fullmatch(r'(decode_head|backbone\.\w+)\.(.+)', key).groups()
+            parsed.rest.setdefault(component, {})[rest] = value
     for position, body in enumerate(streams):
         parsed.encoders[position] = _encoder(body, ('backbone', 'backbone.extra_')[position], parsed, path)
     return parsed

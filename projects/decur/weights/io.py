@@ -2,42 +2,26 @@
 
 A ``.pth`` file is a pickle, and a pickle can run anything. :func:`load_file` reads one with ``torch.load(weights_only=True)`` and a
 short list of the further types that an MMEngine checkpoint holds (log buffers, NumPy scalars, the data set's meta information).
-Nothing falls back to the unsafe reader: importing :mod:`decur` puts :func:`load_file` behind MMEngine's ``load_from``, ``resume``,
-``init_cfg`` and ``load_checkpoint`` too, for local files and for http(s) addresses.
+Nothing falls back to the unsafe reader.
 """
 import argparse
-import hashlib
-import http.client
 import json
 import os
 import pickle
 import re
-import urllib.request
 import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
-from difflib import get_close_matches
 from pathlib import Path
-from urllib.parse import unquote, urlparse
 
 import numpy as np
 import torch
 from mmengine.config import ConfigDict
-from mmengine.dist import barrier, is_main_process
 from mmengine.logging import HistoryBuffer
-from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import (
-    _get_mmengine_home,
-    get_deprecated_model_names,
-    get_external_models,
-    get_mmcls_models,
-    get_torchvision_models,
-)
-from tqdm import tqdm
 
-from ..errors import WeightsError, first_line
-from ..writing import naming, replacing, write_bytes
+from ..errors import WeightsError, first_line, some
+from ..writing import naming, replacing
 
 #: Key in the metadata of a safetensors file of this project under which its checksum is (the format itself has none).
 CHECKSUM = 'decur_crc32'
@@ -85,7 +69,7 @@ def load_file(path, map_location='cpu', suffix: str | None = None, mmap: bool = 
         WeightsError: If the file is missing, is no checkpoint, is damaged or truncated, or holds anything but weights and plain data.
     """
     path = Path(path).expanduser()
-    head = _head(path)
+    head = read_head(path)
     if not head:
         raise WeightsError(f'{path}: the file is empty. Copy or download it again.')
     if (suffix or path.suffix) == '.safetensors':
@@ -114,7 +98,7 @@ def load_file(path, map_location='cpu', suffix: str | None = None, mmap: bool = 
     return content
 
 
-def _head(path: Path) -> bytes:
+def read_head(path: Path) -> bytes:
     """The first bytes of a file."""
     try:
         if not path.is_file():
@@ -196,8 +180,8 @@ def _checksum(content: Mapping[str, torch.Tensor], metadata: Mapping[str, str]) 
 def unwrap(checkpoint, path='checkpoint') -> dict:
     """Take the weights out of what a training program saved.
 
-    Looks under ``state_dict``, ``model`` and ``module``, one inside another if need be, and drops a ``module.`` prefix that every key has
-    (``DistributedDataParallel``).
+    Looks under ``state_dict``, ``model`` and ``module``, one inside another if need be, and drops a ``module.`` before keys
+    (``DistributedDataParallel`` of the model or of a part of it).
 
     Args:
         checkpoint (dict): What :func:`load_file` returned.
@@ -219,32 +203,26 @@ def unwrap(checkpoint, path='checkpoint') -> dict:
     weights = dict(dict.items(weights))
     wrong = [key for key, value in weights.items() if not isinstance(key, str) or not isinstance(value, torch.Tensor)]
     if not weights or len(wrong) == len(weights):
-        raise WeightsError(f'{path}: found no weights; its keys are {_some(weights)}. Expected tensors, or a dict of tensors under '
+        raise WeightsError(f'{path}: found no weights; its keys are {some(weights)}. Expected tensors, or a dict of tensors under '
                            f'{", ".join(WRAPPERS)}.')
     if wrong:
-        raise WeightsError(f'{path}: not tensors: {_some(wrong)}. Expected nothing but tensors among the weights.')
+        raise WeightsError(f'{path}: not tensors: {some(wrong)}. Expected nothing but tensors among the weights.')
     _check_storage(weights, path)
-    if all(key.startswith('module.') for key in weights):
-        weights = {key[len('module.'):]: value for key, value in weights.items()}
-    return weights
+    bare = {key.removeprefix('module.'): value for key, value in weights.items()}
+    if len(bare) < len(weights):
+        raise WeightsError(f'{path}: it holds some weights twice, with and without "module." before their names. Remove one of the two.')
+    return bare
 
 
 def _check_storage(weights: Mapping, path) -> None:
     """Raise :class:`WeightsError` for tensors that are not plain arrays, or that claim far more values than the file holds."""
     odd = [key for key, value in weights.items() if value.layout != torch.strided or value.is_quantized or value.is_meta or value.is_nested]
     if odd:
-        raise WeightsError(f'{path}: sparse, quantized or empty (meta) tensors are not read: {_some(odd)}.')
+        raise WeightsError(f'{path}: sparse, quantized or empty (meta) tensors are not read: {some(odd)}.')
     storages = {value.untyped_storage().data_ptr(): value.untyped_storage().nbytes() for value in weights.values()}
     claimed, held = sum(value.numel() * value.element_size() for value in weights.values()), sum(storages.values())
     if claimed > 16 * held + (1 << 20):  # tied weights and expanded buffers are a few times what is stored
         raise WeightsError(f'{path}: refused, because its tensors claim {claimed:,} bytes and the file holds {held:,}.')
-
-
-def _some(names, limit=8) -> str:
-    """Name the first few, and say how many more there are."""
-    names = [str(name) for name in names]
-    more = f' and {len(names) - limit} more' if len(names) > limit else ''
-    return ', '.join(names[:limit]) + more
 
 
 def save_file(content, path, metadata=None) -> Path:
@@ -310,135 +288,3 @@ def _save_torch(content, file) -> None:
             raise failed[0] from error
         raise
 
-
-# MMEngine prints the loaders' names without their first ten letters: 'Loads checkpoint by local backend'.
-def load_from_local(filename, map_location=None):
-    """MMEngine's loader of local checkpoints, through :func:`load_file`."""
-    return load_file(filename, map_location=map_location)
-
-
-def load_from_http(filename, map_location=None):
-    """MMEngine's loader of checkpoints at an http(s) address: fetched once into torch's hub folder, then read by :func:`load_file`."""
-    return load_file(download(filename), map_location=map_location)
-
-
-def load_from_torchvision(filename, map_location=None):
-    """MMEngine's loader of torchvision's ImageNet weights by name, through :func:`load_file`."""
-    name = filename.partition('://')[2]
-    urls = get_torchvision_models()
-    if name not in urls:
-        raise WeightsError(f'{filename}: torchvision has no weights of that name. Close ones: {get_close_matches(name, urls, 5)}.')
-    return load_from_http(urls[name], map_location)
-
-
-def load_from_openmmlab(filename, map_location=None):
-    """MMEngine's loader of OpenMMLab's weights by name (``open-mmlab://``, ``mmcls://``), through :func:`load_file`."""
-    scheme, _, name = filename.partition('://')
-    table = get_mmcls_models() if scheme == 'mmcls' else get_external_models()
-    name = get_deprecated_model_names().get(name, name)
-    if name not in table:
-        raise WeightsError(f'{filename}: OpenMMLab has no weights of that name. Close ones: {get_close_matches(name, table, 5)}.')
-    if table[name].startswith(('http://', 'https://')):
-        return load_from_http(table[name], map_location)
-    return load_file(Path(_get_mmengine_home()) / table[name], map_location)
-
-
-def load_from_unknown(filename, map_location=None):
-    """What stands for MMEngine's further loaders (ceph, pavi), which may run code from a file."""
-    raise WeightsError(f'{filename}: this kind of address is not read. Fetch the file and give its path, or an http(s) address.')
-
-
-def download(url, sha256=None) -> Path:
-    """Fetch a checkpoint into ``$TORCH_HOME/hub/checkpoints`` unless it is there.
-
-    In a distributed run the first process fetches and the others wait. ``torch.hub`` and ``pooch`` keep a file whose connection ended early
-    where no digest is given; here what was announced must have come, and what came must be a whole checkpoint.
-
-    Args:
-        url (str): http(s) address.
-        sha256 (str, optional): The digest (or its first letters) that the file must have.
-
-    Returns:
-        Path: The local file.
-
-    Raises:
-        WeightsError: If it cannot be fetched or has another digest.
-    """
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    name = Path(unquote(urlparse(url).path)).name
-    if name in ('', '..') or not name.isprintable() or len(name.encode()) > 200:
-        # File systems take 255 bytes, and the temporary name of a download is longer.
-        name = hashlib.sha256(url.encode()).hexdigest()[:32] + re.sub(r'[^.\w]', '', Path(name).suffix, flags=re.ASCII)[:16]
-    path = folder / name
-    # Which address a file is from: many are called model.safetensors. One that was put there by hand has no such note.
-    address = hashlib.sha256(url.encode()).hexdigest()
-    note = folder / f'.{path.name}.address'
-    failure = None
-    try:
-        if path.is_file() and note.is_file() and note.read_bytes() != address.encode():
-            path = path.with_name(f'{path.stem}-{address[:8]}{path.suffix}')
-        if is_main_process() and not path.is_file():
-            folder.mkdir(parents=True, exist_ok=True)
-            _fetch(url, path, sha256)
-            if not path.stem.endswith(f'-{address[:8]}'):
-                write_bytes(note, address.encode())
-    except (OSError, ValueError, http.client.HTTPException) as error:  # a WeightsError is a ValueError; so is a bad address
-        failure = error
-    barrier()
-    if not path.is_file():
-        reason = 'see the first process' if failure is None else str(failure) if isinstance(failure, WeightsError) else first_line(failure)
-        raise WeightsError(f'{url}: could not be fetched ({reason}). Fetch it by hand to {path}.') from failure
-    if sha256:
-        check_sha256(path, sha256)
-    return path
-
-
-def _fetch(url: str, path: Path, sha256: str | None) -> None:
-    """Write what is at an address to a file, whole and with the right digest or not at all."""
-    # Nothing but http(s), wherever a server sends us on to: urllib's usual opener also reads file:// and ftp://.
-    opener = urllib.request.OpenerDirector()
-    for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.UnknownHandler,
-                    urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor):
-        opener.add_handler(handler())
-    request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
-    with replacing(path) as temporary:
-        with open(temporary, 'wb') as file, opener.open(request, timeout=60) as response:
-            # Python returns less than was announced without an error when a connection ends early.
-            announced = response.headers.get('Content-Length') or ''
-            announced = int(announced) if re.fullmatch(r'[0-9]{1,18}', announced.strip()) else None
-            with tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
-                while block := response.read(1 << 20):
-                    file.write(block)
-                    bar.update(len(block))
-            written = file.tell()
-        if announced is not None and written != announced:
-            raise WeightsError(f'the connection ended after {written} of {announced} bytes')
-        if sha256:
-            check_sha256(temporary, sha256, f'what is at {url}')
-        else:
-            # A length that was not announced, or wrongly, hides a cut; a file that was cut must not stay, or it would fail for ever.
-            try:
-                load_file(temporary, suffix=path.suffix)
-            except WeightsError as error:
-                raise WeightsError(f'what was sent is no whole checkpoint{str(error).removeprefix(str(temporary))}') from error
-
-
-def check_sha256(path, expected, name=None) -> None:
-    """Raise :class:`WeightsError` unless the file's SHA-256 digest starts with ``expected`` (hexadecimal); ``name`` stands for it there."""
-    with open(path, 'rb') as file:
-        found = hashlib.file_digest(file, 'sha256').hexdigest()
-    if not found.startswith(expected.lower()):
-        remedy = 'Nothing was kept; correct the digest or the address' if name else 'Delete it and fetch it again, or correct the digest'
-        raise WeightsError(f'{name or path}: its SHA-256 is {found}, expected {expected}. {remedy}.')
-
-
-def register() -> None:
-    """Put :func:`load_file` behind everything in MMEngine that reads a checkpoint."""
-    CheckpointLoader.register_scheme(prefixes='', loader=load_from_local, force=True)
-    CheckpointLoader.register_scheme(prefixes=('http://', 'https://'), loader=load_from_http, force=True)
-    # What else MMEngine registers resolves a name to a file or an address and reads it with the unsafe reader as its last resort.
-    CheckpointLoader.register_scheme(prefixes=('modelzoo://', 'torchvision://'), loader=load_from_torchvision, force=True)
-    CheckpointLoader.register_scheme(prefixes=('open-mmlab://', 'openmmlab://', 'mmcls://'), loader=load_from_openmmlab, force=True)
-    known = ('', 'http://', 'https://', 'modelzoo://', 'torchvision://', 'open-mmlab://', 'openmmlab://', 'mmcls://')
-    others = [prefix for prefix in CheckpointLoader._schemes if prefix not in known]
-    CheckpointLoader.register_scheme(prefixes=others, loader=load_from_unknown, force=True)

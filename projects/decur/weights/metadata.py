@@ -6,7 +6,7 @@ from pathlib import Path
 from ..binding import bind
 from ..errors import WeightsError
 from ..version import __version__
-from .description import check_description
+from .description import check_description, check_notes
 
 #: Which part of a run decides each key of a modality's entry: the model, its data preprocessor, or the data set that it was trained on.
 _OF_MODEL = ('channels', 'encoder', 'attention', 'feature_channels')
@@ -98,8 +98,6 @@ def read_metadata(checkpoint: Mapping, path) -> dict:
         WeightsError: If it is there but damaged, or names anything outside the closed list of :mod:`~decur.weights.description`.
     """
     found = _stored(checkpoint, path)
-    if found and not isinstance(dict.get(found, 'modalities'), dict):
-        raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
     return check_description(found, path) if found else {}
 
 
@@ -116,12 +114,8 @@ def read_notes(checkpoint: Mapping, path) -> dict:
         WeightsError: If they are there but of another kind.
     """
     found = _stored(checkpoint, path)
-    objective, initialised = dict.get(found, 'objective'), dict.get(found, 'initialised')
-    initialised = [] if initialised is None else initialised
-    names = isinstance(initialised, list | tuple) and all(isinstance(name, str) for name in initialised)
-    if not names or not isinstance(objective, str | None):
-        raise WeightsError(f'{path}: the metadata under "decur" is damaged: objective must be a name, initialised a list of names.')
-    return dict(objective=objective, initialised=list(initialised))
+    check_notes(found, path)
+    return dict(objective=dict.get(found, 'objective'), initialised=list(dict.get(found, 'initialised') or ()))
 
 
 def _stored(checkpoint: Mapping, path) -> dict:
@@ -131,13 +125,12 @@ def _stored(checkpoint: Mapping, path) -> dict:
         with safe_open(path, 'pt') as file:
             text = (file.metadata() or {}).get('decur')
         try:
-            found = json.loads(text) if text else {}
+            found = json.loads(text) if text else None
         except (ValueError, RecursionError) as error:
             raise WeightsError(f'{path}: the metadata under "decur" is no JSON ({error}).') from error
     else:
         meta = dict.get(checkpoint, 'meta')
         found = dict.get(meta, 'decur') if isinstance(meta, dict) else None
-        found = {} if found is None else found
-    if not isinstance(found, dict):
+    if not isinstance(found, dict | None):
         raise WeightsError(f'{path}: the metadata under "decur" has no modalities.')
-    return found
+    return found or {}

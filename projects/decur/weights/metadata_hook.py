@@ -1,9 +1,9 @@
 """Checkpoints that say what they are."""
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 
 from decur.weights.metadata import describe, unwrapped
+from decur.weights.strict import inner_model
 
 
 @HOOKS.register_module()
@@ -17,7 +17,7 @@ class MetadataHook(Hook):
 
     def before_save_checkpoint(self, runner, checkpoint: dict) -> None:
         """Add the description of what the runner has built: its model, its preprocessor and its training data."""
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        model = inner_model(runner.model)
         modalities = getattr(getattr(model, 'backbone', None), 'modalities', None)
         if modalities is None:
             return

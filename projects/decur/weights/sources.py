@@ -1,8 +1,40 @@
-"""Where weights come from: a local file, an address, torchvision, or a Hugging Face repository, all as one string."""
-from pathlib import Path
+"""Where weights come from: a file, an address, the zoos of torchvision and OpenMMLab, a Hugging Face repository; all as one string.
 
-from ..errors import WeightsError
-from .io import check_sha256, download
+Importing :mod:`decur` puts :func:`load_from_source` behind everything in MMEngine that reads a checkpoint (``load_from``, ``resume``,
+``init_cfg``, ``load_checkpoint``), whose own loaders fall back to unpickling.
+"""
+import hashlib
+import http.client
+import os
+import re
+import urllib.request
+from pathlib import Path
+from urllib.parse import unquote, urlparse
+
+import torch
+from mmengine.dist import barrier, is_main_process
+from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import (
+    _get_mmengine_home,
+    get_deprecated_model_names,
+    get_external_models,
+    get_mmcls_models,
+    get_torchvision_models,
+)
+from tqdm import tqdm
+
+from ..errors import WeightsError, closest, first_line
+from ..writing import replacing, write_bytes
+from .io import load_file, read_head
+
+#: Schemes under which weights have names: whose they are, and MMEngine's table of names to addresses (or files in its home).
+_ZOOS = {
+    'torchvision': ('torchvision', get_torchvision_models),
+    'modelzoo': ('torchvision', get_torchvision_models),
+    'open-mmlab': ('OpenMMLab', get_external_models),
+    'openmmlab': ('OpenMMLab', get_external_models),
+    'mmcls': ('OpenMMLab', get_mmcls_models),
+}
 
 
 def fetch(source, sha256: str | None = None) -> Path:
@@ -10,7 +42,8 @@ def fetch(source, sha256: str | None = None) -> Path:
 
     Args:
         source (str or Path): A path; ``http(s)://...``; ``torchvision://resnet50`` (ImageNet weights of that name, version 1);
-            ``hf://OWNER/REPO/FILE``, optionally ``hf://OWNER/REPO@REVISION/FILE`` (needs ``huggingface_hub``).
+            ``open-mmlab://NAME`` or ``mmcls://NAME``; ``hf://OWNER/REPO/FILE``, optionally ``hf://OWNER/REPO@REVISION/FILE`` (needs
+            ``huggingface_hub``).
         sha256 (str, optional): The digest (or its first letters) that the file must have.
 
     Returns:
@@ -20,36 +53,44 @@ def fetch(source, sha256: str | None = None) -> Path:
         WeightsError: If there is no such file, it cannot be fetched, or its digest is another.
     """
     source = str(source)
-    scheme, _, rest = source.partition('://')
-    if not rest:
+    scheme, _, name = source.partition('://')
+    address = _zoo_address(source, scheme, name) if name and scheme in _ZOOS else source
+    if not name:
         path = Path(source).expanduser()
-        try:
-            found = path.is_file()
-        except OSError as error:  # a name that is too long
-            raise WeightsError(f'{source[:200]}: cannot be read ({error.strerror}).') from error
-        if not found:
-            raise WeightsError(f'{source}: no such checkpoint file.')
-    elif scheme in ('http', 'https'):
-        path = download(source, sha256)
-    elif scheme == 'torchvision':
-        path = download(_torchvision_address(rest), sha256)
+        read_head(path)
+    elif address.startswith(('http://', 'https://')):
+        path = download(address, sha256)
+    elif scheme in _ZOOS:
+        path = Path(_get_mmengine_home()) / address
     elif scheme == 'hf':
-        path = _from_hub(source, rest)
+        path = _from_hub(source, name)
     else:
-        raise WeightsError(f'{source}: unknown kind of source {scheme!r}; use a path, http(s)://, torchvision://NAME or hf://OWNER/REPO/FILE.')
+        raise WeightsError(f'{source}: unknown kind of source {scheme!r}, which is not read. Fetch the file and give its path, or use '
+                           'http(s)://, torchvision://NAME or hf://OWNER/REPO/FILE.')
     if sha256:
         check_sha256(path, sha256)
     return path
 
 
-def _torchvision_address(name: str) -> str:
-    from torchvision.models import get_model_weights
-    try:
-        weights = get_model_weights(name)
-    except ValueError as error:
-        raise WeightsError(f'torchvision://{name}: torchvision has no model of that name.') from error
-    # Version 1: what the published code and OpenMMLab's zoo started from.
-    return getattr(weights, 'IMAGENET1K_V1', weights.DEFAULT).url
+def load_from_source(filename, map_location=None) -> dict:
+    """MMEngine's loader of checkpoints from anywhere: :func:`fetch`, then :func:`~decur.weights.io.load_file`."""
+    return load_file(fetch(filename), map_location=map_location)
+
+
+def register() -> None:
+    """Put :func:`load_from_source` in the place of all of MMEngine's loaders."""
+    CheckpointLoader.register_scheme(prefixes=list(CheckpointLoader._schemes), loader=load_from_source, force=True)
+
+
+def _zoo_address(source: str, scheme: str, name: str) -> str:
+    owner, table = _ZOOS[scheme][0], _ZOOS[scheme][1]()
+    if owner == 'OpenMMLab':
+        name = get_deprecated_model_names().get(name, name)
+    # Version 1 of torchvision's: what the published code and OpenMMLab's zoo started from.
+    found = next((table[key] for key in (name, f'{name}.imagenet1k_v1', f'{name}.default') if key in table), None)
+    if found is None:
+        raise WeightsError(f'{source}: {owner} has no weights of that name{closest(name, table)}')
+    return found
 
 
 def _from_hub(source: str, rest: str) -> Path:
@@ -64,6 +105,88 @@ def _from_hub(source: str, rest: str) -> Path:
     try:
         return Path(hf_hub_download(f'{parts[0]}/{name}', parts[2], revision=revision or None))
     except Exception as error:  # the hub raises many kinds: no network, no such repository, file or revision, no access
-        reason = str(error).strip().splitlines()
-        raise WeightsError(f'{source}: could not be fetched ({type(error).__name__}: {reason[0] if reason else "no reason given"}). '
+        raise WeightsError(f'{source}: could not be fetched ({first_line(error)}). '
                            'Check the name, or fetch the file by hand and give its path.') from error
+
+
+def download(url: str, sha256: str | None = None) -> Path:
+    """Fetch a checkpoint into ``$TORCH_HOME/hub/checkpoints`` unless it is there.
+
+    In a distributed run the first process fetches and the others wait. ``torch.hub`` and ``pooch`` keep a file whose connection ended early
+    where no digest is given; here what was announced must have come, and what came must be a whole checkpoint.
+
+    Args:
+        url (str): http(s) address.
+        sha256 (str, optional): The digest (or its first letters) that what is fetched must have.
+
+    Returns:
+        Path: The local file.
+
+    Raises:
+        WeightsError: If it cannot be fetched, or what is fetched has another digest.
+    """
+    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    name = Path(unquote(urlparse(url).path)).name
+    if name in ('', '..') or not name.isprintable() or len(name.encode()) > 200:
+        # File systems take 255 bytes, and the temporary name of a download is longer.
+        name = hashlib.sha256(url.encode()).hexdigest()[:32] + re.sub(r'[^.\w]', '', Path(name).suffix, flags=re.ASCII)[:16]
+    path = folder / name
+    # Which address a file is from: many are called model.safetensors. One that was put there by hand has no such note.
+    address = hashlib.sha256(url.encode()).hexdigest()
+    note = folder / f'.{path.name}.address'
+    failure = None
+    try:
+        if path.is_file() and note.is_file() and note.read_bytes() != address.encode():
+            path = path.with_name(f'{path.stem}-{address[:8]}{path.suffix}')
+        if is_main_process() and not path.is_file():
+            folder.mkdir(parents=True, exist_ok=True)
+            _fetch(url, path, sha256)
+            if not path.stem.endswith(f'-{address[:8]}'):
+                write_bytes(note, address.encode())
+    except (OSError, ValueError, http.client.HTTPException) as error:  # a WeightsError is a ValueError; so is a bad address
+        failure = error
+    barrier()
+    if not path.is_file():
+        reason = 'see the first process' if failure is None else str(failure) if isinstance(failure, WeightsError) else first_line(failure)
+        raise WeightsError(f'{url}: could not be fetched ({reason}). Fetch it by hand to {path}.') from failure
+    return path
+
+
+def _fetch(url: str, path: Path, sha256: str | None) -> None:
+    """Write what is at an address to a file, whole and with the right digest or not at all."""
+    # Nothing but http(s), wherever a server sends us on to: urllib's usual opener also reads file:// and ftp://.
+    opener = urllib.request.OpenerDirector()
+    for handler in (urllib.request.ProxyHandler, urllib.request.HTTPHandler, urllib.request.HTTPSHandler, urllib.request.UnknownHandler,
+                    urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor):
+        opener.add_handler(handler())
+    request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
+    with replacing(path) as temporary:
+        with open(temporary, 'wb') as file, opener.open(request, timeout=60) as response:
+            # Python returns less than was announced without an error when a connection ends early.
+            announced = response.headers.get('Content-Length') or ''
+            announced = int(announced) if re.fullmatch(r'[0-9]{1,18}', announced.strip()) else None
+            with tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
+                while block := response.read(1 << 20):
+                    file.write(block)
+                    bar.update(len(block))
+            written = file.tell()
+        if announced is not None and written != announced:
+            raise WeightsError(f'the connection ended after {written} of {announced} bytes')
+        if sha256:
+            check_sha256(temporary, sha256, f'what is at {url}')
+        else:
+            # A length that was not announced, or wrongly, hides a cut; a file that was cut must not stay, or it would fail for ever.
+            try:
+                load_file(temporary, suffix=path.suffix)
+            except WeightsError as error:
+                raise WeightsError(f'what was sent is no whole checkpoint{str(error).removeprefix(str(temporary))}') from error
+
+
+def check_sha256(path: Path, expected: str, name: str | None = None) -> None:
+    """Raise :class:`WeightsError` unless the file's SHA-256 digest starts with ``expected`` (hexadecimal); ``name`` stands for it there."""
+    with open(path, 'rb') as file:
+        found = hashlib.file_digest(file, 'sha256').hexdigest()
+    if not found.startswith(expected.lower()):
+        remedy = 'Nothing was kept; correct the digest or the address' if name else 'Delete it and fetch it again, or correct the digest'
+        raise WeightsError(f'{name or path}: its SHA-256 is {found}, expected {expected}. {remedy}.')
+

@@ -1,4 +1,4 @@
-"""Take the encoders of a pretraining checkpoint into another model, strictly."""
+"""Load the encoders of a checkpoint into another model, strictly."""
 from collections.abc import Mapping
 
 from mmengine.logging import print_log
@@ -6,40 +6,12 @@ from torch import nn
 
 from decur.errors import WeightsError
 
-from .fit import foreign_stream
-from .io import load_file, unwrap
+from .fit import stream_state
+from .formats import parse
+from .io import load_file
 from .metadata import read_notes
 from .sources import fetch
 from .strict import check_fit, load_strict
-
-#: Where a stream lives in our checkpoints: a pretraining model, a segmentor, or a bare backbone.
-_PREFIXES = ('backbone.streams.', 'streams.')
-
-
-def stream_state(checkpoint: Mapping, name: str, source: str) -> dict:
-    """Weights of one modality's stream.
-
-    Args:
-        checkpoint (Mapping): A checkpoint or a state dict in this project's key names.
-        name (str): The modality.
-        source (str): Where the checkpoint is from, for messages.
-
-    Returns:
-        dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``); empty if the checkpoint has no streams at all.
-
-    Raises:
-        WeightsError: If the checkpoint has no weights, or has streams, but none of that name.
-    """
-    state = unwrap(checkpoint, source)
-    for prefix in _PREFIXES:
-        full = f'{prefix}{name}.'
-        found = {key[len(full):]: value for key, value in state.items() if key.startswith(full)}
-        if found:
-            return found
-    names = sorted({key.split('streams.', 1)[1].split('.')[0] for key in state if 'streams.' in key})
-    if names:
-        raise WeightsError(f'{source} has no encoder for modality {name!r}; it has {names}.')
-    return {}
 
 
 def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
@@ -64,23 +36,21 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
     unknown = [name for name in files if name not in backbone.streams]
     if unknown:
         raise WeightsError(f'pretrained names modality {unknown}, the model has {list(backbone.streams)}.')
+    channels = {name: stream.channels for name, stream in backbone.streams.items()}
     cache, states = {}, {}
     for name, spec in files.items():
         path, _, source_name = spec.partition('::')
         if path not in cache:
             local = fetch(path)
             checkpoint = load_file(local)
-            cache[path] = checkpoint, read_notes(checkpoint, local)
-        checkpoint, notes = cache[path]
-        state = stream_state(checkpoint, source_name or name, path)
+            cache[path] = parse(checkpoint, path), read_notes(checkpoint, local)
+        parsed, notes = cache[path]
+        state = stream_state(parsed, name, channels, source_name, named=not isinstance(pretrained, str))
         untrained = [part for part in notes['initialised'] if part.startswith(f'backbone.streams.{source_name or name}.')
                      and not part.endswith('.head')]
-        if state and untrained:
+        if untrained:
             raise WeightsError(f'{path} has no trained weights for {untrained[0]}: they were initialised at random when it was converted. '
                                'Name the modalities that it has: pretrained=dict(NAME=FILE).')
-        if not state:
-            channels = {key: stream.channels for key, stream in backbone.streams.items()}
-            state = foreign_stream(checkpoint, path, name, channels, source_name, named=not isinstance(pretrained, str))
         target = backbone.streams[name].state_dict()
         if not any(key.startswith('head.') for key in target):
             # The feature head belongs to pretraining; a segmentation stream has none.

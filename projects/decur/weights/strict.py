@@ -1,35 +1,17 @@
 """The one way in which weights enter a module: every key fits, or nothing is loaded and one line says what does not."""
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import torch
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
-from ..errors import WeightsError
+from ..errors import WeightsError, some
 from .names import FIRST_LAYER
-
-#: How many keys of each kind an error shows.
-_SHOWN = 3
-
-
-class Loaded(NamedTuple):
-    """What :func:`load_strict` did.
-
-    Attributes:
-        tensors (int): How many tensors were loaded.
-        missing (list[str]): Keys of the module that the file lacks and that were allowed to be missing; they keep their values.
-        surplus (list[str]): Keys of the file that the module lacks and that were allowed to be left out.
-    """
-
-    tensors: int
-    missing: list
-    surplus: list
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], source, *, what: str = 'the model of the config',
                 cure: str = 'Give the config that it was trained with, with the same options.', allow_missing: Sequence[str] = (),
-                allow_surplus: Sequence[str] = (), resized: Sequence[str] = ()) -> Loaded:
+                resized: Sequence[str] = ()) -> list:
     """Load weights into a module; every key must be in both, with the same shape.
 
     Args:
@@ -40,22 +22,20 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], source, *, what:
         cure (str): What the user can do, the last sentence of the error.
         allow_missing (Sequence[str]): Components of the module that the file may lack: ``'decode_head'`` stands for
             ``decode_head`` and everything below it. They keep their values.
-        allow_surplus (Sequence[str]): Components of the file that are left out where the module lacks them.
         resized (Sequence[str]): Last parts of keys whose shape may differ, because the module interpolates them while it loads them
             (``'pos_embed'``).
 
     Returns:
-        Loaded: What was loaded, kept and left out.
+        list[str]: Keys of the module that the file lacks and that were allowed to be missing.
 
     Raises:
         WeightsError: If anything else is missing, surplus, of another shape, or not finite. The module is left as it was.
     """
-    module = _inner(module)
+    module = inner_model(module)
     own = module.state_dict()
-    check_fit(own, state, source, what=what, cure=cure, allow_missing=allow_missing, allow_surplus=allow_surplus, resized=resized)
-    missing = [key for key in own if key not in state]
+    check_fit(own, state, source, what=what, cure=cure, allow_missing=allow_missing, resized=resized)
     module.load_state_dict({key: state.get(key, value) for key, value in own.items()}, strict=True)
-    return Loaded(len(own) - len(missing), [key for key in missing if not _is_counter(key)], [key for key in state if key not in own])
+    return [key for key in own if key not in state and not _is_counter(key)]
 
 
 def check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], source, *, what: str = 'the model of the config',
@@ -67,19 +47,19 @@ def check_fit(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], source,
 
 
 def differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], allow_missing: Sequence[str] = (),
-                allow_surplus: Sequence[str] = (), resized: Sequence[str] = ()) -> str:
+                resized: Sequence[str] = ()) -> str:
     """How the weights of a file differ from those of a module, on one line; empty if they fit.
 
     Args:
         wanted (dict[str, Tensor]): The module's.
         found (dict[str, Tensor]): The file's.
-        allow_missing, allow_surplus, resized: See :func:`load_strict`.
+        allow_missing, resized: See :func:`load_strict`.
 
     Returns:
         str: How many keys are missing, surplus, of another shape or not finite, and the first few of each.
     """
     missing = [key for key in wanted if key not in found and not _is_counter(key) and not below(key, allow_missing)]
-    surplus = [key for key in found if key not in wanted and not below(key, allow_surplus)]
+    surplus = [key for key in found if key not in wanted]
     shared = [key for key in wanted if key in found]
     shapes = [f'{key} is {tuple(found[key].shape)}, the model has {tuple(wanted[key].shape)}'
               + _shape_reason(key, found[key], wanted[key])
@@ -88,15 +68,18 @@ def differences(wanted: Mapping[str, Tensor], found: Mapping[str, Tensor], allow
              for key in shared if _kind(found[key]) != _kind(wanted[key])]
     broken = [key for key in shared if not _finite(found[key]) and _finite(wanted[key])]
     if wanted and not shared and missing:
-        return (f'no key of the file is one of the model ({len(found)} in the file, the first {_some(found)}; '
-                f'{len(wanted)} in the model, the first {_some(wanted)})')
+        return (f'no key of the file is one of the model ({len(found)} in the file, the first {some(found)}; '
+                f'{len(wanted)} in the model, the first {some(wanted)})')
     parts = ((missing, 'missing in the file'), (surplus, 'surplus in the file'), (shapes, 'of another shape'), (kinds, 'of another type'),
              (broken, 'with values that are not finite (NaN or infinite; the run that wrote them diverged, or the file is damaged)'))
-    return '; '.join(f'{len(keys)} {name}: {_some(keys)}' for keys, name in parts if keys)
+    return '; '.join(f'{len(keys)} {name}: {some(keys)}' for keys, name in parts if keys)
 
 
-def _inner(module: nn.Module) -> nn.Module:
-    return module.module if is_model_wrapper(module) or isinstance(module, BaseTTAModel) else module
+def inner_model(model: nn.Module) -> nn.Module:
+    """The model without the wrappers of distributed training and of test-time augmentation."""
+    while is_model_wrapper(model) or isinstance(model, BaseTTAModel):
+        model = model.module
+    return model
 
 
 def below(key: str, components: Sequence[str]) -> bool:
@@ -116,11 +99,6 @@ def _kind(value: Tensor) -> str:
 
 def _finite(value: Tensor) -> bool:
     return not value.is_floating_point() or value.is_meta or bool(torch.isfinite(value).all())
-
-
-def _some(names) -> str:
-    names = list(names)
-    return ', '.join(names[:_SHOWN]) + (f' and {len(names) - _SHOWN} more' if len(names) > _SHOWN else '')
 
 
 def _shape_reason(key: str, found: Tensor, wanted: Tensor) -> str:

@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
+from forked import run_processes
 from mmcv.cnn import build_norm_layer
 from torch import nn
 
@@ -63,7 +63,7 @@ def _run(rank, folder):
 @pytest.fixture(scope='module')
 def results(tmp_path_factory):
     folder = tmp_path_factory.mktemp('gloo')
-    mp.spawn(_run, (str(folder), ), nprocs=2)
+    run_processes(_run, (str(folder), ), 2)
     return [torch.load(folder / f'{rank}.pt', weights_only=True) for rank in range(2)]
 
 

@@ -2,7 +2,7 @@
 import distributed_worker as worker
 import pytest
 import torch
-import torch.multiprocessing as mp
+from forked import run_processes
 
 from decur.models import decur_loss
 
@@ -11,7 +11,7 @@ from decur.models import decur_loss
 def runs(request, tmp_path_factory):
     counts = request.param
     folder = tmp_path_factory.mktemp('gloo')
-    mp.spawn(worker.run, (counts, str(folder)), nprocs=len(counts))
+    run_processes(worker.run, (counts, str(folder)), len(counts))
     results = [torch.load(folder / f'{rank}.pt', weights_only=True) for rank in range(len(counts))]
     return counts, results, worker.cases([sum(counts)], 0)
 

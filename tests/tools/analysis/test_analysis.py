@@ -2,13 +2,11 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from helpers import ROOT, entries, run_tool, write_pairs
+from helpers import ROOT, entries, run_code, run_tool, write_pairs
 from mmengine.config import Config
 from mmengine.registry import MODELS
 
@@ -193,7 +191,7 @@ def test_features_that_overflow_are_named(world, tmp_path):
     with torch.no_grad():
         encoder.backbone.streams['sar'].encoder.conv1.weight.mul_(1e38)
     images = [dict(images=dict(sar=np.full((32, 32, 2), value, np.float32), optical=None)) for value in (-12, 3000)]  # the mean, and not
-    with pytest.raises(DataError, match="sample 'sample1': the features of modality 'sar' are not finite"):
+    with pytest.raises(DataError, match="the features of modality 'sar' are not finite .* sample1. Look"):
         extract_features(encoder, Images(images), tmp_path / 'x.safetensors', size=None)
 
 
@@ -231,7 +229,7 @@ try:
 except DataError as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, '-W', 'ignore', '-c', code], capture_output=True, text=True, timeout=120, cwd=ROOT)
+    done = run_code(code)
     assert done.returncode == 0 and 'x.safetensors' in done.stdout and 'cannot be written (File too large)' in done.stdout, done.stderr
     assert not (tmp_path / 'x.safetensors').exists() and not list(tmp_path.rglob('*.tmp'))
 

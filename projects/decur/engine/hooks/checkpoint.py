@@ -5,12 +5,12 @@ import threading
 import time
 from pathlib import Path
 
-import torch
-from mmengine.dist import all_reduce, get_world_size, is_main_process, master_only
+from mmengine.dist import is_main_process, master_only
 from mmengine.hooks import CheckpointHook
 from mmengine.registry import HOOKS
 
 from ...errors import ConfigError, Stopped
+from ...gathering import any_process
 from ...writing import write_bytes
 
 #: The state between two regular checkpoints; each one replaces the one before.
@@ -76,7 +76,7 @@ class SafeCheckpointHook(CheckpointHook):
         # Gradients that are still being accumulated are in no checkpoint.
         if not getattr(runner.optim_wrapper, 'should_update', lambda: True)():
             return
-        if self._any_process_asked():
+        if any_process(self._asked):
             self._save_recent(runner)
             self._listen_no_more()
             path = Path(self.out_dir) / RECENT
@@ -84,13 +84,6 @@ class SafeCheckpointHook(CheckpointHook):
                           if is_main_process() else '')
         if self.minutes and is_main_process() and time.monotonic() - self._written >= 60 * self.minutes:
             self._save_recent(runner)
-
-    def _any_process_asked(self) -> bool:
-        if get_world_size() == 1:
-            return self._asked
-        flag = torch.tensor(float(self._asked))
-        all_reduce(flag, 'max')
-        return bool(flag)
 
     def _save_recent(self, runner) -> None:
         runner.save_checkpoint(

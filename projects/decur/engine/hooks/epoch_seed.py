@@ -11,13 +11,7 @@ class EpochSeedHook(Hook):
 
     MMEngine seeds once, at the start of the process, so a resumed run would draw the first iterations' numbers again. Data are seeded per
     sample by the samplers of :mod:`decur.engine.samplers` and do not depend on this hook.
-
-    Args:
-        interval (int): Reseed every so many iterations; a run is exact only if it is resumed at a multiple of it. Defaults to 1.
     """
-
-    def __init__(self, interval: int = 1):
-        self.interval = interval
 
     @staticmethod
     def _seed(runner, step: int) -> None:
@@ -29,5 +23,4 @@ class EpochSeedHook(Hook):
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Seed by iteration."""
-        if runner.iter % self.interval == 0:
-            self._seed(runner, runner.iter)
+        self._seed(runner, runner.iter)

@@ -3,15 +3,16 @@ import os
 from collections.abc import Mapping, Sequence
 
 import torch
-import torch.distributed as dist
-from mmengine.dist import get_world_size
+from mmengine.dist import all_gather_object
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.registry import HOOKS
 from torch import Tensor
 
+from decur.errors import some
+from decur.gathering import any_process
 from decur.modalities import non_finite, split
 from decur.models.preprocessing import sample_names
+from decur.weights.strict import inner_model
 
 
 @HOOKS.register_module()
@@ -36,14 +37,14 @@ class NonFiniteLossHook(Hook):
         self._buffers = []
 
     def before_train(self, runner) -> None:
-        """Put the checks into the model's and the optimiser wrapper's way."""
-        model = self._model(runner)
+        """Wrap the model's ``parse_losses`` and the optimiser's ``step`` with the checks."""
+        model = inner_model(runner.model)
         parse_losses, step = model.parse_losses, runner.optim_wrapper.step
 
         def checked_parse_losses(losses):
             loss, log_vars = parse_losses(losses)
             bad = not bool(torch.isfinite(loss))
-            if self._any_process(bad, loss):
+            if any_process(bad):
                 self._stop(runner, bad, self._describe_terms(model, log_vars))
             return loss, log_vars
 
@@ -53,40 +54,28 @@ class NonFiniteLossHook(Hook):
                 grads = [p.grad for p in model.parameters() if p.grad is not None]
                 # A norm is finite only if every number is (or they overflow it, which is as bad). One wait for the device.
                 bad = bool(grads) and not bool(torch.isfinite(torch.stack(torch._foreach_norm(grads))).all())
-                if grads and self._any_process(bad, grads[0]):
+                if any_process(bad):
                     self._stop(runner, bad, self._describe_gradients(model))
             return step(**kwargs)
 
         model.parse_losses, runner.optim_wrapper.step = checked_parse_losses, checked_step
 
     def after_train(self, runner) -> None:
-        """Take the checks out again."""
-        self._model(runner).__dict__.pop('parse_losses', None)
+        """Unwrap them."""
+        inner_model(runner.model).__dict__.pop('parse_losses', None)
         runner.optim_wrapper.__dict__.pop('step', None)
         self._batch, self._buffers = None, []
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:
         """Remember the batch norm statistics: the forward pass changes them."""
         self._batch = data_batch
-        now = [buffer for buffer in self._model(runner).buffers()]
+        now = list(inner_model(runner.model).buffers())
         if [b.shape for b in now] != [b.shape for _, b in self._buffers]:
             self._buffers = [(buffer, buffer.clone()) for buffer in now]
             return
         self._buffers = [(buffer, copy) for buffer, (_, copy) in zip(now, self._buffers)]
         for buffer, copy in self._buffers:
             copy.copy_(buffer)
-
-    @staticmethod
-    def _model(runner):
-        return runner.model.module if is_model_wrapper(runner.model) else runner.model
-
-    @staticmethod
-    def _any_process(bad: bool, like: Tensor) -> bool:
-        if get_world_size() == 1:
-            return bad
-        flag = torch.tensor(float(bad), device=like.device)
-        dist.all_reduce(flag, dist.ReduceOp.MAX)
-        return bool(flag)
 
     def _stop(self, runner, bad: bool, what: str) -> None:
         """Write the last good state and raise the same error in every process."""
@@ -96,10 +85,7 @@ class NonFiniteLossHook(Hook):
         name = f'last_good_iter_{runner.iter}.pth'
         runner.save_checkpoint(runner.work_dir, name, meta=dict(epoch=runner.epoch, iter=runner.iter), by_epoch=False)
         # Every process must know what the others found: the launcher shows the error of any one of them.
-        found = [(bad, what, self._describe_inputs(self._model(runner)))]
-        if get_world_size() > 1:
-            found *= get_world_size()
-            dist.all_gather_object(found, found[0])
+        found = all_gather_object((bad, what, self._describe_inputs(inner_model(runner.model))))
         what = next((what for bad, what, _ in found if bad), what)
         data = ' '.join(text for *_, text in found if text) or 'The data of this batch are finite.'
         path = os.path.join(runner.work_dir, name)
@@ -129,8 +115,7 @@ class NonFiniteLossHook(Hook):
         bad = [name for name, p in model.named_parameters() if p.grad is not None and not bool(torch.isfinite(p.grad).all())]
         modalities = [m for m in getattr(model, 'modalities', None) or {} if any(f'.{m}.' in name for name in bad)]
         where = f' Modality: {", ".join(modalities)}.' if modalities else ''
-        what = ', '.join(bad[:3]) + (f' and {len(bad) - 3} more' if len(bad) > 3 else '') if bad else 'their norm overflows'
-        return f'the loss is finite, but gradients are not: {what}.{where}'
+        return f'the loss is finite, but gradients are not: {some(bad) or "their norm overflows"}.{where}'
 
     def _describe_inputs(self, model) -> str:
         """Say in which samples, modalities and channels the data of this process are not finite; empty if they are."""

@@ -21,15 +21,15 @@ class CMXHead(BaseDecodeHead):
     the operations, and without the ``4 * channels`` maps at full resolution.
 
     Args:
-        in_channels (Sequence[int]): C_i of the stages.
+        in_channels (Sequence[int]): C_i of the stages; :class:`~decur.models.MultimodalSegmentor` fills them in.
         channels (int): Width of the decoder. The published models have 512.
+        in_index (Sequence[int], optional): Which of the backbone's outputs they are. Defaults to all.
         **kwargs: As mmseg's ``BaseDecodeHead``; ``num_classes`` is required.
     """
 
-    def __init__(self, in_channels, channels, norm_cfg=None, **kwargs):
-        kwargs.setdefault('in_index', tuple(range(len(in_channels))))
+    def __init__(self, in_channels, channels, norm_cfg=None, in_index=None, **kwargs):
         kwargs.setdefault('init_cfg', None)  # init_weights below
-        super().__init__(in_channels, channels, input_transform='multiple_select',
+        super().__init__(in_channels, channels, input_transform='multiple_select', in_index=in_index or tuple(range(len(in_channels))),
                          norm_cfg=norm_cfg or dict(type='BN'), **kwargs)
         self.embed = nn.ModuleList(nn.Linear(c, channels) for c in self.in_channels)
         self.fuse = ConvModule(len(in_channels) * channels, channels, 1, bias=True, norm_cfg=self.norm_cfg, act_cfg=self.act_cfg)

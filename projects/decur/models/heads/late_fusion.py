@@ -14,8 +14,7 @@ from decur.errors import ConfigError, DataError
 class LateFusionHead(BaseModule):
     """A linear classifier on concatenated features, for multi-label scenes.
 
-    Where a modality is missing, the mean of its features over the training samples stands for it, so the layer sees what it expects on
-    average rather than zeros.
+    The features of a missing modality are replaced by their mean over the training samples.
 
     Args:
         num_classes (int): Number of labels.
@@ -40,7 +39,7 @@ class LateFusionHead(BaseModule):
 
     @torch.no_grad()
     def _count(self, name: str, x: Tensor) -> None:
-        """Keep the running mean; over the last 10,000 samples or so, as fine-tuned features move."""
+        """Update the running mean, over about the last 10,000 samples, because features change during fine-tuning."""
         count = getattr(self, f'count_{name}')
         mean = getattr(self, f'mean_{name}')
         if len(x):
@@ -59,7 +58,7 @@ class LateFusionHead(BaseModule):
         """
         unknown = [name for name in features if name not in self.in_channels]
         if unknown or not features:
-            raise ConfigError(f'features of {list(features)}; this head takes {list(self.in_channels)}.')
+            raise ConfigError(f'this head takes features of {list(self.in_channels)}, got {list(features)}.')
         first = next(iter(features.values()))
         parts = []
         for name in self.in_channels:

@@ -17,7 +17,7 @@ class MultiLevelFCNHead(BaseDecodeHead):
     the memory. Score maps are summed at the size of the largest; mmseg upsamples the sum to the image.
 
     Args:
-        in_channels (Sequence[int]): Channels of the maps (sums over the modalities).
+        in_channels (Sequence[int]): Channels of the maps; :class:`~decur.models.MultimodalSegmentor` fills them in.
         in_index (Sequence[int]): Which of the backbone's outputs they are. Defaults to the last three of four.
         **kwargs: As mmseg's ``BaseDecodeHead`` (``num_classes``, ``dropout_ratio``, ``loss_decode``, ...).
     """

@@ -1,4 +1,4 @@
-"""What CMX puts between and behind two streams: feature rectification and feature fusion.
+"""The modules of CMX: feature rectification between two streams, and fusion of their maps.
 
 Zhang et al., "CMX: Cross-Modal Fusion for RGB-X Semantic Segmentation with Transformers", arXiv 2203.04838, sections III-B and III-C.
 The order of the two modalities in the config is the paper's (RGB, X). Numbers agree with the published code for the same weights; the
@@ -68,7 +68,7 @@ class CMXRectification(BaseModule):
     def forward(self, maps: Mapping) -> dict:
         """Rectify ``{name: (N, C, H, W)}``; returns the same keys, order and shapes."""
         a, b = (maps[name] for name in self.names)
-        # Pooled each by itself: the concatenated map is needed for the spatial gates only.
+        # Pooled before they are concatenated: only the spatial gates need the concatenated map.
         pooled = torch.cat([a.mean((2, 3)), b.mean((2, 3)), a.amax((2, 3)), b.amax((2, 3))], dim=1)
         channel_a, channel_b = (self.lambda_c * self.channel(pooled)).unflatten(1, (2, -1))[..., None, None].unbind(1)  # (N, C, 1, 1)
         spatial_a, spatial_b = (self.lambda_s * self.spatial(torch.cat([a, b], dim=1))).split(1, dim=1)  # (N, 1, H, W)

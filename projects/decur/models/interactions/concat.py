@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 @MODELS.register_module()
 class ConcatFusion(BaseModule):
-    """Concatenate the modalities' maps of a stage along channels. With one modality it hands the map on.
+    """Concatenate the modalities' maps of a stage along channels. The map of a single modality is passed through.
 
     Maps of another size than the first modality's are resized to it (bilinear), so the modalities need not share a resolution.
 

@@ -179,7 +179,8 @@ class CrossDA(BaseModule):
     def __init__(self, channels: Mapping, residual: bool = False, init_cfg: dict | None = None, **kwargs):
         super().__init__(init_cfg)
         if len(channels) < 2 or len(set(channels.values())) > 1:
-            raise ConfigError(f'CrossDA takes at least two modalities with the same channels, got {dict(channels)}.')
+            raise ConfigError(f'CrossDA takes at least two modalities with the same channels, got {dict(channels)}. Give them the same '
+                              'encoder.')
         self.residual = residual
         self.attention = ModuleDict({name: DeformableAttention(c, **kwargs) for name, c in channels.items()})
 

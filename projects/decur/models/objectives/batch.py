@@ -9,6 +9,7 @@ from torch import Tensor
 
 from decur.errors import ConfigError, DataError
 from decur.gathering import gather_rows, gather_rows_with_gradient, world_size
+from decur.modalities import check_names
 
 GRAD_REDUCES = ('exact', 'published')
 
@@ -102,9 +103,7 @@ def _check_present(present: Mapping | None, views: Mapping) -> dict | None:
     """A mask (N,) for every modality, or None."""
     if present is None:
         return None
-    unknown = [name for name in present if name not in views]
-    if unknown:
-        raise ConfigError(f'present names {unknown}, the embeddings only {list(views)}.')
+    check_names(present, views)
     first = next(iter(views.values()))[0]
     masks = {}
     for name in views:

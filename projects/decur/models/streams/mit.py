@@ -55,7 +55,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, num_heads: int, dropout: float) -> 
     """Multi-head attention of queries ``(N, L, C)`` to keys and values ``(N, l, C)``: ``(N, L, C)``."""
     n, length, _ = q.shape
     if q.requires_grad and q.device.type == 'cpu' and n * num_heads % _num_threads():
-        # PyTorch's backward pass has one thread for each head of a sample. Queries do not see each other, so parts of them can be samples.
+        # PyTorch's backward pass uses one thread per sample and head. Queries are independent, so they can be split over the batch.
         parts = math.gcd(length, _num_threads())
         q = q.reshape(n * parts, length // parts, -1)
         k, v = (t.repeat_interleave(parts, 0) for t in (k, v))
@@ -120,7 +120,7 @@ class _Block(BaseModule):
         return self.ffn.dropout_layer(_as_tokens(drop(fc2(x))))
 
     def _forward(self, x: Tensor, size: tuple) -> Tensor:
-        # In place saves an allocation, but it would be to a view of a layer's output, whose backward pass is then copied.
+        # In-place addition saves memory, but with gradients it would change a view of a layer's output, which autograd then copies.
         add = torch.Tensor.add if torch.is_grad_enabled() else torch.Tensor.add_
         x = add(self.attn(self.norm1(x), size), x)
         return add(self._mix_ffn(self.norm2(x), size), x)

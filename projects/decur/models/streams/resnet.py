@@ -16,20 +16,12 @@ class ResNetStepper(Stepper):
     @property
     def stage_channels(self) -> tuple:
         """Output channels of the residual layers: 256, 512, 1024, 2048 for ResNet50."""
-        channels = []
-        for name in self.backbone.res_layers:
-            block = getattr(self.backbone, name)[-1]
-            channels.append(block.out_channels)
-        return tuple(channels)
+        return tuple(getattr(self.backbone, name)[-1].out_channels for name in self.backbone.res_layers)
 
     def stem(self, x: Tensor) -> Tensor:
         """7x7 convolution, norm, ReLU and max pooling: ``(N, C, H, W)`` to ``(N, 64, H/4, W/4)``."""
         net = self.backbone
-        if net.deep_stem:
-            x = net.stem(x)
-        else:
-            x = net.relu(net.norm1(net.conv1(x)))
-        return net.maxpool(x)
+        return net.maxpool(net.stem(x) if net.deep_stem else net.relu(net.norm1(net.conv1(x))))
 
     def stage(self, index: int, x: Tensor) -> Tensor:
         """Run one residual layer."""

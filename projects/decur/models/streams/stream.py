@@ -1,10 +1,9 @@
-"""A stream: one modality's encoder, stepped stage by stage, with attention after any stage.
+"""A stream: one modality's encoder, run stage by stage, with attention after any stage.
 
 The encoder itself stays the library's (mmpretrain ``ResNet``, mmseg ``MixVisionTransformer``, ...). How it is cut into stages is told by a
 :class:`Stepper` that is registered for its class, so a stream adds no parameters of its own and a checkpoint keeps the library's key
 names below ``streams.<name>.encoder``.
 """
-import copy
 from collections.abc import Mapping
 
 from mmengine.model import BaseModule, ModuleDict
@@ -20,8 +19,8 @@ _STEPPERS: dict = {}
 class Stepper:
     """Cuts a backbone into a stem and stages. Subclass per backbone family and register with :func:`register_stepper`.
 
-    Between stages travels a *state*: the map ``(N, C_i, H_i, W_i)`` itself, or, where a backbone carries more (a class token), an object
-    of the subclass's choice, out of which :meth:`map` takes the map and into which :meth:`replace` puts a changed one.
+    What a stage returns and the next one takes is a *state*: the map ``(N, C_i, H_i, W_i)`` itself or, where a backbone carries more (a
+    class token), an object of the subclass's choice, from which :meth:`map` takes the map and in which :meth:`replace` exchanges it.
 
     Attributes:
         backbone (nn.Module): The backbone; not a submodule (a stepper is no module and owns no parameters).
@@ -34,7 +33,7 @@ class Stepper:
         self.backbone = backbone
 
     def stem(self, x: Tensor):
-        """What comes before the first stage. ``(N, C, H, W)`` to whatever ``stage(0, .)`` takes."""
+        """Run what comes before the first stage: ``(N, C, H, W)`` to the state that ``stage(0, .)`` takes."""
         return x
 
     def stage(self, index: int, state):
@@ -177,8 +176,8 @@ class Stream(BaseModule):
         return self._stepper.replace(state, x)
 
     def feature(self, state) -> Tensor:
-        """Feature ``(N, F)`` of the state after the last stage, or of the tuple of stage maps where the states are maps."""
-        x = self._stepper.feature(state[-1] if type(state) is tuple else state)
+        """Feature ``(N, F)`` of the state after the last stage."""
+        x = self._stepper.feature(state)
         return x if self.head is None else self.head(x)
 
     def forward(self, x: Tensor) -> tuple:
@@ -189,15 +188,3 @@ class Stream(BaseModule):
             state = self.stage(index, state)
             maps.append(self.map(state))
         return tuple(maps)
-
-    def __deepcopy__(self, memo):
-        # The stepper points at the encoder without owning it; a copy needs a stepper of its own.
-        cls = type(self)
-        new = cls.__new__(cls)
-        memo[id(self)] = new
-        for key, value in self.__dict__.items():
-            if key != '_stepper':
-                new.__dict__[key] = copy.deepcopy(value, memo)
-        new._stepper = _stepper_of(new.encoder)
-        return new
-

@@ -12,7 +12,7 @@ from .stream import Stepper, register_stepper
 
 
 class Tokens(NamedTuple):
-    """What travels between the stages of a Vision Transformer."""
+    """The state between the stages of a Vision Transformer."""
 
     #: Class token ``(N, 1, C)``; ``(N, 0, C)`` for a backbone without one.
     extra: Tensor
@@ -24,8 +24,8 @@ class Tokens(NamedTuple):
 class VisionTransformerStepper(Stepper):
     """Cuts a ViT into four stages of equal depth (three layers each for the 12 layers of ViT-S/16 and ViT-B/16).
 
-    All stage maps have the resolution of the patches. The class token goes along beside the map, so what acts between the stages changes
-    the patch tokens, and the class token reads the change in the next stage. The last stage ends with the final layer norm.
+    All stage maps have the resolution of the patches. The class token is carried beside the map: attention and interactions change the
+    patch tokens, and the class token attends to the changed ones in the next stage. The last stage ends with the final layer norm.
     """
 
     _NUM_STAGES = 4
@@ -73,13 +73,11 @@ class VisionTransformerStepper(Stepper):
         return state.patches
 
     def replace(self, state: Tokens, x: Tensor) -> Tokens:
-        """Another map beside the same class token."""
+        """The same class token with another map."""
         return state._replace(patches=x)
 
     def feature(self, state: Tokens) -> Tensor:
         """The class token; the mean over the patches for a backbone without one."""
-        if not isinstance(state, Tokens):
-            raise ConfigError('the feature of a VisionTransformer is its class token, which its maps do not hold: name a layer instead.')
         if state.extra.shape[1] == 0:
             return state.patches.mean(dim=(2, 3))
         return state.extra[:, 0]

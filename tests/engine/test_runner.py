@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import DATASETS
 from runs import StripedImages, build, loader, run
 
-from decur.engine import CheckedRunner, EpochSampler
+from decur.engine import EpochSampler, MultimodalRunner
 from decur.engine.hooks import checkpoint as checkpoint_module
 from decur.errors import ConfigError, DataError, Stopped, WeightsError
 from decur.weights import load_file
@@ -54,7 +54,7 @@ def train(work_dir, *hooks, resume=False, iterations=None, epochs=3, data=None, 
                   dict(type='ExponentialLR', gamma=0.9, by_epoch=not iterations)]
     if epochs == 0:
         loops, schedulers = dict(by_epoch=True, max_epochs=0), None
-    runner = build(work_dir, [dict(type='EpochSeedHook'), Noise(), *hooks], kind=CheckedRunner, checkpoint=checkpoint, train_cfg=loops,
+    runner = build(work_dir, [dict(type='EpochSeedHook'), Noise(), *hooks], kind=MultimodalRunner, checkpoint=checkpoint, train_cfg=loops,
                    train_dataloader=data, param_scheduler=schedulers, **{'load_from': None, **kwargs, 'resume': resume})
     runner.train()
     return runner
@@ -211,7 +211,7 @@ class TestNewest:
 
 
 def build_quietly(folder):
-    runner = build(folder, kind=CheckedRunner)
+    runner = build(folder, kind=MultimodalRunner)
     runner._train_loop = runner.build_train_loop(runner._train_loop)
     return runner
 
@@ -317,7 +317,7 @@ def test_an_old_checkpoint_goes_only_when_the_new_one_is_there(tmp_path, monkeyp
 def test_mistakes_are_said_before_anything_is_printed(tmp_path, capsys, spoil, said):
     def kind(**options):
         spoil(options)
-        return CheckedRunner(**options)
+        return MultimodalRunner(**options)
 
     with pytest.raises((ConfigError, DataError)) as error:
         run(tmp_path, [], kind=kind)
@@ -326,7 +326,7 @@ def test_mistakes_are_said_before_anything_is_printed(tmp_path, capsys, spoil, s
 
 
 def test_what_was_withheld_is_shown_once_when_the_run_starts(tmp_path, capsys):
-    run(tmp_path, [], epochs=1, kind=CheckedRunner)
+    run(tmp_path, [], epochs=1, kind=MultimodalRunner)
     out = capsys.readouterr().out
     assert out.count('System environment') == 1 and out.count('Hooks will be executed') == 1
     assert logging.getLogger().handlers is not None and 'Saving checkpoint' in out
