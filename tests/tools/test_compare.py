@@ -3,6 +3,8 @@ import json
 
 import compare
 import pytest
+from helpers import ROOT
+from mmengine.config import Config
 
 from decur.errors import DataError
 
@@ -56,6 +58,16 @@ def test_a_difference_is_paired():
     assert text.startswith('| a | 3.0 (1.0, 5.0) | 4.5 (2.0, 7.0) | +1.5 [')
     low, high = (float(value) for value in compare.table(dict(runs=runs), 'x').split('+2.0 [')[1].split(']')[0].split(','))
     assert (low, high) == pytest.approx((2 - 2.48, 2 + 2.48), abs=.05)  # t(2) = 4.30 times 1 / sqrt(3)
+
+
+@pytest.mark.parametrize('name', ['water', 'potholes'])
+def test_the_document_has_the_tables_of_the_records(name):
+    record = compare.read_record(ROOT / 'docs' / 'records' / f'{name}.json', name)
+    study = Config.fromfile(ROOT / 'configs' / name / 'study.py')
+    assert {entry['row'] for entry in record['runs']} == set(study.rows)
+    text = (ROOT / 'docs' / 'real_data.md').read_text(encoding='utf-8')
+    shown = text.partition(f'<!-- {name} -->\n')[2].partition(f'\n<!-- /{name} -->')[0]
+    assert shown == compare.table(record, study.figure)
 
 
 @pytest.mark.parametrize('text', ['{', '{"study": "other", "pretraining": {}, "runs": []}',
