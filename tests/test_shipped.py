@@ -70,6 +70,7 @@ def test_the_command_lists_itself_and_names_the_closest(capsys):
 def test_a_command_is_its_tool(tmp_path, monkeypatch, capsys):
     """It says and does what the tool says and does, with the same arguments, and calls itself by its own name."""
     monkeypatch.setattr(sys, 'path', list(sys.path))
+    monkeypatch.setitem(sys.modules, '__main__', sys.modules['__main__'])
 
     def outcome(run, *arguments):
         monkeypatch.setattr(sys, 'argv', ['table.py', *arguments])
