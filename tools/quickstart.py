@@ -12,10 +12,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from decur.engine import load_config
+from decur.engine.amp import fast_bfloat16
 from decur.errors import exit_on_bad_input
 from decur.visualization import label_picture, sheet
 
@@ -60,12 +60,6 @@ def run(*command: object, done: Path, log: Path | None = None) -> None:
     if not done.exists():
         sys.exit(f'error: {command[0]} ended without writing {done}; see {log}')
     print(f'  {time.time() - start:.0f} s', flush=True)
-
-
-def fast_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 itself; where it does not, emulating it would be slower than float32."""
-    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
-    return bool(found.get('avx512_bf16') or found.get('amx_bf16'))
 
 
 def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argparse.Namespace) -> float:

@@ -13,6 +13,7 @@ train_dataloader = dict(
     dataset=dict(
         data_root='data/ombria',
         split='scene_train.txt',
+        in_memory=True,
         tile=dict(tile_size=(64, 64), stride=(64, 64)),
         pipeline=[dict(type='LoadModalities'), dict(type='MakeViews', aligned=True), dict(type='PackModalities')]))
 optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=2e-3, weight_decay=0.01), paramwise_cfg=dict(_delete_=True))

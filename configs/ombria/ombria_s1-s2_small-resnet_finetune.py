@@ -6,6 +6,7 @@ _base_ = [
 ]
 data = dict(
     data_root='data/ombria',
+    in_memory=True,
     label=dict(folder='label', suffix='.png'),
     metainfo=dict(classes=('dry', 'flood'), palette=[[200, 190, 160], [0, 90, 200]]))
 train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(split='scene_train.txt', **data))

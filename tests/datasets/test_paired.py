@@ -230,3 +230,20 @@ def test_modalities_of_other_sizes_are_resized_or_refused(tmp_path):
     assert image.shape == (20, 30, 2) and set(np.unique(image[..., 1])) == set(range(150))
     with pytest.raises(DataError, match="modality 'b' is"):
         run(resize=False)
+
+
+def test_a_data_set_in_memory_gives_the_same_samples(root):
+    label = dict(folder='label', suffix='.png')
+    pipeline = [dict(type='LoadModalities'), dict(type='LoadLabelMap'), dict(type='ConcatModalities'), dict(type='PackSegInputs')]
+    init_default_scope('mmseg')
+    for options in (dict(), dict(tile=dict(tile_size=(16, 16)))):
+        kwargs = dict(options, label=label, pipeline=pipeline, metainfo=dict(classes=tuple('abcd')))
+        plain, kept = list(build(root, **kwargs)), build(root, in_memory=True, **kwargs)
+        list(kept)
+        for folder in ('s1', 's2', 'label'):
+            (root / folder).rename(root / f'{folder}_away')
+        for one, two in zip(plain, list(kept), strict=True):  # read once: the files are not looked at again
+            assert torch.equal(one['inputs'], two['inputs'])
+            assert torch.equal(one['data_samples'].gt_sem_seg.data, two['data_samples'].gt_sem_seg.data)
+        for folder in ('s1', 's2', 'label'):
+            (root / f'{folder}_away').rename(root / folder)

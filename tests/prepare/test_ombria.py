@@ -40,8 +40,8 @@ def test_splits_keep_scenes_apart_and_lists_are_those_that_were_published():
     assert train | test == set(scene) and not train & test
     assert {scene[sample] for sample in test} == set(TEST_SCENES) and not {scene[sample] for sample in train} & set(TEST_SCENES)
     for count in (8, 32, 128):
-        drawn = [tuple(lists[f'scene_few{count}_seed{seed}']) for seed in range(5)]
-        assert len(set(drawn)) == 5 and all(len(set(names)) == count and set(names) <= train for names in drawn)
+        drawn = [tuple(lists[f'scene_few{count}_seed{seed}']) for seed in range(10)]
+        assert len(set(drawn)) == 10 and all(len(set(names)) == count and set(names) <= train for names in drawn)
     assert lists['event2021'] == ['france_0000', 'timor_0000', 'timor_0001', 'timor_0002']
     assert lists['event2021_timor'] == ['timor_0000', 'timor_0001', 'timor_0002']
 
@@ -123,6 +123,37 @@ def test_the_configs_read_it(release, tmp_path, repository):
             assert set(np.unique(sample['data_samples'].gt_sem_seg.data)) == {0, 1}
 
 
+def test_dates_as_seasons(release, tmp_path, repository):
+    from mmengine.config import Config
+    from mmengine.registry import DATASETS, init_default_scope
+
+    from decur.binding import bind
+    ombria.prepare(release, tmp_path / 'out', any_version=True)
+    cfg = bind(Config.fromfile(repository / 'configs' / 'ombria' / 'ombria-dates_s1-s2_small-resnet_decur.py'))
+    init_default_scope(cfg.default_scope)
+    config = dict(cfg.train_dataloader.dataset, data_root=str(tmp_path / 'out'), tile=None)
+    config['pipeline'] = [config['pipeline'][0], dict(type='LoadModalities')]
+    dataset = DATASETS.build(config)
+    stacks = {name: AutoReader()(str(tmp_path / 'out' / folder / 'test_0003.tif')) for name, folder in (('sar', 's1'), ('optical', 's2'))}
+    drawn = set()
+    for _ in range(12):  # of the three chips, test_0003 is the first
+        images = dataset[0]['images']
+        dates = []
+        for sar, optical in zip(images['sar'], images['optical']):
+            date = int(np.array_equal(sar, stacks['sar'][..., 1:]))
+            np.testing.assert_array_equal(sar, stacks['sar'][..., date:date + 1])
+            np.testing.assert_array_equal(optical, stacks['optical'][..., 3 * date:3 * date + 3])  # the same date of both sensors
+            dates.append(date)
+        drawn.add(tuple(dates))
+    assert {(0, 1), (1, 0)} <= drawn
+    sample = DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(tmp_path / 'out')))[0]
+    assert [tuple(view.shape) for view in sample['inputs']['optical']] == [(3, 48, 48)] * 2
+    with pytest.raises(DataError, match=r's1/test_0003.tif has 2 band\(s\) instead of 3, those of all dates'):
+        DATASETS.build(dict(config, dates=3))[0]
+    with pytest.raises(ConfigError, match='dates must be a number of dates'):
+        DATASETS.build(dict(config, dates=0))
+
+
 def test_what_is_not_the_release(release, tmp_path):
     with pytest.raises(DataError, match=r'not the version of OMBRIA .* it has 8 chips of other content .*--any-version'):
         ombria.prepare(release, tmp_path / 'out')
@@ -149,3 +180,19 @@ def test_a_chip_that_is_not_as_released(release, tmp_path, name, image, message)
         ombria.prepare(release, tmp_path / 'out', any_version=True)
     assert not (tmp_path / 'out' / 'scene_train.txt').exists()
     assert json.loads((tmp_path / 'out' / 'dataset.json').read_text())['dataset'] == 'ombria'
+
+
+@pytest.mark.parametrize('name', ['OmbriaS1/test/BEFORE/S1_before_0003.png', 'OmbriaS2/test/BEFORE/S2_before_0003.png',
+                                  '2021/FRANCE/Sentinel1/BEFORE/imbefore_0.png', '2021/FRANCE/Sentinel2/MASK/gt_0.png'])
+def test_a_chip_that_one_sensor_lacks(release, tmp_path, name):
+    (release / name).unlink()
+    with pytest.raises(DataError, match=f'1 files of .* are missing, the first is .*{name}'):
+        ombria.prepare(release, tmp_path / 'out', any_version=True)
+    assert not (tmp_path / 'out').exists()
+
+
+def test_pointers_in_place_of_pictures(release, tmp_path):
+    (release / 'OmbriaS2/test/AFTER/S2_after_0003.png').write_text('version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n')
+    with pytest.raises(DataError, match='1 files .* are pointers of Git LFS .*S2_after_0003.png. .*git lfs pull'):
+        ombria.prepare(release, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()

@@ -6,6 +6,12 @@ from mmengine.optim import OptimWrapper
 from mmengine.registry import OPTIM_WRAPPERS
 
 
+def fast_bfloat16() -> bool:
+    """Whether this CPU multiplies bfloat16 itself; where it does not, emulating it would be slower than float32."""
+    found = torch.cpu.get_capabilities() if hasattr(torch.cpu, 'get_capabilities') else {}
+    return bool(found.get('avx512_bf16') or found.get('amx_bf16'))
+
+
 @OPTIM_WRAPPERS.register_module()
 class CpuBf16OptimWrapper(OptimWrapper):
     """Forward in bfloat16 autocast; no loss scale is needed, since bfloat16 has float32's range.

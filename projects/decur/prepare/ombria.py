@@ -79,6 +79,10 @@ class OmbriaRelease(Release):
         if missing:
             raise DataError(f'{len(missing)} files of {self.src} are missing, the first is {missing[0]}. Clone the repository again, with '
                             'all its files.')
+        pointers = [path for _, files in found for path in files.values() if _is_pointer(path)]
+        if pointers:
+            raise DataError(f'{len(pointers)} files of {self.src} are pointers of Git LFS instead of pictures, the first is {pointers[0]}. '
+                            'Fetch their content: git lfs pull.')
         if not self.any_version:
             digest = content_digest(path for _, files in found for path in files.values())
             if digest != DIGEST or len(found) != EXPECTED:
@@ -94,26 +98,26 @@ class OmbriaRelease(Release):
     def _chips(self) -> list:
         out = []
         for part in ('train', 'test'):
-            folder = self._folder(f'OmbriaS1/{part}/BEFORE')
-            for path in sorted(folder.iterdir()):
-                match = re.fullmatch(r'S1_before_(\d{4})\.png', path.name)
-                if match:
-                    files = {f's{s}_{date}': self.src / f'OmbriaS{s}' / part / date.upper() / f'S{s}_{date}_{match[1]}.png'
-                             for s in (1, 2) for date in (*_DATES, 'mask')}
-                    out.append((f'{part}_{match[1]}', files))
+            for number in self._numbers({f'OmbriaS{s}/{part}/BEFORE': rf'S{s}_before_(\d{{4}})\.png' for s in (1, 2)}):
+                files = {f's{s}_{date}': self.src / f'OmbriaS{s}' / part / date.upper() / f'S{s}_{date}_{number}.png'
+                         for s in (1, 2) for date in (*_DATES, 'mask')}
+                out.append((f'{part}_{number}', files))
         return out
 
     def _events(self) -> list:
         out = []
         for event in _EVENTS:
-            folder = self._folder(f'2021/{event.upper()}/Sentinel1/BEFORE')
-            numbers = [int(m[1]) for m in (re.fullmatch(r'imbefore_(\d+)\.png', path.name) for path in folder.iterdir()) if m]
-            for number in sorted(numbers):
-                place = self.src / '2021' / event.upper()
+            place = self.src / '2021' / event.upper()
+            for number in self._numbers({f'2021/{event.upper()}/Sentinel{s}/BEFORE': r'imbefore_(\d+)\.png' for s in (1, 2)}):
                 files = {f's{s}_{date}': place / f'Sentinel{s}' / date.upper() / f'{"gt" if date == "mask" else f"im{date}"}_{number}.png'
                          for s in (1, 2) for date in (*_DATES, 'mask')}
-                out.append((f'{event}_{number:04d}', files))
+                out.append((f'{event}_{int(number):04d}', files))
         return out
+
+    def _numbers(self, patterns: Mapping) -> list:
+        """Numbers of the chips that either sensor has, as they are written, in order. ``patterns``: folder to the form of its names."""
+        matches = {re.fullmatch(pattern, path.name) for folder, pattern in patterns.items() for path in self._folder(folder).iterdir()}
+        return sorted({match[1] for match in matches if match}, key=int)
 
     def _folder(self, name: str) -> Path:
         folder = self.src / name
@@ -176,6 +180,11 @@ class OmbriaRelease(Release):
     def left_out(cls, out):
         """Nothing ever is."""
         return {}
+
+
+def _is_pointer(path: Path) -> bool:
+    """Whether a file is what Git LFS leaves in place of one that it did not fetch."""
+    return path.stat().st_size < 1024 and path.read_bytes().startswith(b'version https://git-lfs')
 
 
 def content_digest(paths) -> str:

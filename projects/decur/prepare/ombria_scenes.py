@@ -13,7 +13,7 @@ FIRST_CHIPS = (1, 74, 135, 258, 309, 380, 436, 563, 708)
 #: Every fourth scene is for the test.
 TEST_SCENES = (2, 6)
 #: Sizes and seeds of the labelled subsets of the training chips.
-FEW, SEEDS = (8, 32, 128), range(5)
+FEW, SEEDS = (8, 32, 128), range(10)
 
 
 def find_scenes(borders: Mapping[int, Sequence[np.ndarray]], threshold: float = 0.9, least: int = 40) -> list[int]:
@@ -59,7 +59,7 @@ def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def splits(samples: Sequence[str]) -> dict[str, list[str]]:
-    """Lists of ids: ``scene_train``, ``scene_test``, ``scene_few{8,32,128}_seed{0..4}``, ``event2021`` and one for each event of 2021.
+    """Lists of ids: ``scene_train``, ``scene_test``, ``scene_few{8,32,128}_seed{0..9}``, ``event2021`` and one for each event of 2021.
 
     Args:
         samples: ``train_0001`` and ``test_0013`` (released folder and number), ``albania_0001`` (event and number).

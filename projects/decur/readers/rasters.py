@@ -100,11 +100,7 @@ class RasterioReader(Reader):
         self.names = tuple(names) if names else None
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the file is absent, unreadable, truncated, claims too much, or has not the bands or the size.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         path, window = split_source(source)
         size = source.get('size') if isinstance(source, Mapping) else None
         check_file(path)
@@ -114,7 +110,7 @@ class RasterioReader(Reader):
                 raise DataError(f'{path} has {raster.height}x{raster.width} pixels instead of {size[0]}x{size[1]}.')
             if raster.driver in ('JPEG', 'PNG') and raster.tags().get('EXIF_Orientation', '1').strip() not in ('1', '0', ''):
                 raise DataError(f"{path} is turned by EXIF, which GDAL does not apply: use reader=dict(type='PillowReader').")
-            bands = self._choose(path, raster)
+            bands = self._choose(path, raster, source if isinstance(source, Mapping) else {})
             check_window(path, raster.shape, window)
             height, width = window[2:] if window is not None else raster.shape
             types = [raster.dtypes[band - 1] for band in bands]
@@ -128,11 +124,14 @@ class RasterioReader(Reader):
             array = self._scale(path, raster, bands, array)
         return array.transpose(1, 2, 0), None if missing is None else missing.transpose(1, 2, 0)
 
-    def _choose(self, path: Path, raster) -> list:
-        """1-based numbers of the bands to read, checked against what the file calls them."""
+    def _choose(self, path: Path, raster, source: Mapping) -> list:
+        """1-based numbers of the bands to read (the source's before the reader's), checked against what the file calls them."""
+        if 'bands' in source and raster.count != source['num_bands']:
+            raise DataError(f'{path} has {raster.count} band(s) instead of {source["num_bands"]}, those of all dates. Correct dates of the '
+                            'data set, or channels of the entry (those of one date).')
         described = [band_name(text) if text else '' for text in raster.descriptions]
         bands = []
-        for band in self.bands or raster.indexes:
+        for band in source.get('bands') or self.bands or raster.indexes:
             if isinstance(band, str):
                 if described.count(band_name(band)) != 1:
                     raise DataError(f'{path}: no band, or more than one, is described as {band!r}; its descriptions are {described}.')
@@ -176,12 +175,10 @@ class RasterioReader(Reader):
             plane = array[i] if own else raster.read(band, window=area)
             tag, flags = tags[band - 1], flags_of[band - 1]
             if tag is not None:
-                found = missing_pixels.equals(plane, tag)
-                if found is None:
+                missing[i] |= missing_pixels.equals(plane, tag)
+                if not missing_pixels.holds(plane.dtype, tag):
                     self.warn('tag', f'{path}: its nodata tag {tag:g} cannot occur in {plane.dtype}, so nothing is missing by it. If '
                               'another value means "missing", say so: reader=dict(..., missing=value).')
-                else:
-                    missing[i] |= found
             if MaskFlags.per_dataset in flags and band not in alpha and not (MaskFlags.alpha in flags and set(alpha) & set(bands)):
                 shared = raster.read_masks(band, window=area) == 0 if shared is None else shared
                 missing[i] |= shared

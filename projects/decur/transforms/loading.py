@@ -7,11 +7,16 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import DataError
 from decur.modalities import encoder_order, statistics
-from decur.readers import build_reader, read_marked, source_name
+from decur.readers import InMemoryReader, Reader, build_reader, read_marked, source_name
 from decur.readers.missing import check_measurements, mask, split
 from decur.readers.shards import ShardError
 from decur.readers.types import as_image
 from decur.writing import WriteError
+
+
+def keep_in_memory(reader):
+    """A reader that decodes every file once. A callable that is no :class:`~decur.readers.Reader` stays as it is."""
+    return InMemoryReader(reader) if isinstance(reader, Reader) and not isinstance(reader, InMemoryReader) else reader
 
 
 class BoundTransform(BaseTransform):
@@ -43,14 +48,9 @@ class ModalityLoader:
         self.name, self.entry = name, entry
         self.reader = build_reader(entry.get('reader'), names=entry.get('bands'))
         self.radiometry = [TRANSFORMS.build(cfg) for cfg in entry.get('radiometry') or ()]
-        self.mean = self._mean(entry)
-
-    @staticmethod
-    def _mean(entry: Mapping) -> np.ndarray:
-        """``(C,)`` mean in the order of the reader's channels; the entry gives it in that of the encoder."""
-        mean = np.zeros(entry['channels'])
-        mean[encoder_order(entry)] = statistics(entry)[0].numpy().reshape(-1)
-        return mean
+        #: ``(C,)`` in the order of the reader's channels; the entry gives it in that of the encoder.
+        self.mean = np.zeros(entry['channels'])
+        self.mean[encoder_order(entry)] = statistics(entry)[0].numpy().reshape(-1)
 
     def __call__(self, source) -> tuple:
         """Read a source.
@@ -136,6 +136,9 @@ class LoadModalities(BoundTransform):
         """Build one loader per entry."""
         super().bind(modalities, dataset)
         self.loaders = {name: ModalityLoader(name, entry) for name, entry in modalities.items()}
+        if getattr(dataset, 'in_memory', False):
+            for loader in self.loaders.values():
+                loader.reader = keep_in_memory(loader.reader)
 
     def transform(self, results: dict) -> dict:
         """Read the sample.

@@ -120,3 +120,30 @@ def test_clip_learns_its_temperature_within_bounds():
     out = head.loss(embeddings)
     assert float(out['temperature']) == pytest.approx(0.01, rel=1e-5)
     assert not MODELS.build(dict(type='MultimodalCLIPHead', learn_temperature=False)).logit_scale.requires_grad
+
+
+@pytest.mark.parametrize('names', ['ab', 'abc'])
+def test_barlow_twins_between_the_views_of_each_modality(names):
+    embeddings = doubles(make_embeddings(names, 9, 12))
+    head = MODELS.build(dict(type='MultimodalBarlowTwinsHead', between='views', statistics=False))
+    assert head.num_views == 2
+    logged = head.loss(embeddings)
+    # The reference compares the first views of two modalities: give it the two views of one.
+    want = {m: reference.barlow_twins(dict(first=views[:1], second=views[1:])) for m, views in embeddings.items()}
+    assert float(logged['loss']) == pytest.approx(float(sum(want.values())), rel=1e-10)
+    for m, value in want.items():
+        assert float(logged[f'intra_{m}']) == pytest.approx(float(value), rel=1e-10)
+    # No modality's loss depends on another's embeddings.
+    (gradient, ) = torch.autograd.grad(want[names[0]], embeddings[names[0]][1], retain_graph=True)
+    assert torch.allclose(torch.autograd.grad(logged['loss'], embeddings[names[0]][1])[0], gradient, rtol=1e-10)
+    with pytest.raises(ConfigError, match="'modalities' or 'views'"):
+        MODELS.build(dict(type='MultimodalBarlowTwinsHead', between='dates'))
+
+
+def test_barlow_twins_between_views_counts_only_samples_that_are_there():
+    embeddings = doubles(make_embeddings('ab', 9, 12))
+    present = dict(a=torch.arange(9) < 6)
+    head = MODELS.build(dict(type='MultimodalBarlowTwinsHead', between='views', statistics=False))
+    kept = dict(a=tuple(z[:6] for z in embeddings['a']))
+    want = reference.barlow_twins(dict(first=kept['a'][:1], second=kept['a'][1:]))
+    assert float(head.loss(embeddings, present)['intra_a']) == pytest.approx(float(want), rel=1e-10)

@@ -1,8 +1,10 @@
-"""Barlow Twins across modalities (Zbontar et al., 2021, arXiv 2103.03230): DeCUR's baseline without unique dimensions."""
+"""Barlow Twins (Zbontar et al., 2021, arXiv 2103.03230) across modalities, DeCUR's baseline without unique dimensions, or within each."""
 from collections.abc import Mapping
 from itertools import combinations
 
 from mmengine.registry import MODELS
+
+from decur.errors import ConfigError
 
 from .decur import correlation_term, standardize, with_gram
 from .objective import Batch, ObjectiveHead, evaluate
@@ -34,16 +36,33 @@ def barlow_twins_loss(embeddings: Mapping,
 
 @MODELS.register_module()
 class MultimodalBarlowTwinsHead(ObjectiveHead):
-    """:func:`barlow_twins_loss` as a head, with its options. The log shows the terms and the mean diagonals of their matrices C."""
+    """:func:`barlow_twins_loss` as a head, with its options. The log shows the terms and the mean diagonals of their matrices C.
 
-    def __init__(self, lambd: float = 0.0051, form: str = 'auto', eps: float = 1e-5, **kwargs):
+    Args:
+        between (str): ``'modalities'``, or ``'views'``: the two views of every modality are compared, as Barlow Twins was published, and no
+            modality with another. Every encoder is then trained as if it were alone. Defaults to ``'modalities'``.
+        lambd, form, eps, **kwargs: As :func:`barlow_twins_loss` and :class:`ObjectiveHead`.
+
+    Raises:
+        ConfigError: If ``between`` is neither.
+    """
+
+    def __init__(self, lambd: float = 0.0051, form: str = 'auto', eps: float = 1e-5, between: str = 'modalities', **kwargs):
         super().__init__(**kwargs)
-        self.lambd, self.form, self.eps = lambd, form, eps
+        if between not in ('modalities', 'views'):
+            raise ConfigError(f"between must be 'modalities' or 'views', got {between!r}.")
+        self.lambd, self.form, self.eps, self.between = lambd, form, eps, between
+        self.num_views = 2 if between == 'views' else 1
 
     def objective(self, batch: Batch) -> tuple:
         """See :class:`ObjectiveHead`."""
+        if self.between == 'views':
+            plan = {f'intra_{m}': ((m, 0), (m, 1)) for m in batch.views}
+        else:
+            plan = {f'cross_{a}_{b}': ((a, 0), (b, 0)) for a, b in combinations(batch.views, 2)}
         terms, diagonals = {}, {}
-        for a, b in combinations(batch.views, 2):
-            first, second = (with_gram(standardize(batch.rows(name, 0, (a, b)), self.eps), self.form, batch.width) for name in (a, b))
-            terms[f'cross_{a}_{b}'], diagonals[f'cross_{a}_{b}'] = correlation_term(first, second, 1., self.lambd)
+        for name, pair in plan.items():
+            needed = tuple(dict.fromkeys(modality for modality, _ in pair))
+            first, second = (with_gram(standardize(batch.rows(*view, needed), self.eps), self.form, batch.width) for view in pair)
+            terms[name], diagonals[name] = correlation_term(first, second, 1., self.lambd)
         return sum(terms.values()), terms, mean_diagonals(diagonals)

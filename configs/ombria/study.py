@@ -1,0 +1,42 @@
+# Not a run: what tools/ombria.py pretrains, transfers and compares; docs/ombria.md has the protocol and what came out.
+pretraining = 'ombria_s1-s2_small-resnet_decur.py'
+#: Seeds of pretraining. The transfer with labelled subset s starts from the pretraining of seed s modulo their number.
+seeds = (0, 1, 2, 3, 4)
+# The projector of SimCLR and CLIP is the two-layer one of the other baselines of this project.
+contrastive = {'model.neck.num_layers': 2, 'model.neck.out_channels': 128}
+barlow_twins = {'model.head': dict(_delete_=True, type='MultimodalBarlowTwinsHead', lambd=0.0051)}
+clip = {**contrastive, 'model.head': dict(_delete_=True, type='MultimodalCLIPHead', temperature=0.07)}
+# Objectives that encode one view of each sensor do half of DeCUR's work in a step: with twice the epochs they do the same.
+twice = {'train_cfg.max_epochs': 24, 'param_scheduler.0.T_max': 24}
+#: Starts of the encoders: name in folders and records, label in tables, options of the pretraining (None: not pretrained).
+arms = dict(
+    per_pixel=dict(label='per pixel', options=None),
+    random=dict(label='random', options=None),
+    decur=dict(label='DeCUR', options={}),
+    barlow_twins=dict(label='Barlow Twins across sensors', options=barlow_twins),
+    simclr=dict(label='SimCLR across sensors', options={
+        **contrastive, 'model.head': dict(_delete_=True, type='MultimodalSimCLRHead', temperature=0.1)}),
+    clip=dict(label='CLIP across sensors', options=clip),
+    vicreg=dict(label='VICReg across sensors', options={'model.head': dict(_delete_=True, type='MultimodalVICRegHead')}),
+    single=dict(label='Barlow Twins within each sensor', options={
+        'model.head': dict(_delete_=True, type='MultimodalBarlowTwinsHead', lambd=0.0051, between='views')}),
+    barlow_twins_x2=dict(label='Barlow Twins across sensors, twice the steps', options={**barlow_twins, **twice}),
+    clip_x2=dict(label='CLIP across sensors, twice the steps', options={**clip, **twice}))
+baselines = ('barlow_twins', 'simclr', 'clip', 'vicreg', 'single')
+frozen, finetune = ('frozen', ), ('finetune', )
+# Options of a transfer with all labels that is to be as good as it can: five times the iterations.
+longer = {'train_cfg.max_iters': 1000, 'param_scheduler.0.end': 1000, 'default_hooks.checkpoint.interval': 1000}
+#: In the order in which they run; a cell is in one round only. `subsets` are the seeds of the labelled subset and of the transfer.
+rounds = (
+    dict(name='first', arms=('random', 'decur'), protocols=frozen),
+    dict(name='per-pixel', arms=('per_pixel', ), protocols=('per-pixel', )),
+    dict(name='finetune', arms=('random', 'decur'), protocols=finetune),
+    dict(name='subsets', arms=('random', 'decur'), protocols=frozen, subsets=range(5, 10)),
+    dict(name='baselines', arms=baselines, protocols=frozen),
+    dict(name='baselines-finetune', arms=baselines, protocols=finetune),
+    dict(name='supervised', arms=('random', ), protocols=finetune, labels=('all', ), options=longer, variant='1000 iterations'),
+    dict(name='sensors', arms=('random', 'decur', 'single'), protocols=frozen, sensors=('s1', 's2')),
+    dict(name='labels', arms=('random', 'decur'), protocols=frozen, labels=('8', '128', 'all')),
+    dict(name='compute', arms=('barlow_twins_x2', 'clip_x2'), protocols=frozen),
+    dict(name='labels-finetune', arms=('random', 'decur'), protocols=finetune, labels=('8', '128', 'all')),
+    dict(name='sensors-finetune', arms=('random', 'decur'), protocols=finetune, sensors=('s1', 's2')))
