@@ -4,6 +4,8 @@ The published loader's way is measured beside it: webdataset over the tar files 
 system with fsspec and read with zarr, all dates of it. Here a member's bytes are read at their offset and decoded by decur.readers. Both in
 one DataLoader worker, in turns; rates from the first batch to the last.
 
+A rate is given by the wall clock and by the processor time that the worker took, which is what remains of it where others use the cores.
+
 - `all dates`: the same content as the published loader, all dates of both products;
 - `two views`: what pretraining reads, one date for each of two views;
 - `first batch`: from nothing (no index) and from an index, over many shards of small members;
@@ -14,6 +16,7 @@ one DataLoader worker, in turns; rates from the first batch to the last.
 import argparse
 import json
 import os
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -134,25 +137,37 @@ def memory(pid: int) -> dict:
     return dict(private=(kilobytes['Private_Clean'] + kilobytes['Private_Dirty']) / 1024, resident=kilobytes['Rss'] / 1024)
 
 
+def used_by_workers() -> float:
+    """Processor seconds of the workers that have ended."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def rate(folder: Path, kind: str, size: int, batch_size: int) -> tuple:
-    """Samples per second after the first batch, and the largest memory of the worker."""
+    """Samples per second by the wall clock (after the first batch) and by the worker's processor time, and its largest memory."""
+    before = used_by_workers()
     iterator = iter(loader(folder, kind, size, batch_size))
-    next(iterator)
-    start, count, most = time.perf_counter(), 0, dict(private=0, resident=0)
+    count = first = len(next(iter(next(iterator).values())))
+    start, most = time.perf_counter(), dict(private=0, resident=0)
     for batch in iterator:
         count += len(next(iter(batch.values())))
         workers = getattr(iterator, '_workers', [])
         if workers and workers[0].is_alive():
             now = memory(workers[0].pid)
             most = {key: max(most[key], now[key]) for key in most}
-    return count / (time.perf_counter() - start), most
+    wall = (count - first) / (time.perf_counter() - start)
+    del iterator  # which waits for the worker
+    return wall, count / (used_by_workers() - before), most
 
 
-def first_batch(folder: Path, kind: str, size: int, batch_size: int) -> float:
-    """Seconds until there is a batch."""
-    start = time.perf_counter()
-    next(iter(loader(folder, kind, size, batch_size)))
-    return time.perf_counter() - start
+def first_batch(folder: Path, kind: str, size: int, batch_size: int) -> dict:
+    """Seconds until there is a batch: by the wall clock, and of processor time in this process and its worker."""
+    start, before = time.perf_counter(), time.process_time() + used_by_workers()
+    iterator = iter(loader(folder, kind, size, batch_size))
+    next(iterator)
+    wall = time.perf_counter() - start
+    del iterator
+    return dict(wall=wall, processor=time.process_time() + used_by_workers() - before)
 
 
 def main() -> None:
@@ -178,17 +193,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=args.folder) as name:
         large, many = Path(name, 'large'), Path(name, 'many')
         make_shards(large, 2, args.samples // 2, args.size)
-        found = {kind: [rate(large, kind, args.size, args.batch_size) for _ in range(args.rounds)] for kind in kinds}
+        found = {kind: [] for kind in kinds}
+        for _ in range(args.rounds):  # in turns
+            for kind in kinds:
+                found[kind].append(rate(large, kind, args.size, args.batch_size))
         for kind, runs in found.items():
-            record['rates'][kind] = float(np.median([speed for speed, _ in runs]))
-            record['memory'][kind] = {key: max(memory[key] for _, memory in runs) for key in ('private', 'resident')}
-            beside = record['rates'][kind] / record['rates']['published'] if 'published' in kinds else float('nan')
-            print(f'{kind:>10}: {record["rates"][kind]:7.1f} samples/s at one worker ({beside:.1f} x published), memory '
+            record['rates'][kind] = {clock: float(np.median([run[i] for run in runs])) for i, clock in enumerate(('wall', 'processor'))}
+            record['memory'][kind] = {key: max(memory[key] for *_, memory in runs) for key in ('private', 'resident')}
+            own = record['rates'][kind]
+            beside = own['processor'] / record['rates']['published']['processor'] if 'published' in kinds else float('nan')
+            print(f'{kind:>10}: {own["wall"]:7.1f} samples/s at one worker, {own["processor"]:.1f} per processor second '
+                  f'({beside:.1f} x published), memory '
                   f'{record["memory"][kind]["private"]:.0f} MiB private, {record["memory"][kind]["resident"]:.0f} resident')
         make_shards(many, args.shards, args.per_shard, 12)
         for kind, label in [('published', 'published')] * ('published' in kinds) + [('two views', 'no index'), ('two views', 'index')]:
             record['first_batch'][label] = first_batch(many, kind, 12, args.batch_size)
-            print(f'first batch of {args.shards} shards of {args.per_shard}, {label}: {record["first_batch"][label]:.2f} s')
+            print(f'first batch of {args.shards} shards of {args.per_shard}, {label}: {record["first_batch"][label]["wall"]:.2f} s, '
+                  f'{record["first_batch"][label]["processor"]:.2f} s of processor time')
     print(f'{record["cores"]} cores, load {os.getloadavg()[0]:.1f}')
     if args.out:
         Path(args.out).write_text(json.dumps(record, indent=1) + '\n')

@@ -61,7 +61,7 @@ def entries(encoder=True):
                      augmentation=dict(views, value_range=(0.0, 10000.0)), **extra))
 
 
-def run_tool(*args, check=True, timeout=280, fresh=False, **env):
+def run_tool(*args, check=True, timeout=880, fresh=False, **env):
     """Run a tool of the checkout from its root, as a user would: ``python tools/...`` or a shell tool.
 
     Python is not started anew for a file of Python, which is run in a fork of a process that has imported the package, unless ``fresh``.

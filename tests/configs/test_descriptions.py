@@ -55,7 +55,7 @@ def test_the_description_is_what_the_run_does(path):
                 raw[name] = rng.integers(0, 256 if bands == 3 else 4000, (8, 8, bands)).astype(np.uint8 if bands == 3 else np.uint16)
             if bands == 13:  # cirrus is dark, which tells images with an offset of 1000 from others
                 raw[name][..., 10] %= 40
-                raw[name] += 1000 * ('v11' in path)
+                raw[name] += 1000 * ('v11_' in path)
     expected = seen_in_training(cfg, raw)
     assert list(described['modalities']) == list(expected)
     loaded = LoadedEncoder({name: dict(entry, encoder=tiny_encoder(), attention=None, feature_channels=None)

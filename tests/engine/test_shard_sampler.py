@@ -25,7 +25,7 @@ def of(monkeypatch, rank, world, dataset, **kwargs):
 
 
 @pytest.mark.parametrize('world', [1, 2, 3])
-@pytest.mark.parametrize('window', [1, 2, 50])
+@pytest.mark.parametrize('window', [1, 2, 50, None])
 def test_an_epoch_has_every_sample_once(monkeypatch, world, window):
     dataset = Shards(7, 5, 9, 3, 6)
     for epoch in range(3):

@@ -37,7 +37,7 @@ sys.exit(next((128 - code if code < 0 else code for code in status if code), 0))
 
 @pytest.fixture
 def config(tmp_path):
-    """A small pretraining on eight samples, an iteration for two processes in each of 40 epochs."""
+    """A small pretraining on eight samples, an iteration for two processes in each of 20 epochs."""
     write_pairs(tmp_path / 'data', ids=[f's{i}' for i in range(8)], size=(24, 24))
     modalities = entries()
     for entry in modalities.values():
@@ -51,7 +51,7 @@ model = dict(neck=dict(hid_channels=16, out_channels=16), head=dict(common_dim=1
 train_dataloader = dict(batch_size=4, num_workers=0, persistent_workers=False, pin_memory=False,
                         dataset=dict(data_root={str(tmp_path / 'data')!r}))
 default_hooks = dict(logger=dict(interval=1), checkpoint=dict(interval=100))
-train_cfg = dict(max_epochs=40)
+train_cfg = dict(max_epochs=20)
 ''')
     return path
 
@@ -95,7 +95,7 @@ def test_a_preempted_slurm_job_saves_and_its_requeue_goes_on(config, tmp_path):
         job.kill()
     assert job.returncode == 143 and 'ended by SIGTERM after iteration' in err, err[-2000:]
     done = max(step for step, _ in steps(tmp_path / 'work'))
-    assert (tmp_path / 'work' / 'recent.pth').exists() and done < 40
+    assert (tmp_path / 'work' / 'recent.pth').exists() and done < 20
     again = start(command, **dict(env, MASTER_PORT=free_port()))
     try:
         out, err = again.communicate(timeout=400)
@@ -103,7 +103,7 @@ def test_a_preempted_slurm_job_saves_and_its_requeue_goes_on(config, tmp_path):
         again.kill()
     assert again.returncode == 0, err[-2000:]
     logged = [step for step, _ in steps(tmp_path / 'work')]
-    assert logged == list(range(1, 41)), 'every step once: nothing is repeated or left out'
+    assert logged == list(range(1, 21)), 'every step once: nothing is repeated or left out'
     assert "'--ntasks': '2'" in (tmp_path / 'srun.log').read_text() and "'-p': 'debug'" in (tmp_path / 'srun.log').read_text()
 
 

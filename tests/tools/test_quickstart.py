@@ -10,7 +10,7 @@ from PIL import Image
 @pytest.mark.slow
 def test_quickstart_compares_encoders_that_were_pretrained_with_random_ones(tmp_path):
     scale, rooms = ['--scale', 0.02], tmp_path / 'rooms'
-    done = run_tool('tools/quickstart.py', '--out', tmp_path / 'out', '--data', rooms, *scale, timeout=400)
+    done = run_tool('tools/quickstart.py', '--out', tmp_path / 'out', '--data', rooms, *scale)
     last = done.stdout.strip().splitlines()[-1]
     shown = re.fullmatch(r'quickstart: mIoU random=(\d+\.\d+) decur=(\d+\.\d+)', last)
     out = tmp_path / 'out' / 'seed0'
@@ -37,5 +37,5 @@ def test_quickstart_compares_encoders_that_were_pretrained_with_random_ones(tmp_
         assert [float(value) for value in row] == pytest.approx([random, decur, decur - random], abs=0.011)
     with Image.open(out / 'quickstart.png') as image:
         assert image.width > 900
-    again = run_tool('tools/quickstart.py', '--out', tmp_path / 'out', '--data', rooms, *scale, timeout=400)
+    again = run_tool('tools/quickstart.py', '--out', tmp_path / 'out', '--data', rooms, *scale)
     assert again.stdout.count('done before') == done.stdout.count('$ python') and again.stdout.strip().splitlines()[-1] == last

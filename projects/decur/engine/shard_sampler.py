@@ -20,22 +20,25 @@ class ShardSampler(EpochSampler):
 
     Args:
         dataset (ShardDataset): Or a data set with ``shard_of_sample`` in its way.
-        window (int): Shards that are shuffled together. With an address two windows of all products must fit in its cache. Defaults to 4.
+        window (int, optional): Shards that are shuffled together. With an address two windows of all products must fit in its cache.
+            Defaults to 4 with an address, and to all of a process's shards in a folder.
         **kwargs: As :class:`EpochSampler`.
 
     Raises:
         ConfigError: If the data set has no shards, or its cache is too small for two windows.
     """
 
-    def __init__(self, dataset, window: int = 4, **kwargs):
+    def __init__(self, dataset, window: int | None = None, **kwargs):
         super().__init__(dataset, **kwargs)
         if not hasattr(dataset, 'shard_of_sample'):
             raise ConfigError(f'ShardSampler draws from data sets in shards (ShardDataset), got {type(dataset).__name__}. '
                               'Use EpochSampler.')
+        cache, self.shards = getattr(dataset, 'cache', None), dataset.shard_of_sample
+        if window is None:
+            window = 4 if cache is not None else int(self.shards.max()) + 1
         if window < 1:
             raise ConfigError(f'window must be at least 1 shard, got {window}.')
-        self.window, self.shards = window, dataset.shard_of_sample
-        cache = getattr(dataset, 'cache', None)
+        self.window = window
         if cache is not None:
             largest = int(np.sort(dataset.shard_bytes())[::-1][:2 * window].sum())
             if largest > cache.limit:

@@ -69,7 +69,7 @@ class DeviceViews:
             parameters (Tensor): ``(N, 12 + C)``, see :meth:`parameters`.
 
         Returns:
-            Tensor: ``(N, C, height, width)`` float32; of uint8 images whole numbers of 0..255.
+            Tensor: ``(N, C, height, width)`` float32; of uint8 images whole numbers of 0..255 (on a CPU uint8).
 
         Raises:
             DataError: If the images are of another type.
@@ -82,7 +82,8 @@ class DeviceViews:
 
     def _one_by_one(self, images: Tensor, parameters: Tensor) -> Tensor:
         size = images.shape[2:]
-        out = torch.empty(*images.shape[:2], *self.augmentation.size)
+        dtype = torch.uint8 if images.dtype == torch.uint8 else torch.float32
+        out = torch.empty(*images.shape[:2], *self.augmentation.size, dtype=dtype)
         for image, row, target in zip(images, parameters.tolist(), out):
             array = image.numpy().transpose(1, 2, 0)
             array = array if array.dtype == np.uint8 else array.astype(np.float32)

@@ -23,6 +23,7 @@ from .zarr_members import ShardError
 
 #: Bytes of a request.
 PIECE = 32 << 20
+_systems: dict = {}
 
 
 def is_address(root: str | Path) -> bool:
@@ -52,12 +53,16 @@ class ShardCache:
     options: Mapping = field(default_factory=dict, hash=False)
 
     def file_system(self, address: str) -> tuple:
-        """The fsspec file system of an address, and its path there; new each time, since none of them survives a fork.
+        """The fsspec file system of an address, and its path there. A process keeps one for each protocol, and its connections with it.
 
         Raises:
             ConfigError: If a package that the protocol needs is not installed, or there is no such protocol.
         """
         protocol = address.partition('://')[0]
+        key = os.getpid(), protocol, self.timeout, repr(self.options)  # none of them survives a fork
+        system = _systems.get(key)
+        if system is not None:
+            return system, system._strip_protocol(address)
         try:
             import fsspec
             options = dict(self.options)
@@ -65,7 +70,8 @@ class ShardCache:
                 import aiohttp
                 options.setdefault('client_kwargs', dict(timeout=aiohttp.ClientTimeout(
                     total=None, sock_connect=self.timeout, sock_read=self.timeout)))
-            return fsspec.core.url_to_fs(address, skip_instance_cache=True, **options)
+            _systems[key], path = system, path = fsspec.core.url_to_fs(address, skip_instance_cache=True, **options)
+            return system, path
         except (ImportError, ValueError) as error:
             raise ConfigError(f"{address}: {first_line(error)}. Install what its protocol needs: pip install 'decur[stream]'.") from error
 
@@ -86,6 +92,7 @@ class ShardCache:
                 if isinstance(error, FileNotFoundError) and getattr(behind, 'status', 404) in (404, 410):
                     raise ShardError(f'{address} does not exist.', address) from error
                 reason = first_line(behind)
+                _systems.clear()  # the next attempt has connections of its own
                 if attempt == self.attempts:
                     raise ShardError(f'{address} cannot be read after {attempt} attempts ({reason}). Check the address and the '
                                      'connection, or leave such shards out: damaged="skip".', address) from error

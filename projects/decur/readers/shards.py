@@ -19,8 +19,11 @@ MEMBER = '.zarr.zip'
 LARGEST_MEMBER = 256 << 20
 #: Shards that a process keeps open.
 KEPT = 64
+#: Members that a process keeps, for the next date of the same.
+MEMBERS = 4
 _BLOCK = 512
 _open: OrderedDict = OrderedDict()
+_members: OrderedDict = OrderedDict()
 
 
 def scan_shard(name: str, size: int, read: Callable) -> tuple:
@@ -183,10 +186,15 @@ def read_member(source: Mapping) -> dict:
         DataError: If the member is no zarr archive, is damaged, or has another number of dates than the shard's first.
     """
     name = f'{source["tar"]}: {source["key"]}'
-    data = _read(source)
-    if len(data) < source['size']:
-        raise ShardError(f'{name} is cut short: the shard changed after it was indexed. Start again, which indexes it again.')
-    member = ZarrMember(data, name)
+    place = source['tar'], source['offset']
+    if place not in _members:  # views of several dates come one after the other
+        data = _read(source)
+        if len(data) < source['size']:
+            raise ShardError(f'{name} is cut short: the shard changed after it was indexed. Start again, which indexes it again.')
+        while len(_members) >= MEMBERS:
+            _members.popitem(last=False)
+        _members[place] = ZarrMember(data, name)
+    member = _members[place]
     if member.dates != source['dates']:
         raise DataError(f'{name} has {member.dates} dates, the first sample of its shard has {source["dates"]}. A shard must hold samples '
                         'of one number of dates.')
@@ -218,5 +226,6 @@ def _read(source: Mapping) -> bytes:
 
 def close_shards() -> None:
     """Close what this process holds open. A data set does so when it has its index: a shard may have been replaced since."""
+    _members.clear()
     while _open:
         os.close(_open.popitem()[1])
