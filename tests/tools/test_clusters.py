@@ -64,7 +64,7 @@ def free_port():
 
 def steps(work_dir) -> list:
     """Logged steps and losses, in the order of the runs."""
-    return [(record['step'], record['loss']) for path in sorted(work_dir.glob('*/vis_data/*.json')) if path.name != 'config.json'
+    return [(record['step'], record['loss']) for path in sorted(work_dir.glob('*/vis_data/scalars.json'))
             for record in map(json.loads, path.read_text().splitlines()) if 'loss' in record]
 
 
@@ -85,7 +85,7 @@ def test_a_preempted_slurm_job_saves_and_its_requeue_goes_on(config, tmp_path):
     env = dict(PATH=f'{srun.parent}:{os.environ["PATH"]}', GPUS='2', SRUN_LOG=str(tmp_path / 'srun.log'), MASTER_PORT=free_port())
     job = start(command, **env)
     try:
-        deadline = time.time() + 300
+        deadline = time.time() + 400
         while len(steps(tmp_path / 'work')) < 2:
             assert job.poll() is None and time.time() < deadline, job.communicate()[1][-2000:]
             time.sleep(.05)
