@@ -4,7 +4,6 @@ It lies beside the package and not in it: importing the package registers its cl
 nothing but the standard library is imported until the sub-command is known, so that ``decur --help`` answers at once.
 """
 import importlib.util
-import runpy
 import sys
 from difflib import get_close_matches
 from importlib.metadata import PackageNotFoundError, version
@@ -68,10 +67,15 @@ def main(arguments: list | None = None) -> None:
         hint = f' (did you mean {near[0]!r}?)' if near else ''
         sys.exit(f'error: decur has no command {arguments[0]!r}{hint}. decur --help lists them.')
     tool = tools() / COMMANDS[arguments[0]][0]
-    # As when the file is run by name: its own folder is the first place to import from.
+    # As when the file is run by name: its own folder is the first place to import from, and it is the main module. runpy would do it
+    # too, but puts the file's name in the place of the command's, with which its messages begin.
     sys.path.insert(0, str(tool.parent))
     sys.argv = [f'decur {arguments[0]}', *arguments[1:]]
-    runpy.run_path(str(tool), run_name='__main__')
+    spec = importlib.util.spec_from_file_location('__main__', tool)
+    module = importlib.util.module_from_spec(spec)
+    module.__spec__ = None
+    sys.modules['__main__'] = module
+    spec.loader.exec_module(module)
 
 
 if __name__ == '__main__':

@@ -7,7 +7,7 @@ import torch
 from helpers import run_code
 from torch.utils.data import DataLoader
 
-from decur.errors import ConfigError, DataError, Stopped, WeightsError, closest, exit_on_bad_input
+from decur.errors import ConfigError, DataError, Stopped, WeightsError, check_choice, closest, exit_on_bad_input
 from decur.writing import WriteError
 
 
@@ -146,3 +146,13 @@ def test_a_write_that_fails_names_its_file(how, capsys, monkeypatch):
     assert ended.value.code == 1
     assert capsys.readouterr().err == ('error: /dev/full: No space left on device. Free some space and run the same command again; '
                                        'a training goes on with --resume.\n')
+
+
+def test_an_option_is_among_what_is_known():
+    assert check_choice('mode', 'same', ('first', 'same')) == 'same' and check_choice('classes', 43, (19, 43)) == 43
+    for value, text in (('sane', "mode must be 'first' or 'same', got 'sane' (did you mean 'same'?)."), (None, "or 'same', got None.")):
+        with pytest.raises(ConfigError) as error:
+            check_choice('mode', value, ('first', 'same'))
+        assert str(error.value).endswith(text)
+    with pytest.raises(ConfigError, match="layout must be 'a', 'b' or 'c', got 7[.]"):
+        check_choice('layout', 7, dict(a=1, b=2, c=3))

@@ -1,5 +1,5 @@
 """Configs by their names, and the command ``decur``."""
-import subprocess
+import runpy
 import sys
 
 import pytest
@@ -67,11 +67,25 @@ def test_the_command_lists_itself_and_names_the_closest(capsys):
     assert stop.value.code == 2
 
 
-def test_a_command_is_its_tool(tmp_path):
-    def run(*command):
-        return subprocess.run([sys.executable, '-W', 'ignore', *command], cwd=tmp_path, capture_output=True, text=True, timeout=180)
+def test_a_command_is_its_tool(tmp_path, monkeypatch, capsys):
+    """It says and does what the tool says and does, with the same arguments, and calls itself by its own name."""
+    monkeypatch.setattr(sys, 'path', list(sys.path))
+    monkeypatch.setitem(sys.modules, '__main__', sys.modules['__main__'])
 
-    done, tool = run('-m', 'decur_command', 'table', str(tmp_path)), run(str(ROOT / 'tools' / 'table.py'), str(tmp_path))
-    assert (done.returncode, done.stdout, done.stderr) == (tool.returncode, tool.stdout, tool.stderr)
-    done = run('-m', 'decur_command', 'table', '--help')
-    assert done.returncode == 0 and done.stdout.startswith('usage: decur table ')
+    def outcome(run, *arguments):
+        monkeypatch.setattr(sys, 'argv', ['table.py', *arguments])
+        try:
+            run()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code
+        return status, *capsys.readouterr()
+
+    def tool():
+        runpy.run_path(str(ROOT / 'tools' / 'table.py'), run_name='__main__')
+
+    for arguments in ([str(tmp_path)], [str(tmp_path), '--out', 'a.txt'], ['--help']):
+        status, out, err = outcome(tool, *arguments)
+        same = outcome(lambda given=arguments: main(['table', *given]), *arguments)
+        assert same == (status, out.replace('table.py', 'decur table'), err.replace('table.py', 'decur table'))
+    assert out.startswith('usage: table.py')

@@ -15,6 +15,7 @@ from decur.writing import (
     WriteError,
     check_writable,
     output_folder,
+    read_json,
     remove_leftovers,
     replacing,
     sample_path,
@@ -155,3 +156,16 @@ def test_every_sample_has_a_file_of_its_own(tmp_path, ids):
 def test_names_that_lead_out_of_the_folder(tmp_path, name):
     with pytest.raises(DataError, match='cannot be the name of a file'):
         sample_path(tmp_path, name)
+
+
+@pytest.mark.parametrize('data, says', [
+    (None, 'x.json cannot be read .No such file'), (b'{"a": ', 'x.json is damaged'), (b'\xff\x00\xfe', 'x.json is damaged'),
+    (b'[1]', 'expected an object, got list'), (b'[' * 100000, 'x.json is damaged')])
+def test_a_json_file_that_holds_no_object_is_named(tmp_path, data, says):
+    if data is not None:
+        (tmp_path / 'x.json').write_bytes(data)
+    with pytest.raises(DataError, match=says) as error:
+        read_json(tmp_path / 'x.json')
+    assert '\n' not in str(error.value)
+    write_json(tmp_path / 'y.json', dict(a=[1, None]))
+    assert read_json(tmp_path / 'y.json') == dict(a=[1, None])

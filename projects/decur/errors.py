@@ -40,6 +40,20 @@ def closest(name: str, known: Iterable[str]) -> str:
     return f' (did you mean {found[0]!r}?).' if found else '.'
 
 
+def check_choice(name: str, value, known: Iterable):
+    """Return an option's value, which must be among those that are known.
+
+    Raises:
+        ConfigError: Names the option, the known values and the given one.
+    """
+    known = list(known)
+    if value not in known:
+        *others, last = map(repr, known)
+        raise ConfigError(f'{name} must be {", ".join(others)}{" or " if others else ""}{last}, got {value!r}'
+                          f'{closest(value, known)}')
+    return value
+
+
 def some(names: Iterable, limit: int = 3) -> str:
     """The first few names, and how many more there are: ``a, b, c and 5 more``."""
     names = [str(name) for name in names]

@@ -8,24 +8,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from decur.errors import ConfigError, DataError
+from decur.errors import DataError, check_choice
 
 _FLAGS = dict(bilinear=cv2.INTER_LINEAR, bicubic=cv2.INTER_CUBIC, area=cv2.INTER_AREA)
 #: Names of the interpolations, as a modality's entry and its augmentation give them.
 INTERPOLATIONS = ('nearest', *_FLAGS)
 #: What OpenCV interpolates; other numbers take the way over float64.
 _NATIVE = (np.uint8, np.uint16, np.int16, np.float32, np.float64)
-
-
-def check_interpolation(name: str) -> str:
-    """Return the name of an interpolation.
-
-    Raises:
-        ConfigError: If it is not one of :data:`INTERPOLATIONS`.
-    """
-    if name not in INTERPOLATIONS:
-        raise ConfigError(f'interpolation must be one of {sorted(INTERPOLATIONS)}, got {name!r}.')
-    return name
 
 
 def nearest_indices(size: int, out: int) -> np.ndarray:
@@ -86,13 +75,7 @@ def _round(values: np.ndarray, dtype) -> np.ndarray:
 
 
 def resize(image: np.ndarray, size: Sequence, interpolation: str = 'bilinear', missing: np.ndarray | None = None) -> np.ndarray:
-    """Resize an image; see :func:`resize_plane`.
-
-    Args:
-        image (ndarray): ``(h, w, C)``, any number of channels.
-        size (Sequence[int]): Height and width of the result, pixels.
-        interpolation (str): One of :data:`INTERPOLATIONS`.
-        missing (ndarray, optional): ``(h, w, C)`` bool; :func:`resize_missing` resizes it.
+    """Resize an image ``(h, w, C)`` of any number of channels, with ``missing`` of the same shape, as :func:`resize_plane`.
 
     Returns:
         ndarray: ``(height, width, C)`` of the same type, planar in memory; the image itself where it has this size.
@@ -101,7 +84,7 @@ def resize(image: np.ndarray, size: Sequence, interpolation: str = 'bilinear', m
         ConfigError: If there is no such interpolation.
         DataError: If the values cannot be interpolated.
     """
-    check_interpolation(interpolation)
+    check_choice('interpolation', interpolation, INTERPOLATIONS)
     if image.shape[:2] == tuple(size):
         return image
     out = np.empty((image.shape[2], *size), image.dtype)

@@ -41,7 +41,7 @@ def naming(path):
 
 @contextlib.contextmanager
 def replacing(path):
-    """A place beside ``path`` to write to, which becomes ``path`` at once when the block ends well and goes when it raises.
+    """A temporary path beside ``path``: renamed to ``path`` when the block ends, removed when it raises.
 
     A reader, or a run after a kill, sees the whole file (before that the old one, if there was one) or none.
 
@@ -67,7 +67,7 @@ def replacing(path):
 
 
 def write_bytes(path, data):
-    """Write ``data`` to ``path`` at once (:func:`replacing`)."""
+    """Write ``data`` to ``path`` atomically (:func:`replacing`)."""
     with replacing(path) as temporary:
         temporary.write_bytes(data)
 
@@ -80,28 +80,30 @@ def encode_png(image, name='', compression=3):
 
 
 def write_png(path, image, compression=3):
-    """Write ``image`` as PNG (:func:`encode_png`), at once."""
+    """Write ``image`` as PNG (:func:`encode_png`), atomically."""
     write_bytes(path, encode_png(image, path, compression))
 
 
 def write_json(path, value):
-    """Write ``value`` as JSON, at once."""
+    """Write ``value`` as JSON, atomically."""
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
-def read_json(path, cure):
-    """The JSON object in a file; ``cure`` is the last sentence of the error.
+def read_json(path, cure=''):
+    """The JSON object that a file holds; ``cure`` is the last sentence of the error.
 
     Raises:
         DataError: If the file cannot be read, or holds no object.
     """
     try:
-        found = json.loads(Path(path).read_text(encoding='utf-8'))
-        problem = None if isinstance(found, dict) else 'it holds no object'
-    except (OSError, ValueError, RecursionError) as error:  # not readable, truncated, another encoding, nested without end
+        found = json.loads(Path(path).read_bytes())
+        problem = None if isinstance(found, dict) else f'expected an object, got {type(found).__name__}'
+    except OSError as error:
+        raise DataError(f'{path} cannot be read ({error.strerror}). {cure}'.rstrip()) from error
+    except (ValueError, RecursionError) as error:  # truncated, another encoding, nested without end
         problem = first_line(error)
     if problem:
-        raise DataError(f'{path} is damaged ({problem}). {cure}')
+        raise DataError(f'{path} is damaged ({problem}). {cure}'.rstrip())
     return found
 
 
@@ -133,7 +135,7 @@ def sample_path(folder, sample_id, suffix='.png'):
 
 
 def check_writable(folder):
-    """Whether files can be written to ``folder``, or it can be made: to be asked before long work begins. Nothing is written.
+    """Check that files can be written to ``folder``, or that it can be made, before long work begins. Nothing is written.
 
     Raises:
         WriteError: If not.
@@ -147,7 +149,7 @@ def check_writable(folder):
 
 
 def output_folder(folder):
-    """``folder``, made if need be, ready to be written to: what a killed run left half-written is taken away.
+    """Make ``folder`` if need be, check that it can be written, and remove what a killed run left half-written there.
 
     Returns:
         Path: The folder.
@@ -179,7 +181,7 @@ def remove_leftovers(folder):
 
 
 def _writes(pid, written):
-    """Whether the process ``pid`` runs, and may have written a file at that time: numbers of processes are given again."""
+    """Whether the process ``pid`` runs and ran when a file was written: process ids are used again."""
     try:
         os.kill(pid, 0)
     except (ProcessLookupError, OverflowError):

@@ -228,7 +228,7 @@ def test_what_is_missing_is_said_when_the_data_set_is_made(tmp_path):
         dataset(tmp_path, dict(s=png, t=dict(folder='empty', suffix='.png')), missing='skip')
     with pytest.raises(ConfigError, match="'u' says not where its files are"):
         PairedRasterDataset(dict(s=dict(channels=1, files=png), u=dict(channels=1)), data_root=str(tmp_path), pipeline=[])
-    with pytest.raises(DataError, match='it should hold the files of the labels'):
+    with pytest.raises(DataError, match='it should hold the files of the label'):
         dataset(tmp_path, dict(s=png), label=dict(folder='labels', suffix='.png'))
 
 

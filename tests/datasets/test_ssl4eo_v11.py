@@ -78,7 +78,7 @@ def test_archives_are_read_by_id_and_date(archives):
     SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS)
     assert index.stat().st_mtime_ns == before
     (root / 'train' / 'S1GRD' / 'ssl4eos12_train_seasonal_data_000002.zarr.zip').unlink()
-    with pytest.raises(DataError, match=r"has no scene of \['s1'\]"):
+    with pytest.raises(DataError, match=r"has no scene of s1"):
         SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS)
     assert len(SSL4EODataset(ENTRIES, str(root / 'train'), pipeline=STEPS, missing='skip')) == 2
 

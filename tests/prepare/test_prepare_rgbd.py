@@ -13,7 +13,7 @@ from helpers import run_code, run_tool
 
 from decur.datasets import NYUv2Dataset, SUNRGBDDataset
 from decur.errors import ConfigError, DataError
-from decur.prepare import nyudv2, rgbd, sunrgbd
+from decur.prepare import nyudv2, sunrgbd
 from decur.prepare.hha_folder import make_hha
 from decur.prepare.nyudv2 import NYUv2Release
 from decur.synthetic.rgbd_layouts import write_layout
@@ -109,7 +109,7 @@ exec(compile(open(sys.argv[0]).read(), sys.argv[0], 'exec'))
     assert killed.returncode == -9, killed.stderr
     assert 0 < len(list(out.rglob('*.png'))) < 40 and not (out / 'train.txt').exists()
     with pytest.raises(ConfigError, match='not finished'):
-        rgbd.verify(out, 40)
+        NYUv2Release.verify(out, 1, False)
     done = run_tool(*command[:-1], 2)
     assert 'ETA' in done.stdout and files(out) == files(prepared[name])
 
@@ -129,7 +129,7 @@ def test_limit_and_no_hha(releases, prepared, tmp_path):
 
 
 def test_verify_and_repair_find_what_is_wrong(releases, prepared, tmp_path, fails):
-    assert rgbd.verify(prepared['nyudv2'], 40) == []
+    assert NYUv2Release.verify(prepared['nyudv2'], 1, False) == []
     out = shutil.copytree(prepared['nyudv2'], tmp_path / 'out')
     (out / 'hha' / '0001.png').unlink()
     path = out / 'rgb' / '0002.png'
@@ -137,7 +137,7 @@ def test_verify_and_repair_find_what_is_wrong(releases, prepared, tmp_path, fail
     cv2.imwrite(str(out / 'label' / '0003.png'), np.full(SIZE, 41, np.uint8))
     cv2.imwrite(str(out / 'depth' / '0004.png'), np.full(SIZE, 20, np.uint16))
     cv2.imwrite(str(out / 'depth_raw' / '0005.png'), np.full((20, 20), 2000, np.uint16))
-    wrong = rgbd.verify(out, 40)
+    wrong = NYUv2Release.verify(out, 1, False)
     assert len(wrong) == 5
     for part, sentence in zip(('hha/0001.png is missing', '0002.png cannot be read', 'label id 41', '0.02 m', 'sizes differ'), wrong):
         assert part in sentence
@@ -225,7 +225,7 @@ def test_paths_of_the_release_do_not_lead_outside(releases, tmp_path, path):
     folder = path.split('SUNRGBD/')[-1].rsplit('/', 2)[0]
     scipy.io.savemat(src / 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat',
                      dict(alltrain=np.array([[folder, folder]], object), alltest=np.array([[folder, folder]], object)))
-    with pytest.raises(DataError, match='outside the folder of the release'):
+    with pytest.raises(DataError, match='outside the folder of the data'):
         sunrgbd.prepare(src, tmp_path / 'out')
 
 
@@ -250,7 +250,7 @@ def test_damaged_lists_end_verification_with_their_name(prepared, tmp_path, name
     out = shutil.copytree(prepared['nyudv2'], tmp_path / 'out')
     (out / name).write_bytes(content)
     with pytest.raises(DataError, match=says):
-        rgbd.verify(out, 40)
+        NYUv2Release.verify(out, 1, False)
 
 
 def test_every_flipped_bit_of_a_png_is_found_by_verify(prepared, tmp_path):
@@ -263,9 +263,9 @@ def test_every_flipped_bit_of_a_png_is_found_by_verify(prepared, tmp_path):
         data = bytearray(whole)
         data[rng.integers(len(data))] ^= 1 << rng.integers(8)
         path.write_bytes(data)
-        assert any(str(path) in problem for problem in rgbd.verify(out, 40)), path
+        assert any(str(path) in problem for problem in NYUv2Release.verify(out, 1, False)), path
         path.write_bytes(whole)
-    assert rgbd.verify(out, 40) == []
+    assert NYUv2Release.verify(out, 1, False) == []
 
 
 def test_make_hha_suffixes_and_hidden_files(prepared, tmp_path):

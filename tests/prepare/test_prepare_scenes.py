@@ -115,7 +115,7 @@ def test_bigearthnet_broken_and_unpaired_patches(ben, tmp_path):
     with pytest.raises(DataError, match='has no S2 patch'):
         BigEarthNetDataset(BEN, str(tmp_path / 'store'), num_classes=43, pipeline=LOAD)
     dataset = BigEarthNetDataset(BEN, str(tmp_path / 'store'), num_classes=43, missing='skip', pipeline=LOAD)
-    assert len(dataset) == 3 and set(dataset.skipped.values()) == {'no s2'} and len(dataset.skipped) == 3
+    assert len(dataset) == 3 and set(dataset.skipped.values()) == {'no S2'} and len(dataset.skipped) == 3
     broken.write_bytes(whole)
     assert set(bigearthnet.prepare(ben, tmp_path / 'store')['skipped']) == {f's2/{names[2]}'}
     # A subset draws pairs, for which it reads these files of Sentinel-1: one that cannot be read is a patch by itself.

@@ -190,6 +190,7 @@ def test_a_bad_folder_ends_the_tool_with_one_line(monkeypatch, capsys, tmp_path)
     assert not (tmp_path / 'out').exists()
 
 
+@pytest.mark.slow
 def test_from_folders_to_a_first_training_step(monkeypatch, copy, tmp_path, capsys):
     """The tool, then the configs that it wrote: two iterations of pretraining, and of transfer from its checkpoint."""
     monkeypatch.chdir(tmp_path)

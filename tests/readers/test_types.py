@@ -61,7 +61,7 @@ def test_a_type_that_is_asked_for():
     for bad in (np.array([300]), np.array([-1]), np.array([1.5]), np.array([np.nan])):
         with pytest.raises(DataError, match='a holds'):
             convert(bad, 'a', 'uint8')
-    with pytest.raises(ConfigError, match="dtype must be one of .*got 'float64'"):
+    with pytest.raises(ConfigError, match="dtype must be .*got 'float64'"):
         RasterioReader(dtype='float64')
 
 

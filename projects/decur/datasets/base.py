@@ -5,10 +5,11 @@ from pathlib import Path
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.logging import print_log
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.modalities import check_modalities
-from decur.readers.table import LazySamples
+from decur.readers.table import LazySamples, Table
 
 from .georeference import GeoreferenceCheck
 from .labels import LabelTable
@@ -18,6 +19,8 @@ from .layouts import Layout
 LOOKED_AT = 100
 #: A list of fewer samples is not serialised for the workers: it is small, and the garbage collection before takes longer.
 SHORT = 20000
+#: What to do with a sample that lacks a modality: stop, leave it out (counted and noted), or keep it with the modality absent.
+MISSING = ('error', 'skip', 'keep')
 
 
 class MultimodalDataset(BaseDataset):
@@ -106,6 +109,55 @@ class MultimodalDataset(BaseDataset):
                             'train_dataloader.dataset.data_root=...')
         return root
 
+    def chosen_files(self, key: str, known: Sequence) -> dict:
+        """What the entries say under ``key`` of their ``files``, by modality.
+
+        Raises:
+            ConfigError: If it is none of ``known``.
+        """
+        return {name: check_choice(f'modality {name!r}: {key} of files=dict({key}=...)', (entry.get('files') or {}).get(key), known)
+                for name, entry in self.modalities.items()}
+
+    def complete(self, samples: np.ndarray, present: Mapping, text: str) -> np.ndarray:
+        """Which samples to use, by the option ``missing``. Those that are left out are noted in ``skipped`` with what they lack.
+
+        Args:
+            samples (ndarray): ``(N,)`` bytes, their names.
+            present (dict[str, ndarray]): ``(N,)`` bool by what a sample should have.
+            text (str): Of the error, with ``{sample}`` and ``{lacking}``.
+
+        Returns:
+            ndarray: ``(N,)`` bool.
+
+        Raises:
+            DataError: With ``missing='error'``, if a sample is not complete.
+        """
+        use = (np.any if self.missing == 'keep' else np.all)(list(present.values()), axis=0)
+        for i in np.flatnonzero(~use):
+            sample, lacking = samples[i].decode(), ', '.join(name for name, has in present.items() if not has[i])
+            if self.missing == 'error':
+                raise DataError(f'{text.format(sample=sample, lacking=lacking)} under {str(self.data_root)!r}. Complete the data, or set '
+                                'missing="skip".')
+            self.skipped[sample] = f'no {lacking}'
+        return use
+
+    @staticmethod
+    def kept_index(path: Path) -> Table | None:
+        """An index that an earlier start kept; None if there is none, or it cannot be read."""
+        try:
+            return Table.load(path)
+        except DataError as error:
+            print_log(f'{error} It is made of the data.', logger='current')
+        return None
+
+    @staticmethod
+    def keep_index(index: Table, path: Path, option: str) -> None:
+        """Keep an index for the next start; where it cannot be written, say by which ``option`` it could."""
+        try:
+            index.save(path)
+        except OSError as error:
+            print_log(f'the index cannot be kept at {path} ({error}): every start will list all data. Set {option}.', logger='current')
+
     def bind_transforms(self, transforms: Sequence) -> None:
         """Tell the transforms that ask for it (``bind(modalities, dataset)``) about this dataset; wrappers are searched too."""
         for transform in transforms:
@@ -134,7 +186,7 @@ class MultimodalDataset(BaseDataset):
     @classmethod
     def label_table_of(cls, metainfo: Mapping | None = None, class_groups: Mapping | None = None, label_values: Mapping | None = None,
                        reduce_zero_label: bool = False, ignore_index: int = 255, **options) -> LabelTable:
-        """The table that a data set of these arguments has; no data are needed.
+        """The label table of a data set with these arguments; its files are not needed.
 
         Raises:
             ConfigError: As :class:`~decur.datasets.labels.LabelTable`.

@@ -1,7 +1,8 @@
 """BigEarthNet-MM v1 (Sumbul et al., arXiv 2105.07921) and v2 (reBEN, Clasen et al., arXiv 2407.03653): multi-label scenes, S1 with S2."""
 import csv
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -9,13 +10,13 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.readers.bands import BandReader
-from decur.readers.store import is_store, read_index, read_manifest, read_record
+from decur.readers.store import is_store, read_index, read_manifest
 from decur.readers.table import LazySamples, Table
 from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, S2A_BANDS
 
-from .base import MultimodalDataset
+from .base import MISSING, MultimodalDataset
 from .finding import folder_names, read_list
 from .layouts import Layout, Part, train_command
 
@@ -25,54 +26,34 @@ CLASSES_19 = (
     'Land principally occupied by agriculture, with significant areas of natural vegetation', 'Agro-forestry areas', 'Broad-leaved forest',
     'Coniferous forest', 'Mixed forest', 'Natural grassland and sparsely vegetated areas', 'Moors, heathland and sclerophyllous vegetation',
     'Transitional woodland, shrub', 'Beaches, dunes, sands', 'Inland wetlands', 'Coastal wetlands', 'Inland waters', 'Marine waters')
-#: The 43 CORINE classes of v1 and what they become among the 19; None is dropped.
-TO_19 = {
-    'Continuous urban fabric': 'Urban fabric',
-    'Discontinuous urban fabric': 'Urban fabric',
-    'Industrial or commercial units': 'Industrial or commercial units',
-    'Road and rail networks and associated land': None,
-    'Port areas': None,
-    'Airports': None,
-    'Mineral extraction sites': None,
-    'Dump sites': None,
-    'Construction sites': None,
-    'Green urban areas': None,
-    'Sport and leisure facilities': None,
-    'Non-irrigated arable land': 'Arable land',
-    'Permanently irrigated land': 'Arable land',
-    'Rice fields': 'Arable land',
-    'Vineyards': 'Permanent crops',
-    'Fruit trees and berry plantations': 'Permanent crops',
-    'Olive groves': 'Permanent crops',
-    'Pastures': 'Pastures',
-    'Annual crops associated with permanent crops': 'Permanent crops',
-    'Complex cultivation patterns': 'Complex cultivation patterns',
-    'Land principally occupied by agriculture, with significant areas of natural vegetation':
-        'Land principally occupied by agriculture, with significant areas of natural vegetation',
-    'Agro-forestry areas': 'Agro-forestry areas',
-    'Broad-leaved forest': 'Broad-leaved forest',
-    'Coniferous forest': 'Coniferous forest',
-    'Mixed forest': 'Mixed forest',
-    'Natural grassland': 'Natural grassland and sparsely vegetated areas',
-    'Moors and heathland': 'Moors, heathland and sclerophyllous vegetation',
-    'Sclerophyllous vegetation': 'Moors, heathland and sclerophyllous vegetation',
-    'Transitional woodland/shrub': 'Transitional woodland, shrub',
-    'Beaches, dunes, sands': 'Beaches, dunes, sands',
-    'Bare rock': None,
-    'Sparsely vegetated areas': 'Natural grassland and sparsely vegetated areas',
-    'Burnt areas': None,
-    'Inland marshes': 'Inland wetlands',
-    'Peatbogs': 'Inland wetlands',
-    'Salt marshes': 'Coastal wetlands',
-    'Salines': 'Coastal wetlands',
-    'Intertidal flats': None,
-    'Water courses': 'Inland waters',
-    'Water bodies': 'Inland waters',
-    'Coastal lagoons': 'Marine waters',
-    'Estuaries': 'Marine waters',
-    'Sea and ocean': 'Marine waters',
+#: The 43 CORINE classes of v1, in the order of their codes.
+CLASSES_43 = (
+    'Continuous urban fabric', 'Discontinuous urban fabric', 'Industrial or commercial units', 'Road and rail networks and associated land',
+    'Port areas', 'Airports', 'Mineral extraction sites', 'Dump sites', 'Construction sites', 'Green urban areas',
+    'Sport and leisure facilities', 'Non-irrigated arable land', 'Permanently irrigated land', 'Rice fields', 'Vineyards',
+    'Fruit trees and berry plantations', 'Olive groves', 'Pastures', 'Annual crops associated with permanent crops',
+    'Complex cultivation patterns', 'Land principally occupied by agriculture, with significant areas of natural vegetation',
+    'Agro-forestry areas', 'Broad-leaved forest', 'Coniferous forest', 'Mixed forest', 'Natural grassland', 'Moors and heathland',
+    'Sclerophyllous vegetation', 'Transitional woodland/shrub', 'Beaches, dunes, sands', 'Bare rock', 'Sparsely vegetated areas',
+    'Burnt areas', 'Inland marshes', 'Peatbogs', 'Salt marshes', 'Salines', 'Intertidal flats', 'Water courses', 'Water bodies',
+    'Coastal lagoons', 'Estuaries', 'Sea and ocean')
+#: Those of the 19 classes whose names are not among the 43, with what they are made of.
+_MADE_OF = {
+    'Urban fabric': ('Continuous urban fabric', 'Discontinuous urban fabric'),
+    'Arable land': ('Non-irrigated arable land', 'Permanently irrigated land', 'Rice fields'),
+    'Permanent crops': ('Vineyards', 'Fruit trees and berry plantations', 'Olive groves', 'Annual crops associated with permanent crops'),
+    'Natural grassland and sparsely vegetated areas': ('Natural grassland', 'Sparsely vegetated areas'),
+    'Moors, heathland and sclerophyllous vegetation': ('Moors and heathland', 'Sclerophyllous vegetation'),
+    'Transitional woodland, shrub': ('Transitional woodland/shrub', ),
+    'Inland wetlands': ('Inland marshes', 'Peatbogs'),
+    'Coastal wetlands': ('Salt marshes', 'Salines'),
+    'Inland waters': ('Water courses', 'Water bodies'),
+    'Marine waters': ('Coastal lagoons', 'Estuaries', 'Sea and ocean'),
 }
-CLASSES_43 = tuple(TO_19)
+#: What each of the 43 classes becomes among the 19; None is dropped.
+TO_19 = {old: next((new for new, parts in _MADE_OF.items() if old in parts), old if old in CLASSES_19 else None) for old in CLASSES_43}
+#: Every label name of both versions; an index keeps a bit for each.
+LABELS = (*CLASSES_43, *(name for name in CLASSES_19 if name not in CLASSES_43))
 
 #: Where the two versions keep their patches.
 ROOTS = dict(v1=('BigEarthNet-v1.0', 'BigEarthNet-S1-v1.0'), v2=('BigEarthNet-S2', 'BigEarthNet-S1'))
@@ -89,20 +70,26 @@ def to_classes(labels: Sequence, classes: Sequence, name: str = '') -> np.ndarra
     """
     vector = np.zeros(len(classes), np.float32)
     for label in labels:
-        if label in classes:
-            vector[classes.index(label)] = 1
-        elif label not in TO_19:
+        if label not in classes and label not in TO_19:
             raise DataError(f'{name}: unknown label {label!r}.')
-        elif TO_19[label] is not None:
-            if TO_19[label] not in classes:
-                raise DataError(f'{name}: label {label!r} is not among the {len(classes)} classes.')
-            vector[classes.index(TO_19[label])] = 1
+        target = label if label in classes else TO_19[label]
+        if target is None:
+            continue
+        if target not in classes:
+            raise DataError(f'{name}: label {label!r} is not among the {len(classes)} classes.')
+        vector[classes.index(target)] = 1
     return vector
 
 
 def version_of(root: str | Path) -> str | None:
     """``'v1'`` or ``'v2'``, by the folders; None if it is neither."""
     return next((version for version, roots in ROOTS.items() if any((Path(root) / folder).is_dir() for folder in roots)), None)
+
+
+def stored_version(root: str | Path) -> str | None:
+    """``'v1'`` or ``'v2'``, by the manifest of a store; None if it is of another data set."""
+    name, _, version = str(read_manifest(root).get('dataset')).partition('-')
+    return version if name == 'bigearthnet' and version in ROOTS else None
 
 
 def patch_folder(root: str | Path, sensor: str, patch: str, version: str) -> str:
@@ -112,6 +99,23 @@ def patch_folder(root: str | Path, sensor: str, patch: str, version: str) -> str
         # The folder above: a tile (S2) or a scene (S1), the patch's name without its place in it.
         root /= patch.rsplit('_', 2 if sensor == 's2' else 3)[0]
     return str(root / patch)
+
+
+def patch_source(root: str | Path, version: str, stored: bool, sensor: str, patch: str) -> dict:
+    """The source of a patch, in the released folders or in a store."""
+    if stored:
+        return dict(store=str(root), key=f'{sensor}/{patch}')
+    return dict(folder=patch_folder(root, sensor, patch, version), pattern=f'{patch}_{{band}}.tif')
+
+
+def list_patches(root: Path, version: str) -> dict:
+    """Names of the patches whose folders are there, sorted, by sensor."""
+    found = {}
+    for sensor, name in zip(('s2', 's1'), ROOTS[version]):
+        folder = root / name
+        found[sensor] = folder_names(folder) if version == 'v1' else [patch for tile in folder_names(folder)
+                                                                      for patch in folder_names(folder / tile)]
+    return found
 
 
 def labels_of(text: bytes | str, name: str, sensor: str, patch: str) -> tuple:
@@ -137,21 +141,20 @@ def list_v1(root: str | Path, known: Mapping | None = None) -> list:
     Raises:
         DataError: If a patch's metadata file cannot be read.
     """
-    root = Path(root)
-    patches: dict = {}
-    for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
-        for name in folder_names(root / folder):
+    rows: dict = {}
+    for sensor, patches in list_patches(Path(root), 'v1').items():
+        for name in patches:
             if known and name in known:
                 key, labels = known[name]
             else:
-                path = root / folder / name / f'{name}{METADATA}'
+                path = Path(patch_folder(root, sensor, name, 'v1'), f'{name}{METADATA}')
                 try:
                     text = path.read_bytes()
                 except OSError as error:
                     raise DataError(f'{path} cannot be read ({error}). Is the archive extracted whole?') from error
                 key, labels = labels_of(text, str(path), sensor, name)
-            patches.setdefault(key, dict(id=key, labels=labels))[sensor] = name
-    return list(patches.values())
+            rows.setdefault(key, dict(id=key, labels=labels))[sensor] = name
+    return list(rows.values())
 
 
 def read_parquet(root: str | Path) -> list:
@@ -176,10 +179,7 @@ def read_parquet(root: str | Path) -> list:
 
 def list_v2(root: str | Path) -> list:
     """As :func:`read_parquet`, without the patches whose folders are not there (the download may be a part)."""
-    root = Path(root)
-    there = {sensor: {patch for tile in folder_names(root / folder) for patch in folder_names(root / folder / tile)}
-             for sensor, folder in zip(('s2', 's1'), ROOTS['v2'])}
-    rows = read_parquet(root)
+    rows, there = read_parquet(root), {sensor: set(patches) for sensor, patches in list_patches(Path(root), 'v2').items()}
     for row in rows:
         row.update({sensor: '' for sensor, patches in there.items() if row[sensor] not in patches})
     return rows
@@ -192,10 +192,6 @@ def folder_state(root: str | Path, version: str) -> dict:
     if version == 'v2':
         paths += [root / 'metadata.parquet', *(folder / tile for folder in paths for tile in folder_names(folder))]
     return {path.relative_to(root).as_posix(): path.stat().st_mtime_ns for path in paths if path.exists()}
-
-
-#: Every label name of both versions; an index keeps a bit for each.
-LABELS = (*CLASSES_43, *(name for name in CLASSES_19 if name not in CLASSES_43))
 
 
 def index_of_patches(rows: Sequence, version: str, state: Mapping | None = None) -> Table:
@@ -228,12 +224,9 @@ def check_patch_names(index: Table, where: str | Path) -> None:
     Raises:
         DataError: Names the patch.
     """
-    for column in ('s1', 's2'):
-        names = np.asarray(index[column])
-        text = names.tobytes()
-        if b'/' in text or b'\\' in text or (names == b'..').any():
-            wrong = next(name for name in names.tolist() if b'/' in name or b'\\' in name or name == b'..')
-            raise DataError(f'{where}: patch {wrong.decode(errors="replace")!r} leads outside the folder of the data.')
+    for name in (name for column in ('s1', 's2') for name in index[column].tolist()):
+        if b'/' in name or b'\\' in name or name == b'..':
+            raise DataError(f'{where}: patch {name.decode(errors="replace")!r} leads outside the folder of the data.')
 
 
 def class_matrix(bits: np.ndarray, names: Sequence, classes: Sequence) -> np.ndarray:
@@ -250,51 +243,29 @@ def class_matrix(bits: np.ndarray, names: Sequence, classes: Sequence) -> np.nda
     return matrix
 
 
-# What inspection looks at.
-def _parts(rows: Iterable, read: Callable) -> dict:
-    """Both sensors, from rows with ``id``, ``s1`` and ``s2`` and a function from sensor and patch to its bands in their order."""
-    rows, parts = list(rows), {}
-    for sensor, bands in (('s1', S1_BANDS), ('s2', S2A_BANDS)):  # B01 is B1 in the statistics
-        patches = {row['id']: row[sensor] for row in rows if row.get(sensor)}
-
-        def planes(name, sensor=sensor, patches=patches, bands=bands):
-            return dict(zip(bands, read(sensor, patches[name])))
-
-        if patches:
-            parts[sensor] = Part(bands, list(patches), planes, dict(sensor=sensor))
-    return parts
-
-
-def _read_patch(root: Path, version: str, sensor: str, patch: str) -> list:
-    source = dict(folder=patch_folder(root, sensor, patch, version), pattern=f'{patch}_{{band}}.tif')
-    return list(BandReader(BIGEARTHNET_BANDS[sensor], 1).native(source).values())
-
-
-def _folder_parts(root: Path, version: str) -> dict:
-    if version == 'v1':
+def _parts(root: Path, version: str, stored: bool) -> dict:
+    """What inspection looks at."""
+    if stored:
+        index, names = read_index(root), ('id', 's1', 's2')
+        rows = [dict(zip(names, map(bytes.decode, row))) for row in zip(*(index[name].tolist() for name in names))]
+    elif version == 'v1':
         rows = list_v1(root)
     elif (root / 'metadata.parquet').is_file():
         rows = list_v2(root)
-    else:
-        # Without the table patches cannot be paired or labelled, but their files can be looked at.
-        rows = [{'id': patch, sensor: patch} for sensor, folder in zip(('s2', 's1'), ROOTS['v2'])
-                for tile in folder_names(root / folder) for patch in folder_names(root / folder / tile)]
-    return _parts(rows, partial(_read_patch, root, version))
-
-
-def _store_parts(root: Path) -> dict:
-    def read(sensor, patch):
-        record = read_record(str(root), f'{sensor}/{patch}')  # which keeps its bands by name, in no order
-        return [record[band] for band in BIGEARTHNET_BANDS[sensor]]
-
-    index = read_index(root)
-    columns = {name: [value.decode() for value in index[name].tolist()] for name in ('id', 's1', 's2')}
-    return _parts((dict(zip(columns, row)) for row in zip(*columns.values())), read)
+    else:  # without the table patches cannot be paired or labelled, but their files can be looked at
+        rows = [{'id': patch, sensor: patch} for sensor, patches in list_patches(root, 'v2').items() for patch in patches]
+    parts = {}
+    for sensor, bands in (('s1', S1_BANDS), ('s2', S2A_BANDS)):  # the released B01 is B1 in the statistics
+        patches = {row['id']: row[sensor] for row in rows if row.get(sensor)}
+        if patches:
+            parts[sensor] = Part(bands, list(patches), lambda name, sensor=sensor, patches=patches: patch_source(
+                root, version, stored, sensor, patches[name]), BandReader(BIGEARTHNET_BANDS[sensor], 1), dict(sensor=sensor))
+    return parts
 
 
 @DATASETS.register_module()
 class BigEarthNetDataset(MultimodalDataset):
-    """A sample is a patch of 1.2 km with its labels; v1 and v2 are told by their folders.
+    """A sample is a patch of 1.2 km with its labels; the folders tell v1 from v2.
 
     A modality's entry names its sensor, ``files=dict(sensor='s1')`` (VV, VH) or ``'s2'`` (12 bands of L2A), and reads with
     ``reader=dict(type='BandReader', bands=..., size=120)``. Patches of v1 without any of the chosen classes are left out and counted.
@@ -328,29 +299,25 @@ class BigEarthNetDataset(MultimodalDataset):
                  index_file: str | None = None,
                  missing: str = 'error',
                  **kwargs):
-        if missing not in ('error', 'skip', 'keep'):
-            raise ConfigError(f"missing must be 'error', 'skip' or 'keep', got {missing!r}.")
-        if num_classes not in (19, 43):
-            raise ConfigError(f'num_classes must be 19 or 43, got {num_classes!r}.')
-        self.split, self.exclude, self.index_file, self.missing = split, list(exclude), index_file, missing
-        self.label_names = self.own_labels(num_classes)[0]
+        self.missing = check_choice('missing', missing, MISSING)
+        self.split, self.exclude, self.index_file = split, list(exclude), index_file
+        self.label_names = self.own_labels(check_choice('num_classes', num_classes, (19, 43)))[0]
         #: Patches left out, with the reason.
         self.skipped: dict = {}
         super().__init__(modalities=modalities, data_root=data_root, label_options=dict(num_classes=num_classes), **kwargs)
 
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
-        """Of both versions the folders, or a store of either."""
-        config = 'configs/classification/bigearthnet_s1-s2_r50_frozen.py'
-        use = dict(v1=train_command(config, split='train.csv'), v2=train_command(config, split='train'))
-        if is_store(root):
-            dataset = str(read_manifest(root).get('dataset'))
-            version = dataset.removeprefix('bigearthnet-')
-            parts = partial(_store_parts, root)
-            return Layout(dataset, f'compact store of {dataset}', use[version], parts, True) if version in use else None
-        version = version_of(root)
-        title = dict(v1='BigEarthNet-MM v1, as released', v2='BigEarthNet v2 (reBEN), as released')
-        return version and Layout(f'bigearthnet-{version}', title[version], use[version], partial(_folder_parts, root, version))
+        """The folders of either version, or a store that was made of them."""
+        stored = is_store(root)
+        version = stored_version(root) if stored else version_of(root)
+        if version is None:
+            return None
+        title = dict(v1='BigEarthNet-MM v1, as released', v2='BigEarthNet v2 (reBEN), as released')[version]
+        name, split = f'bigearthnet-{version}', dict(v1='train.csv', v2='train')[version]
+        return Layout(name, f'compact store of {name}' if stored else title,
+                      train_command('configs/classification/bigearthnet_s1-s2_r50_frozen.py', split=split),
+                      partial(_parts, root, version, stored), stored)
 
     @classmethod
     def own_labels(cls, num_classes: int = 19, **options) -> tuple:
@@ -365,45 +332,32 @@ class BigEarthNetDataset(MultimodalDataset):
             DataError: If ``data_root`` is neither.
         """
         if is_store(self.data_root):
-            dataset = str(read_manifest(self.data_root).get('dataset'))
-            if not dataset.startswith('bigearthnet-'):
-                raise DataError(f'{self.data_root} is a store of {dataset!r}, not of BigEarthNet.')
-            return dataset.split('-')[1]
-        version = version_of(self.data_root)
-        if version:
+            version = stored_version(self.data_root)
+            if version is None:
+                raise DataError(f'{self.data_root} is a store of {read_manifest(self.data_root).get("dataset")!r}, not of BigEarthNet.')
             return version
-        raise DataError(f'{self.data_root!r} holds neither {ROOTS["v1"]} nor {ROOTS["v2"]}. Set data_root to the folder above them.')
+        version = version_of(self.data_root)
+        if version is None:
+            raise DataError(f'{self.data_root!r} holds neither {ROOTS["v1"]} nor {ROOTS["v2"]}. Set data_root to the folder above them.')
+        return version
 
     def load_data_list(self) -> list:
         """Patches of the split, from the index."""
-        version = self.version
-        sensors = {name: (entry.get('files') or {}).get('sensor') for name, entry in self.modalities.items()}
-        wrong = {name: sensor for name, sensor in sensors.items() if sensor not in ('s1', 's2')}
-        if wrong:
-            raise ConfigError(f"modality {list(wrong)}: files=dict(sensor=...) must be 's1' or 's2', got {list(wrong.values())}.")
+        version, sensors = self.version, self.chosen_files('sensor', ('s1', 's2'))
         if version == 'v2' and len(self.label_names) == 43:
             raise ConfigError('BigEarthNet v2 has 19 classes: set num_classes=19.')
         index = self._index(version)
         rows = self._chosen(version, index)
         count = len(rows)
-        present = {sensor: index[sensor][rows] != b'' for sensor in set(sensors.values())}
-        some, every = np.any(list(present.values()), axis=0), np.all(list(present.values()), axis=0)
-        if self.missing == 'error' and not every.all():
-            row = rows[~every][0]
-            sensor = next(sensor for sensor in sorted(present) if not index[sensor][row])
-            raise DataError(f'patch {index["id"][row].decode()!r} has no {sensor.upper()} patch under {self.data_root!r}. Complete the '
-                            'data, or set missing="skip".')
-        keep = some if self.missing == 'keep' else every
-        for sensor, has in present.items():
-            self.skipped.update({index['id'][row].decode(): f'no {sensor}' for row in rows[~keep & ~has]})
-        rows = rows[keep]
+        present = {sensor.upper(): index[sensor][rows] != b'' for sensor in sorted(set(sensors.values()))}
+        rows = rows[self.complete(index['id'][rows], present, 'patch {sample!r} has no {lacking} patch')]
         labels = self._chosen_classes(class_matrix(index['labels'][rows], index.attributes['labels'], self.label_names))
         empty = ~labels.any(axis=1)
         self.skipped.update(dict.fromkeys((name.decode() for name in index['id'][rows[empty]].tolist()), 'none of the classes'))
         rows, labels = rows[~empty], labels[~empty]
         if self.skipped:
-            reasons = {reason: sum(r == reason for r in self.skipped.values()) for reason in set(self.skipped.values())}
-            print_log(f'BigEarthNetDataset: left out {len(self.skipped)} of {count} patches: {reasons}', logger='current')
+            print_log(f'BigEarthNetDataset: left out {len(self.skipped)} of {count} patches: {dict(Counter(self.skipped.values()))}',
+                      logger='current')
         self._columns = dict({name: index[name][rows] for name in ('id', 's1', 's2')}, labels=labels)
         self._layout = sensors, version, is_store(self.data_root)
         self.serialize_data = False  # the arrays are shared by the workers as they are
@@ -419,15 +373,9 @@ class BigEarthNetDataset(MultimodalDataset):
 
     def _sample(self, row: int) -> dict:
         sensors, version, stored = self._layout
-        sources: dict = {}
-        for name, sensor in sensors.items():
-            patch = self._columns[sensor][row].decode()
-            if not patch:
-                sources[name] = None
-            elif stored:
-                sources[name] = dict(store=str(self.data_root), key=f'{sensor}/{patch}')
-            else:
-                sources[name] = dict(folder=patch_folder(self.data_root, sensor, patch, version), pattern=f'{patch}_{{band}}.tif')
+        patches = {sensor: self._columns[sensor][row].decode() for sensor in set(sensors.values())}
+        sources = {name: patch_source(self.data_root, version, stored, sensor, patches[sensor]) if patches[sensor] else None
+                   for name, sensor in sensors.items()}
         return dict(sample_id=self._columns['id'][row].decode(), sources=sources,
                     gt_label=self._columns['labels'][row].astype(float).tolist())
 
@@ -459,27 +407,20 @@ class BigEarthNetDataset(MultimodalDataset):
         """The index: kept beside the data, and made again, or brought up to date, when the folders are newer than it."""
         if is_store(self.data_root):
             return read_index(self.data_root)
-        path, state, old = self._index_path(version), folder_state(self.data_root, version), None
-        if path.is_file():
-            try:
-                old = Table.load(path)
-            except DataError:
-                pass  # cut short: made again
-            if old is None or old.attributes.get('version') != version:
-                print_log(f'{path} is damaged or of another data set and is made again', logger='current')
-                old = None
-            elif old.attributes.get('state') == state:
-                check_patch_names(old, path)
-                return old
+        path, state = self._index_path(version), folder_state(self.data_root, version)
+        old = self.kept_index(path)
+        if old is not None and old.attributes.get('version') != version:
+            print_log(f'{path} is of another data set and is made again', logger='current')
+            old = None
+        if old is not None and old.attributes.get('state') == state:
+            check_patch_names(old, path)
+            return old
         rows = list_v1(self.data_root, self._known(old) if old else None) if version == 'v1' else list_v2(self.data_root)
         index = index_of_patches(rows, version, state)
         if old is not None and any(not np.array_equal(old[name], index[name]) for name in ('id', 's1', 's2', 'labels', 'split')):
             print_log(f'{path} was older than its folder: it listed {len(old)} patches, there are {len(index)}. It is brought up to date.',
                       logger='current')
-        try:
-            index.save(path)
-        except OSError as error:
-            print_log(f'the index cannot be kept at {path} ({error}): every start will list all patches. Set index_file.', logger='current')
+        self.keep_index(index, path, 'index_file')
         return index
 
     @staticmethod

@@ -20,7 +20,7 @@ def multimodal_collate(batch: Sequence) -> dict:
 
     Returns:
         dict: ``inputs``: ``{name: (N, C, H, W)}`` or ``{name: [(N, C, H, W), ...]}``, in the dtype and size of the samples that are present
-        (an absent one is zeros); ``data_samples``: the list.
+            (an absent one is zeros); ``data_samples``: the list.
     """
     samples = [item['data_samples'] for item in batch]
     inputs = {}

@@ -117,8 +117,8 @@ def check_inside(path: Path, folders: Sequence, what: str) -> None:
 
     Args:
         path (Path): The file. Its name was checked by :func:`check_name`.
-        folders (Sequence[Path]): It must lie in one of them, or in the folder that its name says: folders may be links, which who set up
-            the data made; single files may not.
+        folders (Sequence[Path]): It must lie in one of them, or in the folder that its path names. So whole folders may be links out of
+            the data set, single files may not.
         what (str): Named in the error.
 
     Raises:
@@ -240,7 +240,7 @@ class FilePlace:
 
     @staticmethod
     def _expression(pattern: str) -> re.Pattern:
-        """What the path of a file must be, with the groups ``folder`` and ``name``."""
+        """The regular expression of a file's path, with the groups ``folder`` and ``name``."""
         stem, extension = os.path.splitext(unicodedata.normalize('NFC', pattern))
         text, seen = '', set()
         for part in re.split(r'(\{folder\}|\{name\})', stem):

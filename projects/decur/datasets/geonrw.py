@@ -1,12 +1,12 @@
 """GeoNRW (Baier et al., 2020): aerial RGB, elevation and land cover at 1 m, as released or as DeCUR's tiles of 250 pixels."""
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.readers.files import AutoReader, read_size
 from decur.readers.store import is_store, read_manifest
 
@@ -36,32 +36,34 @@ def split_name(name: str) -> tuple | None:
     return next(((name[:-len(ending)], raster) for raster, endings in ENDINGS.items() for ending in endings if name.endswith(ending)), None)
 
 
-def _parts(sources: Mapping) -> dict:
-    """What inspection looks at, from ``{raster: {image: source}}``."""
-    def read(name, raster):
-        return dict(zip(BANDS[raster], AutoReader()(sources[raster][name]).transpose(2, 0, 1)))
-
-    return {raster: Part(BANDS[raster], list(found), partial(read, raster=raster), dict(raster=raster))
-            for raster, found in sources.items() if found}
-
-
-def _file_parts(folders: Sequence) -> dict:
-    """Of files in folders, ``[(folder, what stands before the names in it)]``."""
-    sources: dict = {raster: {} for raster in ENDINGS}
+def _list_files(folders: Iterable) -> dict:
+    """``{image: {raster: path}}`` of folders, given with what stands before the names of their images: ``[(folder, prefix)]``."""
+    found: dict = {}
     for folder, prefix in folders:
         for file in file_names(folder):
             name = split_name(file)
             if name:
-                sources[name[1]][f'{prefix}{name[0]}'] = folder / file
-    return _parts(sources)
+                found.setdefault(f'{prefix}{name[0]}', {})[name[1]] = str(folder / file)
+    return found
 
 
-def _store_parts(root: Path) -> dict:
-    sources: dict = {raster: {} for raster in ENDINGS}
-    for key, size in read_manifest(root)['rasters'].items():
+def _list_stored(root: Path) -> dict:
+    """``{image: {raster: source}}`` of a store."""
+    found: dict = {}
+    for key, size in sorted(read_manifest(root)['rasters'].items()):
         image, raster = key.rsplit('/', 1)
-        sources[raster][image] = dict(store=str(root), key=key, size=size)
-    return _parts(sources)
+        found.setdefault(image, {})[raster] = dict(store=str(root), key=key, size=tuple(size))
+    return found
+
+
+def _parts(listing: Callable) -> dict:
+    """What inspection looks at, from a function that lists ``{image: {raster: source}}``."""
+    images, parts = listing(), {}
+    for raster, bands in BANDS.items():
+        ids = [image for image, rasters in images.items() if raster in rasters]
+        if ids:
+            parts[raster] = Part(bands, ids, lambda image, raster=raster: images[image][raster], AutoReader(), dict(raster=raster))
+    return parts
 
 
 @DATASETS.register_module()
@@ -98,9 +100,7 @@ class GeoNRWDataset(MultimodalDataset):
                  tile: int | None = TILE,
                  georeference: str = 'warn',
                  **kwargs):
-        if split not in ('train', 'test'):
-            raise ConfigError(f"split must be 'train' or 'test', got {split!r}.")
-        self.split, self.label, self.tile = split, label, tile
+        self.split, self.label, self.tile = check_choice('split', split, ('train', 'test')), label, tile
         super().__init__(modalities=modalities, data_root=data_root, reduce_zero_label=not background,
                          georeference=georeference, label_options=dict(background=background), **kwargs)
 
@@ -110,13 +110,13 @@ class GeoNRWDataset(MultimodalDataset):
         use = train_command('configs/decur/geonrw_rgb-dem_r50_decur.py')
         if is_store(root):
             stored = read_manifest(root).get('dataset') == 'geonrw'
-            return Layout('geonrw', 'compact store of geonrw', use, partial(_store_parts, root), True) if stored else None
+            return Layout('geonrw', 'compact store of geonrw', use, partial(_parts, partial(_list_stored, root)), True) if stored else None
         if any((root / folder).is_dir() for folder in FOLDERS.values()):
             folders = [(root / folder / split, '') for folder in FOLDERS.values() for split in folder_names(root / folder)]
-            return Layout('geonrw-tiles', "GeoNRW, DeCUR's tiles", use, partial(_file_parts, folders))
+            return Layout('geonrw-tiles', "GeoNRW, DeCUR's tiles", use, partial(_parts, partial(_list_files, folders)))
         cities = [(root / city, f'{city}/') for city in folder_names(root)]
         if any(_RELEASED.fullmatch(file) for folder, _ in cities for file in file_names(folder)):
-            return Layout('geonrw', 'GeoNRW, as released', use, partial(_file_parts, cities))
+            return Layout('geonrw', 'GeoNRW, as released', use, partial(_parts, partial(_list_files, cities)))
         return None
 
     @classmethod
@@ -126,38 +126,46 @@ class GeoNRWDataset(MultimodalDataset):
 
     def load_data_list(self) -> list:
         """List the tiles of the split."""
-        root = self.existing_root()
-        rasters = {}
-        for name, entry in self.modalities.items():
-            rasters[name] = (entry.get('files') or {}).get('raster')
-            if rasters[name] not in ('rgb', 'dem'):
-                raise ConfigError(f"modality {name!r}: files=dict(raster=...) must be 'rgb' or 'dem', got {rasters[name]!r}.")
-        stored = is_store(root)
-        tiled = not stored and ((root / FOLDERS['rgb']).is_dir() or (root / FOLDERS['dem']).is_dir())
-        found = self._stored(root) if stored else self._tiled(root) if tiled else self._released(root)
-        windows = not tiled and self.tile
-        if windows:
+        root, rasters = self.existing_root(), self.chosen_files('raster', ('rgb', 'dem'))
+        stored, tiled = is_store(root), any((root / FOLDERS[raster]).is_dir() for raster in ('rgb', 'dem'))
+        if stored:
+            if read_manifest(root).get('dataset') != 'geonrw':
+                raise DataError(f'{root} is a store of {read_manifest(root).get("dataset")!r}, not of GeoNRW.')
+            found = {image: files for image, files in _list_stored(root).items() if self._has(image.split('/')[0])}
+        elif tiled:
+            folders = (root / folder / self.split for folder in FOLDERS.values())
+            found = dict(sorted(_list_files((folder, '') for folder in folders if folder.is_dir()).items()))
+        else:
+            found = _list_files((root / city, f'{city}/') for city in folder_names(root) if self._has(city))
+        windows = [('', None)]
+        if self.tile and (stored or not tiled):
             self._check_sizes(found, stored)
+            windows = self._windows()
         wanted = {*rasters.values(), *(['seg'] if self.label else [])}
         samples = []
         for stem, files in found.items():
             for raster in sorted(wanted - set(files)):
                 raise DataError(f'tile {stem!r} under {root} has no {raster} raster ({" or ".join(ENDINGS[raster])}).')
-            for suffix, window in self._windows() if windows else [('', None)]:
-                def source(raster, window=window, files=files, stored=stored):
-                    if window is None:
-                        return files[raster]
-                    return dict(files[raster], window=window) if stored else dict(path=files[raster], window=window, size=(SIDE, SIDE))
-
-                sample = dict(sample_id=f'{stem}{suffix}', sources={name: source(raster) for name, raster in rasters.items()})
-                if self.label:
-                    sample['seg_source'] = source('seg')
-                samples.append(sample)
+            for suffix, window in windows:
+                sources = {raster: self._cut(files[raster], window) for raster in wanted}
+                sample = dict(sample_id=f'{stem}{suffix}', sources={name: sources[raster] for name, raster in rasters.items()})
+                samples.append(dict(sample, seg_source=sources['seg']) if self.label else sample)
         return samples
+
+    def _has(self, city: str) -> bool:
+        """Whether a city is of the split."""
+        return (city in TEST_CITIES) == (self.split == 'test')
+
+    @staticmethod
+    def _cut(source, window: Sequence | None):
+        """A window of a source; the files' size is compared when they are read."""
+        if window is None:
+            return source
+        return dict(source, window=window) if isinstance(source, Mapping) else dict(path=source, window=window, size=(SIDE, SIDE))
 
     @staticmethod
     def _check_sizes(found: Mapping, stored: bool) -> None:
-        """A store knows the sizes; of the released files the first one is looked at here, and every one when it is read."""
+        """Of a store all sizes are known; of released images only the first is opened here, since each is checked when it is read."""
         for name, files in found.items():
             for raster, source in files.items():
                 height, width = source['size'] if stored else read_size(source)
@@ -173,35 +181,3 @@ class GeoNRWDataset(MultimodalDataset):
         count = SIDE // self.tile
         return [(f'_{row * count + column + 1}', (row * self.tile, column * self.tile, self.tile, self.tile))
                 for row in range(count) for column in range(count)]
-
-    @staticmethod
-    def _collect(folder: Path, found: dict, prefix: str = '') -> None:
-        for file in file_names(folder):
-            name = split_name(file)
-            if name:
-                found.setdefault(f'{prefix}{name[0]}', {})[name[1]] = str(folder / file)
-
-    def _tiled(self, root: Path) -> dict:
-        found: dict = {}
-        for folder in FOLDERS.values():
-            if (root / folder / self.split).is_dir():
-                self._collect(root / folder / self.split, found)
-        return dict(sorted(found.items()))
-
-    def _stored(self, root: Path) -> dict:
-        manifest = read_manifest(root)
-        if manifest.get('dataset') != 'geonrw':
-            raise DataError(f'{root} is a store of {manifest.get("dataset")!r}, not of GeoNRW.')
-        found: dict = {}
-        for key, size in sorted(manifest['rasters'].items()):
-            city, stem, raster = key.split('/')
-            if (city in TEST_CITIES) == (self.split == 'test'):
-                found.setdefault(f'{city}/{stem}', {})[raster] = dict(store=str(root), key=key, size=tuple(size))
-        return found
-
-    def _released(self, root: Path) -> dict:
-        found: dict = {}
-        for city in folder_names(root):
-            if (city in TEST_CITIES) == (self.split == 'test'):
-                self._collect(root / city, found, f'{city}/')
-        return found

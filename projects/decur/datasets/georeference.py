@@ -1,4 +1,4 @@
-"""Whether rasters that are used pixel on pixel show the same ground, as far as they say where they lie."""
+"""Whether the rasters of a sample show the same ground, pixel on pixel, as far as they are georeferenced."""
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from mmengine.logging import print_log
 
-from decur.errors import ConfigError, DataError
+from decur.errors import DataError, check_choice
 from decur.readers import IMAGE_SUFFIXES, open_raster
 
 #: Pixels (of the coarser raster) from which a difference is an error, and from which it is said.
@@ -102,9 +102,7 @@ class GeoreferenceCheck:
     """
 
     def __init__(self, mode: str):
-        if mode not in ('check', 'warn', 'ignore'):
-            raise ConfigError(f"georeference must be 'check', 'warn' or 'ignore', got {mode!r}.")
-        self.mode = mode
+        self.mode = check_choice('georeference', mode, ('check', 'warn', 'ignore'))
         self._seen: set = set()
         self._told: set = set()
 

@@ -1,6 +1,9 @@
-"""What a folder may be: how data sets lie on disk, for whoever looks at a folder without knowing."""
+"""How data sets lie on disk: by this an unknown folder is recognised and inspected."""
 from collections.abc import Callable
 from typing import NamedTuple
+
+from decur.errors import DataError
+from decur.readers import BandReader, Reader, source_name
 
 
 class Part(NamedTuple):
@@ -9,14 +12,30 @@ class Part(NamedTuple):
     Attributes:
         bands (tuple[str]): Names of its bands, in their order.
         ids (list[str]): All samples.
-        read (Callable): From an id to ``{band: (h, w) array}``, every band at its own size.
+        source (Callable): From an id to the source of the sample's image.
+        reader (Reader): Reads it.
         files (dict): What ``files`` of a modality's entry says to read it with the data set.
     """
 
     bands: tuple
     ids: list
-    read: Callable
+    source: Callable
+    reader: Reader
     files: dict
+
+    def read(self, sample_id: str) -> dict:
+        """The image of a sample, ``{band: (h, w) array}``, every band at its own size and in the type of the file.
+
+        Raises:
+            DataError: If it cannot be read, or has another number of bands.
+        """
+        source = self.source(sample_id)
+        if isinstance(self.reader, BandReader):
+            return dict(zip(self.bands, self.reader.native(source).values()))
+        image = self.reader(source)
+        if image.shape[2] != len(self.bands):
+            raise DataError(f'{source_name(source)} has {image.shape[2]} bands, expected the {len(self.bands)} bands {self.bands}.')
+        return dict(zip(self.bands, image.transpose(2, 0, 1)))
 
 
 class Layout(NamedTuple):

@@ -9,13 +9,18 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.readers.files import AutoReader, read_descriptions, read_size
 from decur.sensors import S2A_BANDS, S2C_BANDS
 
-from .base import MultimodalDataset
+from .base import MISSING, MultimodalDataset
 from .finding import RASTER_SUFFIXES, FilePlace, folder_names, read_list, walk
 from .layouts import Layout, Part
+
+#: Share of an image's width that is the test block.
+TEST_SHARE = 0.25
+#: What the label is called among the modalities, which cannot have such a name.
+_LABEL = '<label>'
 
 
 @DATASETS.register_module()
@@ -37,11 +42,9 @@ class PairedRasterDataset(MultimodalDataset):
         label (dict, optional): ``dict(folder=..., suffix=...)`` or ``dict(folder=..., pattern=...)`` of the label rasters.
         missing (str): What to do with an id whose file is missing in a modality: ``'error'`` (default), ``'skip'`` it, counted and
             listed, or ``'keep'`` it with the modality absent (pretraining with masked terms).
-        tile (dict, optional): Cut every raster into windows that are read one by one:
-            ``dict(tile_size=(h, w), stride=(h, w), blocks='train' | 'test' | None, test_share=0.25, remainder='shift' | 'drop')`` in
-            pixels, as :func:`tile_windows`; all rasters of a sample must have the same size. By default the windows cover all of an image
-            (or block); what they leave out is logged. With ``count_once=True`` the labels of pixels that are in an earlier window become
-            the ignore index, so that a metric counts every pixel once.
+        tile (dict, optional): Cut every raster into windows that are read one by one: the arguments of :func:`tile_windows`. All rasters
+            of a sample must have the same size. What the windows leave out is logged. With ``count_once=True`` the labels of pixels that
+            are in an earlier window become the ignore index, so that a metric counts every pixel once.
         dates (int, optional): The bands of every raster are those of so many dates, one date after the other. A sample then has them as
             ``seasons``, of which :class:`~decur.transforms.DrawSeasons` draws; an entry's ``channels`` are those of one date.
         **kwargs: As :class:`MultimodalDataset`.
@@ -60,9 +63,8 @@ class PairedRasterDataset(MultimodalDataset):
                  tile: Mapping | None = None,
                  dates: int | None = None,
                  **kwargs):
-        if missing not in ('error', 'skip', 'keep'):
-            raise ConfigError(f"missing must be 'error', 'skip' or 'keep', got {missing!r}.")
-        self.split, self.folder_prefix, self.label, self.missing = split, folder_prefix, label, missing
+        self.missing = check_choice('missing', missing, MISSING)
+        self.split, self.folder_prefix, self.label = split, folder_prefix, label
         self.tile = dict(tile) if tile else None
         if dates is not None and (isinstance(dates, bool) or not isinstance(dates, int) or dates < 1):
             raise ConfigError(f'dates must be a number of dates, at least 1, got {dates!r}.')
@@ -83,35 +85,28 @@ class PairedRasterDataset(MultimodalDataset):
         """Find the files of every id."""
         root = self.existing_root()
         places = {name: self._place(root, entry.get('files'), f'modality {name!r}') for name, entry in self._entries_on_disk().items()}
-        label = self._place(root, self.label, 'the labels') if self.label else None
-        for place in (*places.values(), *([label] if label else [])):
-            if self.missing != 'keep' or place is label:
+        ids_of = next(iter(places.values()), None)
+        if self.label:
+            places[_LABEL] = self._place(root, self.label, 'the label')
+        for name, place in places.items():
+            if self.missing != 'keep' or name == _LABEL:
                 place.check_folder()
-        ids = self._ids(root, next(iter(places.values()), None))
+        ids = self._ids(root, ids_of)
         samples = []
         for sample_id in ids:
             sources = {name: place.find(sample_id) for name, place in places.items()}
             absent = [name for name, source in sources.items() if source is None]
             if absent and self.missing == 'error':
-                name, tried = absent[0], places[absent[0]].describe(sample_id)
-                raise DataError(f'sample {sample_id!r}: modality {name!r} has no file {tried}. Add it, take the id out of the split, '
-                                "or set missing='skip'.")
-            if absent and (self.missing == 'skip' or len(absent) == len(sources)):
+                place = places[absent[0]]
+                raise DataError(f'sample {sample_id!r}: {place.owner} has no file {place.describe(sample_id)}. Add it, take the id out of '
+                                "the split, or set missing='skip'.")
+            label = sources.pop(_LABEL, None)
+            if absent and (self.missing == 'skip' or _LABEL in absent or not any(sources.values())):
                 self.skipped[sample_id] = places[absent[0]].describe(sample_id)
                 continue
-            sample = dict(sample_id=sample_id, sources=sources)
-            if label:
-                sample['seg_source'] = label.find(sample_id)
-                if sample['seg_source'] is None:
-                    if self.missing == 'error':
-                        raise DataError(f"sample {sample_id!r} has no label file {label.describe(sample_id)}. Add it, or set "
-                                        "missing='skip'.")
-                    self.skipped[sample_id] = label.describe(sample_id)
-                    continue
-                if Path(sample['seg_source']).suffix.lower() in ('.jpg', '.jpeg'):
-                    raise DataError(f"{sample['seg_source']}: a label in JPEG is not what was labelled. Write the labels again as PNG or "
-                                    'GeoTIFF.')
-            samples.append(sample)
+            if label and Path(label).suffix.lower() in ('.jpg', '.jpeg'):
+                raise DataError(f'{label}: a label in JPEG is not what was labelled. Write the labels again as PNG or GeoTIFF.')
+            samples.append(dict(sample_id=sample_id, sources=sources, **(dict(seg_source=label) if label else {})))
         if self.skipped:
             listed = ', '.join(list(self.skipped)[:10])
             print_log(f'{type(self).__name__}: skipped {len(self.skipped)} of {len(ids)} samples for want of a file: {listed}'
@@ -180,7 +175,8 @@ class PairedRasterDataset(MultimodalDataset):
             except ConfigError as error:
                 raise ConfigError(f'sample {sample["sample_id"]!r}: {error}') from error
             if size not in shares:
-                shares[size] = self._share(size, windows, options)
+                first, last = _block(size[1], options.get('blocks'), options.get('test_share', TEST_SHARE))
+                shares[size] = float(_covered(size, windows)[:, first:last].mean())
             for window, before in zip(windows, _counted_before(windows)):
                 tile = dict(
                     sample_id=f'{sample["sample_id"]}@{window[0]},{window[1]}',
@@ -196,14 +192,6 @@ class PairedRasterDataset(MultimodalDataset):
                       f'pixels{" (of its " + options["blocks"] + " block)" if options.get("blocks") else ""}; '
                       "tile=dict(remainder='shift') with a stride of at most tile_size covers all of it", logger='current', level=30)
         return tiles
-
-    @staticmethod
-    def _share(size: Sequence, windows: Sequence, options: Mapping) -> float:
-        """Share of the image (or of its block) that is in a window."""
-        if not options.get('blocks'):
-            return covered(size, windows)
-        test = round(size[1] * options.get('test_share', 0.25)) / size[1]
-        return covered(size, windows) / (test if options['blocks'] == 'test' else 1 - test)
 
 
 def _counted_before(windows: Sequence) -> list:
@@ -221,19 +209,12 @@ def folder_parts(root: Path, folders: Sequence) -> dict:
     parts = {}
     for folder in folders:
         paths = [Path(path) for path in walk(root / folder) if Path(path).suffix.lower() in RASTER_SUFFIXES]
-        files = {path.with_suffix('').as_posix(): root / folder / path for path in paths}
-        if not files:
+        if not paths:
             continue
-        suffixes = sorted({path.suffix.lower() for path in paths})
-        bands = _band_names(files.values())
-
-        def read(name, files=files, bands=bands):
-            image = AutoReader(names=bands)(files[name])
-            if bands and image.shape[2] != len(bands):
-                raise DataError(f'{files[name]} has {image.shape[2]} bands, other files of its folder have {len(bands)}.')
-            return dict(zip(bands, image.transpose(2, 0, 1)))
-
-        parts[folder] = Part(bands, sorted(files), read, dict(folder=folder, suffix=suffixes[0] if len(suffixes) == 1 else tuple(suffixes)))
+        files = {path.with_suffix('').as_posix(): root / folder / path for path in paths}
+        suffixes, bands = sorted({path.suffix.lower() for path in paths}), _band_names(files.values())
+        parts[folder] = Part(bands, sorted(files), files.get, AutoReader(names=bands),
+                             dict(folder=folder, suffix=suffixes[0] if len(suffixes) == 1 else tuple(suffixes)))
     return parts
 
 
@@ -254,7 +235,7 @@ def tile_windows(size: Sequence,
                  tile_size: Sequence,
                  stride: Sequence | None = None,
                  blocks: str | None = None,
-                 test_share: float = 0.25,
+                 test_share: float = TEST_SHARE,
                  remainder: str = 'shift') -> list:
     """Windows ``(row, column, height, width)`` that cut an image; train and test windows never share a pixel.
 
@@ -285,8 +266,7 @@ def tile_windows(size: Sequence,
                           f'blocks={blocks!r}, remainder={remainder!r}, test_share={test_share!r}.')
     if min(*tile_size, *step) < 1:
         raise ConfigError(f'tile: tile_size and stride must be at least 1 pixel, got {tuple(tile_size)} and {tuple(step)}.')
-    cut = width - round(width * test_share)
-    first, last = {None: (0, width), 'train': (0, cut), 'test': (cut, width)}[blocks]
+    first, last = _block(width, blocks, test_share)
     if rows > height or columns > last - first:
         raise ConfigError(f'no tile of {rows}x{columns} fits into columns {first}..{last} of an image of {height}x{width} pixels.')
     shift = remainder == 'shift'
@@ -302,9 +282,15 @@ def _starts(first: int, last: int, length: int, step: int, shift: bool) -> list:
     return starts
 
 
-def covered(size: Sequence, windows: Sequence) -> float:
-    """Share of an image's pixels that are in at least one window."""
+def _block(width: int, blocks: str | None, test_share: float) -> tuple:
+    """Where a block begins and ends along the width."""
+    cut = width - round(width * test_share)
+    return {None: (0, width), 'train': (0, cut), 'test': (cut, width)}[blocks]
+
+
+def _covered(size: Sequence, windows: Sequence) -> np.ndarray:
+    """Which of an image's pixels are in at least one window, bool."""
     mask = np.zeros(tuple(size), bool)
     for row, column, height, width in windows:
         mask[row:row + height, column:column + width] = True
-    return float(mask.mean())
+    return mask

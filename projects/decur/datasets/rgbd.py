@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.hha import check_intrinsics
 from decur.readers.depth import NYU_INTRINSICS, read_intrinsics
 
@@ -56,7 +56,7 @@ LAYOUTS = {
 
 
 class RGBDDataset(PairedRasterDataset):
-    """RGB-D data in any of the layouts they go by; :class:`SUNRGBDDataset` and :class:`NYUv2Dataset` name the classes.
+    """RGB-D data in any of the usual layouts; :class:`SUNRGBDDataset` and :class:`NYUv2Dataset` name the classes.
 
     Modalities are ``rgb``, ``depth`` (metres, with ``reader=dict(type='DepthReader')``) and ``hha``; each gets its files from the layout
     unless its entry says ``files`` itself. Label 0 is void and becomes the ignore index; palette PNGs are read as indices.
@@ -118,10 +118,8 @@ class RGBDDataset(PairedRasterDataset):
                  reduce_zero_label: bool = True,
                  pipeline: Sequence = (),
                  **kwargs):
-        if layout not in LAYOUTS:
-            raise ConfigError(f'layout must be one of {sorted(LAYOUTS)}, got {layout!r}.')
-        if split not in ('train', 'test'):
-            raise ConfigError(f"split must be 'train' or 'test', got {split!r}; a list of another name is split_file=...")
+        check_choice('layout', layout, LAYOUTS)
+        check_choice('split (a list of another name is split_file=...)', split, ('train', 'test'))
         unknown = sorted(set(files or {}) - {'rgb', 'depth', 'raw', 'hha', 'label'})
         if unknown:
             raise ConfigError(f'files has unknown role(s) {unknown}; roles are rgb, depth, raw, hha and label.')
@@ -131,19 +129,18 @@ class RGBDDataset(PairedRasterDataset):
             place['folder'] = place['folder'].format(split=split)
         entries, self.on_the_fly = {}, []
         for name, entry in modalities.items():
-            entry = entry if entry is None else dict(entry)
-            if entry is not None and 'files' not in entry:
-                if name not in self.roles:
-                    raise ConfigError(f'modality {name!r} has no files and is none of {sorted(self.roles)}: add '
-                                      'files=dict(folder=..., suffix=...) to its entry.')
-                entry['files'] = self.roles[name]
-            elif entry is not None and entry['files'] is None:
-                if not any(step.get('type') == 'DepthToHHA' and step.get('hha', 'hha') == name for step in pipeline
-                           if isinstance(step, Mapping)):
+            if entry is None:
+                continue
+            if 'files' not in entry and name not in self.roles:
+                raise ConfigError(f'modality {name!r} has no files and is none of {sorted(self.roles)}: add '
+                                  'files=dict(folder=..., suffix=...) to its entry.')
+            entries[name] = {'files': self.roles.get(name), **entry}
+            if entries[name]['files'] is None:
+                steps = [step for step in pipeline if isinstance(step, Mapping) and step.get('type') == 'DepthToHHA']
+                if not any(step.get('hha', 'hha') == name for step in steps):
                     raise ConfigError(f"modality {name!r} has files=None: put dict(type='DepthToHHA', hha={name!r}) into the pipeline "
                                       'after LoadModalities, or leave files out to read HHA from disk.')
                 self.on_the_fly.append(name)
-            entries[name] = entry
         super().__init__(
             modalities=entries,
             data_root=data_root,
@@ -231,7 +228,7 @@ class RGBDDataset(PairedRasterDataset):
 
 
 class NumberedPlace(FilePlace):
-    """Files that are told by the last number in their names, in any sub-folder; ids are the numbers.
+    """Files that are identified by the last number in their names, in any sub-folder; ids are the numbers.
 
     Raises:
         DataError: If two files have one number.

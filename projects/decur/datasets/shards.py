@@ -1,6 +1,6 @@
 """SSL4EO-S12 v1.1 (Blumenstiel et al., arXiv 2503.00168) and TerraMesh (Blumenstiel et al., arXiv 2504.11172) as they are shipped now: tar
 shards of zarr archives, in a folder or at an address."""
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
@@ -9,6 +9,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError, closest
+from decur.readers.bands import BandReader
 from decur.readers.shard_cache import ShardCache, is_address
 from decur.readers.shards import ShardError, close_shards, read_member
 from decur.readers.table import LazySamples, Table
@@ -295,13 +296,10 @@ def _parts(folders: Mapping) -> dict:
         table = local_index(folder, save=False)
         source = partial(_first_date, str(folder), table)
         bands = tuple(read_member(source(0)))
-        parts[name] = Part(bands, [key.decode() for key in table['key'].tolist()], _by_key(table, source), dict(product=folder.name))
+        rows = {key.decode(): row for row, key in enumerate(table['key'].tolist())}
+        parts[name] = Part(bands, list(rows), lambda key, source=source, rows=rows: source(rows[key]), BandReader(bands, 1),
+                           dict(product=folder.name))
     return parts
-
-
-def _by_key(table: Table, source: Callable) -> Callable:
-    rows = {key.decode(): row for row, key in enumerate(table['key'].tolist())}
-    return lambda key: read_member(source(rows[key]))
 
 
 def _first_date(folder: str, table: Table, row: int) -> dict:

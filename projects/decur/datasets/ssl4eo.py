@@ -1,23 +1,22 @@
 """SSL4EO-S12: v1.0 (Wang et al., arXiv 2211.07044), from the released folders, and v1.1 (Blumenstiel et al., arXiv 2503.00168), from its
 zarr archives; or either from the compact store."""
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.readers.bands import BandReader
 from decur.readers.store import is_store, read_index, read_manifest, read_record
 from decur.readers.table import LazySamples, Table
-from decur.readers.zarr_archives import open_archive, read_bands, read_entries
+from decur.readers.zarr_archives import open_archive, read_entries
 from decur.sensors import SSL4EO_BANDS
 
-from .base import MultimodalDataset
+from .base import MISSING, MultimodalDataset
 from .finding import file_names, folder_names
 from .layouts import Layout, Part, train_command
 
@@ -117,48 +116,24 @@ def read_archive(path: Path) -> Iterator[tuple]:
         yield location, sample, by_date(v11_scene(time, scene) for time, scene in enumerate(scenes[sample]))
 
 
-class Seasons(NamedTuple):
-    """A product: its locations, and a function from a location's row to the sources of its seasons, ordered by date."""
-
-    locations: np.ndarray  # (N,) bytes
-    sources: Callable
-
-
-def _named_seasons(locations: np.ndarray, scenes: np.ndarray, source: Callable) -> Seasons:
-    """Of scene names, ``(N, seasons)`` bytes with empty ones at the end; ``source(location, scene)``. Those with none are left out."""
-    scenes = scenes.reshape(len(scenes), -1) if len(scenes) else scenes.reshape(0, 1)
+def _with_scenes(locations: np.ndarray, scenes: np.ndarray) -> Table:
+    """The locations that have a scene; ``scenes`` are ``(N, seasons)`` names, empty ones at the end."""
+    scenes = scenes.reshape(len(locations), -1) if len(locations) else scenes.reshape(0, 1)
     has = scenes[:, 0] != b''
-    locations, scenes = locations[has], scenes[has]
-    return Seasons(locations, partial(_scene_sources, locations, scenes, source))
-
-
-# Functions of modules, not closures: workers may be given the data set by pickling it.
-def _scene_sources(locations: np.ndarray, scenes: np.ndarray, source: Callable, row: int) -> list:
-    return [source(locations[row].decode(), scene.decode()) for scene in scenes[row] if scene]
-
-
-def _folder_source(folder: Path, location: str, scene: str) -> dict:
-    return dict(folder=f'{folder}/{location}/{scene}')
-
-
-def _store_source(root: Path, product: str, location: str, scene: str) -> dict:
-    return dict(store=str(root), key=f'{location}/{product}/{scene}')
-
-
-def _archive_sources(folder: Path, index: Table, row: int) -> list:
-    path = str(folder / index.attributes['files'][index['file'][row]])
-    return [dict(zarr=path, sample=int(index['sample'][row]), time=int(time)) for time in index['times'][row]]
+    return Table(dict(location=locations[has], scenes=scenes[has]))
 
 
 # What inspection looks at.
-def _folder_parts(root: Path) -> dict:
-    def read(location, product, bands):
-        scenes = list_scenes(root, product, location)
-        if not scenes:
-            raise DataError(f'{root / product / location} holds no scene')
-        return BandReader(bands, PATCH).native(_folder_source(root / product, location, scenes[0]))
+def _first_scene(root: Path, product: str, location: str) -> dict:
+    scenes = list_scenes(root, product, location)
+    if not scenes:
+        raise DataError(f'{root / product / location} holds no scene')
+    return dict(folder=f'{root}/{product}/{location}/{scenes[0]}')
 
-    return {product: Part(bands, folder_names(root / product), partial(read, product=product, bands=bands),
+
+def _folder_parts(root: Path) -> dict:
+    """The first scene stands for its location."""
+    return {product: Part(bands, folder_names(root / product), partial(_first_scene, root, product), BandReader(bands, PATCH),
                           dict(product=product))
             for product, bands in SSL4EO_BANDS.items() if (root / product).is_dir()}
 
@@ -167,26 +142,24 @@ def _archive_parts(root: Path) -> dict:
     """The first season of an archive's first sample stands for the archive."""
     archives: dict = {}
     for path in sorted(root.rglob('*.zarr.zip')):
-        archives.setdefault(path.parent.name, {})[str(path.relative_to(root))] = path
-    products = {folder: product for product, folder in V11_FOLDERS.items()}
-    return {folder: Part(tuple(open_archive(next(iter(paths.values())))[1]), list(paths),
-                         lambda name, paths=paths: read_bands(paths[name], 0, 0), dict(product=products.get(folder, folder)))
-            for folder, paths in archives.items()}
+        archives.setdefault(path.parent.name, []).append(str(path.relative_to(root)))
+    products, parts = {folder: product for product, folder in V11_FOLDERS.items()}, {}
+    for folder, names in archives.items():
+        bands = tuple(open_archive(root / names[0])[1])
+        parts[folder] = Part(bands, names, lambda name: dict(zarr=root / name, sample=0, time=0), BandReader(bands, PATCH),
+                             dict(product=products.get(folder, folder)))
+    return parts
 
 
 def _store_parts(root: Path) -> dict:
     """The first scene stands for its location."""
     index, parts = read_index(root), {}
     for product in sorted(set(index.columns) - {'id'}):
-        scenes = {name.decode(): row[0].decode() for name, row in zip(index['id'].tolist(), index[product].tolist()) if row[0]}
-        keys = {name: f'{name}/{product}/{scene}' for name, scene in scenes.items()}
+        keys = {name.decode(): f'{name.decode()}/{product}/{row[0].decode()}'
+                for name, row in zip(index['id'].tolist(), index[product].tolist()) if row[0]}
         bands = SSL4EO_BANDS.get(product) or tuple(read_record(str(root), next(iter(keys.values()))))
-
-        def read(name, keys=keys, bands=bands):
-            record = read_record(str(root), keys[name])  # which keeps its bands by name, in no order
-            return {band: record[band] for band in bands}
-
-        parts[product] = Part(bands, list(keys), read, dict(product=product))
+        parts[product] = Part(bands, list(keys), lambda name, keys=keys: dict(store=str(root), key=keys[name]), BandReader(bands, PATCH),
+                              dict(product=product))
     return parts
 
 
@@ -219,16 +192,14 @@ class SSL4EODataset(MultimodalDataset):
 
     def __init__(self, modalities: Mapping, data_root: str = '', split: str | None = None, index_folder: str | None = None,
                  missing: str = 'error', **kwargs):
-        if missing not in ('error', 'skip', 'keep'):
-            raise ConfigError(f"missing must be 'error', 'skip' or 'keep', got {missing!r}.")
-        self.missing, self.split, self.index_folder = missing, split, index_folder
+        self.missing, self.split, self.index_folder = check_choice('missing', missing, MISSING), split, index_folder
         #: Locations that were left out, with the product they lack.
         self.skipped: dict = {}
         super().__init__(modalities=modalities, data_root=data_root, **kwargs)
 
     @classmethod
     def recognise(cls, root: Path) -> Layout | None:
-        """Of v1.0 the folders, of v1.1 the archives, or a store of either."""
+        """The folders of v1.0, the archives of v1.1, or a store that was made of either."""
         use = {'v1.0': train_command('configs/decur/ssl4eo_s1-s2_r50_decur.py'),
                'v1.1': train_command('configs/decur/ssl4eo-v11_s1-s2_r50_decur.py')}
         if is_store(root):
@@ -245,110 +216,95 @@ class SSL4EODataset(MultimodalDataset):
                           same_ids=False)
         return None
 
-    def _products(self) -> dict:
-        products = {}
-        for name, entry in self.modalities.items():
-            product = (entry.get('files') or {}).get('product')
-            if product not in V11_FOLDERS:
-                raise ConfigError(f'modality {name!r}: files=dict(product=...) must be one of {sorted(V11_FOLDERS)}, got {product!r}.')
-            products[name] = product
-        return products
-
     def load_data_list(self) -> list:
         """List the locations and their seasons."""
-        root, products = self.existing_root(), self._products()
-        if is_store(root):
-            found = self._from_store(root, products)
-        else:
-            folder = archive_folder(root, self.split)
-            found = {product: self._from_archives(folder / V11_FOLDERS[product]) if folder else self._from_folder(root, product)
-                     for product in set(products.values())}
-        locations = np.unique(np.concatenate([seasons.locations for seasons in found.values()]))
+        root, products = self.existing_root(), self.chosen_files('product', V11_FOLDERS)
+        tables = self._tables(root, sorted(set(products.values())))
+        locations = np.unique(np.concatenate([table['location'] for table in tables.values()]))
         rows = {}
-        for name, product in products.items():
-            place = {location: row for row, location in enumerate(found[product].locations.tolist())}
-            rows[name] = np.array([place.get(location, -1) for location in locations.tolist()], np.int64)
-        lacking = np.any([row < 0 for row in rows.values()], axis=0)
-        if lacking.any() and self.missing != 'keep':
-            absent = {locations[i].decode(): [products[name] for name, row in rows.items() if row[i] < 0] for i in np.flatnonzero(lacking)}
-            if self.missing == 'error':
-                location, names = next(iter(absent.items()))
-                raise DataError(f'location {location!r} has no scene of {names} under {root}. Complete it, or set missing="skip".')
-            self.skipped = absent
-            listed = ', '.join(f'{location} ({"/".join(names)})' for location, names in list(absent.items())[:10])
-            print_log(f'SSL4EODataset: skipped {len(absent)} locations for want of a product: {listed}', logger='current')
-            locations, rows = locations[~lacking], {name: row[~lacking] for name, row in rows.items()}
-        self._places = locations, {name: (row, found[products[name]].sources) for name, row in rows.items()}
+        for product, table in tables.items():
+            place = {location: row for row, location in enumerate(table['location'].tolist())}
+            rows[product] = np.array([place.get(location, -1) for location in locations.tolist()], np.int64)
+        present = {product: row >= 0 for product, row in rows.items()}
+        use = self.complete(locations, present, 'location {sample!r} has no scene of {lacking}')
+        if self.skipped:
+            listed = ', '.join(f'{location} ({reason})' for location, reason in list(self.skipped.items())[:10])
+            print_log(f'SSL4EODataset: skipped {len(self.skipped)} locations for want of a product: {listed}', logger='current')
+        self._root, self._products, self._stored = root, products, is_store(root)
+        self._locations, self._seasons = locations[use], {product: (rows[product][use], table) for product, table in tables.items()}
         self.serialize_data = False  # the arrays are shared by the workers as they are
-        return LazySamples(self._sample, np.arange(len(locations)))
+        return LazySamples(self._sample, np.arange(len(self._locations)))
 
     def _sample(self, index: int) -> dict:
-        locations, places = self._places
-        seasons = {name: sources(rows[index]) if rows[index] >= 0 else [] for name, (rows, sources) in places.items()}
-        return dict(sample_id=locations[index].decode(), seasons=seasons,
+        seasons = {name: self._sources(product, index) for name, product in self._products.items()}
+        return dict(sample_id=self._locations[index].decode(), seasons=seasons,
                     sources={name: scenes[0] if scenes else None for name, scenes in seasons.items()})
 
-    def _from_archives(self, folder: Path) -> Seasons:
-        index = self._index(folder)
-        return Seasons(index['location'], partial(_archive_sources, folder, index))
+    def _sources(self, product: str, index: int) -> list:
+        """The seasons of a location, ordered by date; none where it lacks the product."""
+        rows, table = self._seasons[product]
+        row, location = rows[index], self._locations[index].decode()
+        if row < 0:
+            return []
+        if 'times' in table.columns:
+            archive = f'{table.attributes["folder"]}/{table.attributes["files"][table["file"][row]]}'
+            return [dict(zarr=archive, sample=int(table['sample'][row]), time=int(time)) for time in table['times'][row]]
+        scenes = [scene.decode() for scene in table['scenes'][row] if scene]
+        if self._stored:
+            return [dict(store=str(self._root), key=f'{location}/{product}/{scene}') for scene in scenes]
+        return [dict(folder=f'{self._root}/{product}/{location}/{scene}') for scene in scenes]
 
-    def _index(self, folder: Path) -> Table:
-        """Location, archive, place in it and order of the seasons, of a product."""
+    def _tables(self, root: Path, products: Sequence) -> dict:
+        """By product a table of ``location`` and ``scenes``, ``(N, seasons)`` names; of archives that of :meth:`_archive_index`."""
+        if is_store(root):
+            dataset = str(read_manifest(root).get('dataset'))
+            if not dataset.startswith('ssl4eo-s12-'):
+                raise DataError(f'{root} is a store of {dataset!r}, not of SSL4EO-S12.')
+            if self.split is not None and not dataset.endswith(f'-{self.split}'):
+                raise ConfigError(f'split={self.split!r}: {root} is a store of {dataset!r}.')
+            index = read_index(root)
+            absent = [product for product in products if product not in index.columns]
+            if absent:
+                raise DataError(f'{root} holds {sorted(set(index.columns) - {"id"})}, not {absent}. Prepare it with --products.')
+            return {product: _with_scenes(index['id'], index[product]) for product in products}
+        folder, tables = archive_folder(root, self.split), {}
+        if folder:
+            return {product: self._archive_index(folder / V11_FOLDERS[product]) for product in products}
+        for product in products:
+            if product not in SSL4EO_BANDS or not (root / product).is_dir():
+                raise DataError(f'{root / product} is not a folder: {root} is not laid out as SSL4EO-S12 v1.0 '
+                                '({s1,s2a,s2c}/id/scene/band.tif).')
+            names = folder_names(root / product)
+            table = Table(dict(location=names, scenes=[list_scenes(root, product, name) for name in names]))
+            tables[product] = _with_scenes(table['location'], table['scenes'])
+        return tables
+
+    def _archive_index(self, folder: Path) -> Table:
+        """``location``, ``file`` (number of its archive), ``sample`` (place in it) and ``times`` (the seasons by date) of a product."""
         names = list_archives(folder)
         path = (Path(self.index_folder) if self.index_folder else folder.parent) / f'decur_index_{folder.name}.safetensors'
         stats = [(folder / name).stat() for name in names]
         stamps, kept = [[stat.st_size, stat.st_mtime_ns] for stat in stats], {}
-        try:
-            old = Table.load(path)
-            if 'times' in old.columns:
-                # Archives that are as they were when they were read.
-                now, listed = dict(zip(names, stamps)), zip(old.attributes.get('files', ()), old.attributes.get('stamps', ()))
-                kept = {name: number for number, (name, stamp) in enumerate(listed) if now.get(name) == stamp}
-                if [*kept] == names == old.attributes['files']:
-                    return old
-            print_log(f'{path} is older than the archives in {folder}: {len(names) - len(kept)} of {len(names)} are read again',
-                      logger='current')
-        except DataError as error:
-            print_log(f'{error} It is made of the {len(names)} archives in {folder}.', logger='current')
-        rows = []
-        for file, name in enumerate(names):
-            if name in kept:
-                own = np.flatnonzero(old['file'] == kept[name])
-                rows += [(old['location'][i].decode(), file, int(old['sample'][i]), old['times'][i].tolist()) for i in own]
-            else:
-                rows += [(location, file, sample, [int(scene.split('_')[0]) for scene in scenes])
-                         for location, sample, scenes in read_archive(folder / name)]
-        columns = list(zip(*rows))
-        index = Table(dict(location=list(columns[0]), file=np.array(columns[1], np.int32), sample=np.array(columns[2], np.int32),
-                           times=np.array(columns[3], np.int32)), dict(files=names, stamps=stamps))
-        if len(np.unique(index['location'])) < len(index):
-            raise DataError(f'{folder}: a location is in two archives. Is one of them there twice, under two names?')
-        try:
-            index.save(path)
-        except OSError as error:
-            print_log(f'the index cannot be kept at {path} ({error}): every start will open all archives. Set index_folder.',
-                      logger='current')
-        return index
-
-    @staticmethod
-    def _from_folder(root: Path, product: str) -> Seasons:
-        if product not in SSL4EO_BANDS or not (root / product).is_dir():
-            raise DataError(f'{root / product} is not a folder: {root} is not laid out as SSL4EO-S12 v1.0 '
-                            '({s1,s2a,s2c}/id/scene/band.tif).')
-        names = folder_names(root / product)
-        table = Table(dict(location=names, scenes=[list_scenes(root, product, name) for name in names]))
-        return _named_seasons(table['location'], table['scenes'], partial(_folder_source, root / product))
-
-    def _from_store(self, root: Path, products: Mapping) -> dict:
-        dataset = str(read_manifest(root).get('dataset'))
-        if not dataset.startswith('ssl4eo-s12-'):
-            raise DataError(f'{root} is a store of {dataset!r}, not of SSL4EO-S12.')
-        if self.split is not None and not dataset.endswith(f'-{self.split}'):
-            raise ConfigError(f'split={self.split!r}: {root} is a store of {dataset!r}.')
-        index = read_index(root)
-        found = {}
-        for product in set(products.values()):
-            if product not in index.columns:
-                raise DataError(f'{root} holds {sorted(set(index.columns) - {"id"})}, not {product!r}. Prepare it with --products.')
-            found[product] = _named_seasons(index['id'], index[product], partial(_store_source, root, product))
-        return found
+        old = self.kept_index(path)
+        if old is not None and 'times' in old.columns:
+            # Archives that are as they were when they were read.
+            now, listed = dict(zip(names, stamps)), zip(old.attributes.get('files', ()), old.attributes.get('stamps', ()))
+            kept = {name: number for number, (name, stamp) in enumerate(listed) if now.get(name) == stamp}
+        if old is None or [*kept] != names or old.attributes['files'] != names:
+            rows = []
+            for file, name in enumerate(names):
+                if name in kept:
+                    own = np.flatnonzero(old['file'] == kept[name])
+                    rows += [(old['location'][i].decode(), file, int(old['sample'][i]), old['times'][i].tolist()) for i in own]
+                else:
+                    rows += [(location, file, sample, [int(scene.split('_')[0]) for scene in scenes])
+                             for location, sample, scenes in read_archive(folder / name)]
+            print_log(f'{path}: {len(names) - len(kept)} of {len(names)} archives in {folder} were read', logger='current')
+            columns = list(zip(*rows))
+            old = Table(dict(location=list(columns[0]), file=np.array(columns[1], np.int32), sample=np.array(columns[2], np.int32),
+                             times=np.array(columns[3], np.int32)), dict(files=names, stamps=stamps))
+            if len(np.unique(old['location'])) < len(old):
+                raise DataError(f'{folder}: a location is in two archives. Is one of them there twice, under two names?')
+            self.keep_index(old, path, 'index_folder')
+        old.attributes['folder'] = str(folder)
+        return old

@@ -170,7 +170,7 @@ def read_members(parts: list, wanted: Callable, seen: Callable = lambda position
     Args:
         parts: Files of the archive.
         wanted: Called with the path of a file, as a tuple of names; says whether to read it.
-        seen: Is told after each file how many bytes of the archive were read.
+        seen: Is told before each file how many bytes of the archive were read; a true answer ends the reading.
 
     Yields:
         tuple: The path and the content.
@@ -186,7 +186,8 @@ def read_members(parts: list, wanted: Callable, seen: Callable = lambda position
             archive = tarfile.TarFile(fileobj=stream, tarinfo=_Member)
             while (member := archive.next()) is not None:
                 archive.members = []  # tarfile remembers every member: gigabytes for millions
-                seen(raw.position)
+                if seen(raw.position):
+                    return
                 if member.issparse():
                     raise tarfile.ReadError(_SPARSE)
                 member.name.encode()  # bytes that are no UTF-8 cannot become the key of a record

@@ -17,11 +17,12 @@ from decur.datasets.bigearthnet import (
     ROOTS,
     index_of_patches,
     labels_of,
+    list_patches,
     patch_folder,
     read_parquet,
     version_of,
 )
-from decur.datasets.finding import folder_names, is_hidden
+from decur.datasets.finding import is_hidden
 from decur.errors import DataError
 from decur.readers.store import decode, record_keys
 from decur.sensors import BIGEARTHNET_BANDS
@@ -58,12 +59,15 @@ class BigEarthNetRelease(Release):
                           for sensor, bands in BIGEARTHNET_BANDS.items()}
         self._known = {row[sensor] for row in self.rows or () for sensor in ('s1', 's2')}
 
+    def _archives(self) -> list:
+        """``[(version, parts of the archive)]``."""
+        return [('v1' if 'v1' in parts[0].name else 'v2', parts) for parts in find_archives(self.src, 'BigEarthNet-')]
+
     def _version_of_archives(self) -> str:
-        names = [parts[0].name for parts in find_archives(self.src, 'BigEarthNet-')]
-        versions = {'v1' if 'v1' in name else 'v2' for name in names}
+        versions = {version for version, _ in self._archives()}
         if len(versions) != 1:
             raise DataError(f'{self.src} holds neither folders {ROOTS["v1"]} or {ROOTS["v2"]} nor archives of these names of one version; '
-                            f'archives found: {names}.')
+                            f'archives found: {[parts[0].name for _, parts in self._archives()]}.')
         return versions.pop()
 
     def _sample(self, sensor: str, patch: str) -> str:
@@ -77,9 +81,7 @@ class BigEarthNetRelease(Release):
         if self.version == 'v2':
             patches = [(sensor, row[sensor]) for row in self.rows for sensor in ('s2', 's1')]
         else:
-            patches = []
-            for sensor, folder in zip(('s2', 's1'), ROOTS['v1']):
-                patches += [(sensor, name) for name in folder_names(root / folder)]
+            patches = [(sensor, patch) for sensor, names in list_patches(root, 'v1').items() for patch in names]
         for sensor, patch in patches:
             folder = patch_folder(root, sensor, patch, self.version)
             files = FileGroup(f'{folder}/{patch}', self._suffixes[sensor])
@@ -110,8 +112,7 @@ class BigEarthNetRelease(Release):
 
     def archives(self):
         """Of both sensors; one of them may be missing (it is told by the figures)."""
-        return [parts for parts in find_archives(self.src, 'BigEarthNet-')
-                if ('v1' if 'v1' in parts[0].name else 'v2') == self.version]
+        return [parts for version, parts in self._archives() if version == self.version]
 
     def member(self, archive, pieces):
         """``.../{patch}/{patch}_{band}.tif`` and v1's metadata files; the names tell the sensor."""

@@ -3,13 +3,12 @@
 The data set is a :class:`~decur.prepare.release.Release`. Records of a unit are written together, so a unit whose records are in the
 output is done, and the same command goes on where it was killed.
 """
-import json
 import math
 import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from decur.datasets.finding import is_hidden
 from decur.errors import ConfigError, DataError
 from decur.parallel import parallel_map
 from decur.progress import Progress
-from decur.writing import check_writable, write_json
+from decur.writing import check_writable, read_json, write_json
 
 from .archives import ArchiveError, read_members, size_of
 from .release import Release, Unit
@@ -161,7 +160,7 @@ class _Run:
 
     def _write(self, units: Iterable, shown: Callable) -> None:
         try:
-            for key, records, problem in parallel_map(self._encode, units, self.workers):
+            for key, records, problem in parallel_map(partial(encode_unit, self.release), units, self.workers):
                 if problem:
                     self.skipped[key] = problem
                 for record in records:
@@ -171,9 +170,6 @@ class _Run:
             self.writer.commit()  # what is whole stays
             raise
         self.writer.commit()
-
-    def _encode(self, unit: Unit) -> tuple:
-        return encode_unit(self.release, unit)
 
     def _check_space(self, size: int) -> None:
         """Refuse to begin what the disk cannot hold. ``size`` is an estimate, so what may just fit is begun."""
@@ -201,7 +197,7 @@ def stream_units(release: Release, parts: list, wanted: Callable, seen: Callable
         release: The data set.
         parts: Files of the archive.
         wanted: Whether to take the unit ``(key, sample)``.
-        seen: Is told how many bytes of the archive were read.
+        seen: Is told how many bytes of the archive were read; a true answer ends the reading.
         contents: Whether a file's content is used, by name; else it is there, but empty.
 
     Raises:
@@ -252,18 +248,19 @@ class _ArchiveLog:
     def __init__(self, out: Path):
         self.path = out / ARCHIVES
         try:
-            self.archives = json.loads(self.path.read_text(encoding='utf-8'))['archives']
-        except (OSError, ValueError, KeyError, TypeError, RecursionError):
-            self.archives = {}
-        if not isinstance(self.archives, dict):
-            self.archives = {}
+            archives = read_json(self.path).get('archives')
+        except DataError:
+            archives = None
+        self.archives = archives if isinstance(archives, dict) else {}
 
     @staticmethod
     def _identity(parts: list) -> list:
         return [[path.name, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns] for path in parts for stat in [path.stat()]]
 
     def begin(self, parts: list) -> bool:
-        """Note that an archive is read. Whether what the output has of it may stay: it was found whole, or is the same file as then."""
+        """Note that an archive is read. Returns whether records that the output has of it may stay: the archive was read to its end
+        before, or it is still the file that they were made of.
+        """
         before = self.archives.get(parts[0].name)
         known = isinstance(before, dict)
         trusted = not known or before.get('whole') is True or before.get('files') == self._identity(parts)
@@ -284,60 +281,41 @@ class _ArchiveLog:
         write_json(self.path, dict(archives=self.archives))
 
 
-class _Enough(Exception):
-    """The time of an estimate is over."""
-
-
-class _Estimate:
-    """Units that were encoded to estimate what all of them take."""
-
-    def __init__(self, release: Release, seconds: float):
-        self.release, self.seconds = release, seconds
-        self.count = self.size = 0
-        self.start = time.perf_counter()
-
-    @property
-    def spent(self) -> float:
-        """Seconds."""
-        return time.perf_counter() - self.start
-
-    def encode(self, units: Iterable) -> None:
-        """Encode units until the time is over."""
-        with suppress(_Enough):
-            for unit in units:
-                _, records, _ = encode_unit(self.release, unit)
-                self.count += 1
-                self.size += sum(len(record) for _, record in records)
-                self.check()
-
-    def check(self) -> None:
-        """Raise :class:`_Enough` if the time is over."""
-        if self.spent > self.seconds:
-            raise _Enough
+def _encode_some(release: Release, units: Iterable, seconds: float) -> tuple:
+    """Encode units until the time is over: their number, their bytes in the output, and the seconds that it took."""
+    start, count, size = time.perf_counter(), 0, 0
+    for unit in units:
+        if time.perf_counter() - start > seconds:  # what an archive that is not read further gives last is incomplete
+            break
+        count += 1
+        size += sum(len(record) for _, record in encode_unit(release, unit)[1])
+        if time.perf_counter() - start > seconds:  # before more of the archive is read, which would count as done
+            break
+    return count, size, time.perf_counter() - start
 
 
 def estimate_units(release: Release, units: list, workers: int, count: int = 256, seconds: float = 2.) -> dict:
     """Bytes in the output and minutes of extracted units, from some that are drawn and encoded: ``count`` at most, for ``seconds``."""
-    found = _Estimate(release, seconds)
     drawn = np.random.default_rng(0).choice(len(units), min(count, len(units)), replace=False) if units else []
-    found.encode(units[i] for i in drawn)
-    scale = len(units) / max(1, found.count)
-    return dict(bytes=round(scale * found.size), minutes_about=round(scale * found.spent / max(1, workers) / 60, 1))
+    found, size, spent = _encode_some(release, (units[i] for i in drawn), seconds)
+    scale = len(units) / max(1, found)
+    return dict(bytes=round(scale * size), minutes_about=round(scale * spent / max(1, workers) / 60, 1))
 
 
 def estimate_archives(release: Release, groups: list, workers: int, wanted: Callable = lambda key, sample: True,
                       seconds: float = 2.) -> dict:
     """Records and bytes in the output and minutes of archives, extrapolated from the first ``seconds`` of each."""
-    records = size = minutes = 0.
+    totals = np.zeros(3)  # records, bytes, seconds
     for parts in groups:
-        found, position = _Estimate(release, seconds), [1]
+        end, position = time.perf_counter() + seconds, 1
 
-        def seen(now: int, found=found, position=position) -> None:
-            position[0] = max(1, now)
-            found.check()
+        def over(now: int, end=end) -> bool:
+            nonlocal position
+            position = max(1, now)
+            return time.perf_counter() > end
 
-        found.encode(stream_units(release, parts, wanted, seen))
+        found = _encode_some(release, stream_units(release, parts, wanted, over), seconds)
         total = size_of(parts)
-        share = total / min(total, position[0])
-        records, size, minutes = records + share * found.count, size + share * found.size, minutes + share * found.spent / 60
-    return dict(records_about=round(records), bytes_about=round(size), minutes_about=round(minutes / max(1, workers), 1))
+        totals += total / min(total, position) * np.array(found)
+    records, size, spent = totals.tolist()
+    return dict(records_about=round(records), bytes_about=round(size), minutes_about=round(spent / max(1, workers) / 60, 1))

@@ -7,7 +7,7 @@ from decur.writing import naming, write_bytes
 
 
 class FolderWriter:
-    """Write named files, each at once; a name is a path below the folder.
+    """Write named files, each atomically; a name is a path below the folder.
 
     Args:
         folder (str | Path): New or empty, or one that was written to for the same ``record``.

@@ -3,7 +3,9 @@
 Neither library is made for files that nobody vouches for: a damaged one may raise anything, claim any size, or end the process. So
 variables are read whole in a process of their own, and single arrays of large files after what they claim was checked.
 """
+import os
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +47,16 @@ def open_hdf5(path):
         return h5py.File(path, 'r')
     except Exception as error:  # h5py passes on whatever the library meets
         raise DataError(f'{path} cannot be opened ({error}). It is probably truncated: download it again.') from error
+
+
+@lru_cache(maxsize=1)
+def _opened(path, process):
+    return open_hdf5(path)
+
+
+def reopen_hdf5(path):
+    """As :func:`open_hdf5`, opened once in each process, for the images of one file in turn: processes must not share an HDF5 file."""
+    return _opened(path, os.getpid())
 
 
 def field(file, path, *names):
@@ -143,45 +155,37 @@ def _from_scipy(value, fields=None):
 
 
 def _read_hdf5(path, name, fields):
+    """A variable of a file of version 7.3; one that refers to itself, or a thousand times to one thing, is refused."""
+    left = _MOST_ITEMS
     with open_hdf5(path) as file:
-        return _HDF5Reader(file, path).read(field(file, path, name), fields)
 
+        def read(node, fields=None):
+            import h5py
+            nonlocal left
+            left -= 1
+            if left < 0:
+                raise DataError(f'{path} refers to more values than any released file has.')
+            if isinstance(node, h5py.Group):
+                place = [part for part in node.name.split('/') if part]
+                children = {key: field(file, path, *place, key) for key in node if fields is None or key in fields}
+                values = {key: read(child) for key, child in children.items()}
+                references = [child for child in children.values() if isinstance(child, h5py.Dataset) and _refers(child)
+                              and child.attrs.get('MATLAB_class', b'') != b'cell']
+                # Each field of a struct array is an array of references, as long as the struct array.
+                if references and len(references) == len(values):
+                    return [dict(zip(values, row)) for row in zip(*values.values(), strict=True)]
+                return values
+            array = read_array(node, path)
+            if _refers(node):
+                return [read(file[reference]) for reference in array.ravel(order='C')]
+            if node.attrs.get('MATLAB_class', b'') == b'char':
+                return ''.join(chr(code) for code in array.T.ravel())
+            return np.squeeze(array.T)[()]
 
-class _HDF5Reader:
-    """Variables of a file of version 7.3 as plain values; what refers to itself, or to one thing a thousand times, is refused."""
-
-    def __init__(self, file, path):
-        self.file, self.path, self.left = file, path, _MOST_ITEMS
-
-    def read(self, node, fields=None):
-        """A group or data set."""
-        import h5py
-        self.left -= 1
-        if self.left < 0:
-            raise DataError(f'{self.path} refers to more values than any released file has.')
-        if isinstance(node, h5py.Group):
-            children = {key: field(self.file, self.path, *_child_path(node, key)) for key in node if fields is None or key in fields}
-            values = {key: self.read(child) for key, child in children.items()}
-            references = [child for child in children.values() if isinstance(child, h5py.Dataset) and _refers(child)
-                          and child.attrs.get('MATLAB_class', b'') != b'cell']
-            # Each field of a struct array is an array of references, as long as the struct array.
-            if references and len(references) == len(values):
-                return [dict(zip(values, row)) for row in zip(*values.values(), strict=True)]
-            return values
-        array = read_array(node, self.path)
-        if _refers(node):
-            return [self.read(self.file[reference]) for reference in array.ravel(order='C')]
-        if node.attrs.get('MATLAB_class', b'') == b'char':
-            return ''.join(chr(code) for code in array.T.ravel())
-        return np.squeeze(array.T)[()]
+        return read(field(file, path, name), fields)
 
 
 def _refers(node) -> bool:
     """Whether a data set holds references to others (comparing types does not tell them from strings)."""
     import h5py
     return h5py.check_ref_dtype(node.dtype) is h5py.Reference
-
-
-def _child_path(node, key: str) -> list:
-    """Names that lead from the file to a child of a group."""
-    return [*filter(None, node.name.split('/')), key]

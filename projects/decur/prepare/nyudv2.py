@@ -2,8 +2,6 @@
 
 ``splits.mat`` is on the data set's page; ``classMapping40.mat`` (894 -> 40 classes) comes with the code of S. Gupta et al., CVPR 2013.
 """
-import os
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +10,7 @@ from decur.errors import DataError
 from decur.readers.depth import NYU_INTRINSICS
 
 from . import engine
-from .mat import field, open_hdf5, read_array, read_integers
+from .mat import field, open_hdf5, read_array, read_integers, reopen_hdf5
 from .rgbd import RGBDRelease
 
 
@@ -21,11 +19,6 @@ def _beside(src, name, where):
     if not path.is_file():
         raise DataError(f'{path} does not exist. {where}')
     return path
-
-
-@lru_cache(maxsize=1)
-def _open(path, process):
-    return open_hdf5(path)
 
 
 class NYUv2Release(RGBDRelease):
@@ -72,9 +65,8 @@ class NYUv2Release(RGBDRelease):
 
     def read(self, sample):
         """One image of :meth:`samples`, decoded; the file is read image by image."""
-        # An HDF5 file must not be shared by processes.
         path, index = sample['file'], sample['index']
-        file = _open(path, os.getpid())
+        file = reopen_hdf5(path)
         names = 'images', 'depths', 'rawDepths', 'labels'
         image, depth, raw, label = (read_array(field(file, path, name), path, index) for name in names)
         if label.dtype.kind not in 'ui' or image.dtype != np.uint8:

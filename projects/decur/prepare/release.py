@@ -125,7 +125,7 @@ class Release(ABC):
             DataError: If a file is missing or cannot be read.
         """
 
-    # What follows is that of the releases which become a store; others say otherwise.
+    # The rest has defaults for releases that become a store; those that become a folder override it.
 
     def open(self, out: Path, repair: bool):
         """The output, claimed for this data set.

@@ -26,6 +26,8 @@ from .release import Release, Unit
 #: Raised when the same release gives other files.
 VERSION = 1
 SPLITS = ('train', 'test')
+#: Folders that every prepared data set has.
+_ALWAYS = ('rgb', 'depth', 'label')
 
 
 def to_millimetres(depth):
@@ -80,10 +82,8 @@ class RGBDRelease(Release):
         twice = [stem for stem, count in Counter(s['stem'] for s in found).items() if count > 1]
         if twice:
             raise DataError(f'{len(twice)} samples have the same name, for example {twice[0]!r}.')
-        outside = [s['stem'] for s in found if not Path('/out/rgb', s['stem']).resolve().is_relative_to('/out/rgb')]
-        if outside:
-            raise DataError(f'{len(outside)} samples would be written outside the output folder, for example {outside[0]!r}: correct their '
-                            'names.')
+        for sample in found:
+            check_name(sample['stem'], f'a sample of {self.src}')
         return [Unit(sample['stem'], sample['stem'], dict(sample=sample), sample['split']) for sample in found]
 
     def open(self, out, repair):
@@ -130,9 +130,15 @@ class RGBDRelease(Release):
 
     def damaged(self, out, units, workers):
         """Images of which a file is not as it should be."""
-        check = partial(_check, out=out, num_classes=self.num_classes, folders=_folders(out))
         there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
-        return {stem for stem, wrong in zip(there, run_jobs(check, there, workers, f'checking {out}')) if wrong}
+        return {stem for stem, wrong in zip(there, self._check_all(out, there, workers, 'checking')) if wrong}
+
+    @classmethod
+    def _check_all(cls, out: Path, stems: Sequence, workers: int, title: str) -> list:
+        """What is wrong with each of the prepared images: lists of sentences."""
+        folders = [*_ALWAYS, *(name for name in ('depth_raw', 'hha') if (out / name).is_dir())]
+        check = partial(_check, out=out, num_classes=cls.num_classes, folders=folders)
+        return run_jobs(check, stems, workers, f'{title} {out}')
 
     def finish(self, writer, units, skipped):
         """Intrinsics and the lists of the splits, which are there when everything else is."""
@@ -145,16 +151,23 @@ class RGBDRelease(Release):
     @classmethod
     def verify(cls, out, workers, whole):
         """Read every file and check it: there, whole, of one size, labels and depth in range; and, if ``whole``, the number of images."""
-        return verify(out, cls.num_classes, workers, cls.expected if whole else None)
+        out, wrong, stems = Path(out), [], []
+        for split in SPLITS:
+            path = out / f'{split}.txt'
+            if not path.is_file():
+                raise ConfigError(f'{path} does not exist: preparing was not finished. Run the same command without --verify; it goes on.')
+            found = [check_name(stem, str(path)) for stem in (read_list(path) if path.stat().st_size else [])]
+            if whole and len(found) != cls.expected[split]:
+                wrong.append(f'{path} lists {len(found)} images, the whole data set has {cls.expected[split]}')
+            stems += found
+        cameras = read_intrinsics(out / 'intrinsics.json')
+        wrong += [f'{stem} has no intrinsics' for stem in stems if stem not in cameras]
+        return wrong + [problem for problems in cls._check_all(out, stems, workers, 'verifying') for problem in problems]
 
     @classmethod
     def left_out(cls, out):
         """Nothing ever is."""
         return {}
-
-
-def _folders(out: Path) -> list:
-    return [name for name in ('rgb', 'depth', 'depth_raw', 'hha', 'label') if name in ('rgb', 'depth', 'label') or (out / name).is_dir()]
 
 
 def _check(stem: str, out: Path, num_classes: int, folders: Sequence) -> list:
@@ -183,40 +196,4 @@ def _check(stem: str, out: Path, num_classes: int, folders: Sequence) -> list:
                 wrong.append(f'{path} has a median depth of {median} m')
     if len(set(sizes.values())) > 1:
         wrong.append(f'{stem}: sizes differ: {sizes}')
-    return wrong
-
-
-def verify(out: str | Path, num_classes: int, workers: int = 1, expected: Mapping | None = None) -> list:
-    """Read every file of a prepared data set and check it: there, whole, of one size, labels and depth in range.
-
-    Args:
-        out (str | Path): The folder.
-        num_classes (int): Without void.
-        workers (int): Processes.
-        expected (dict, optional): Number of samples by split that the whole data set has; other numbers are reported.
-
-    Returns:
-        list[str]: What is wrong, empty if nothing.
-
-    Raises:
-        ConfigError: If there is no prepared data set.
-        DataError: If a list or the intrinsics are damaged.
-    """
-    out = Path(out)
-    wrong, stems = [], []
-    for split in SPLITS:
-        path = out / f'{split}.txt'
-        if not path.is_file():
-            raise ConfigError(f'{path} does not exist: preparing was not finished. Run the same command without --verify; it goes on.')
-        found = read_list(path) if path.stat().st_size else []
-        for stem in found:
-            check_name(stem, str(path))
-        if expected and len(found) != expected[split]:
-            wrong.append(f'{path} lists {len(found)} images, the whole data set has {expected[split]}')
-        stems += found
-    cameras = read_intrinsics(out / 'intrinsics.json')
-    wrong += [f'{stem} has no intrinsics' for stem in stems if stem not in cameras]
-    check = partial(_check, out=out, num_classes=num_classes, folders=_folders(out))
-    for found in run_jobs(check, stems, workers, f'verifying {out}'):
-        wrong += found
     return wrong

@@ -32,8 +32,6 @@ from .store_writer import StoreWriter, encode
 
 #: What the archives of a product are called: as in the first release, and as in later copies of it.
 _ARCHIVES = dict(s1='s1(_grd)?', s2a='s2(a|_l2a)', s2c='s2(c|_l1c)')
-
-
 _IMAGE = 'image'
 
 
@@ -85,7 +83,7 @@ class SSL4EORelease(Release):
         places = {product: set(folder_names(self.src / product)) for product in self.products}
         suffixes = {product: {band: f'/{band}.tif' for band in SSL4EO_BANDS[product]} for product in self.products}
         return [Unit(f'{location}/{product}/{scene}', location,
-                            FileGroup(f'{self.src}/{product}/{location}/{scene}', suffixes[product]))
+                     FileGroup(f'{self.src}/{product}/{location}/{scene}', suffixes[product]))
                 for location in self.paired(places) for product in self.products for scene in list_scenes(self.src, product, location)]
 
     def archives(self):

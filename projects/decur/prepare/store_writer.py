@@ -27,7 +27,7 @@ from decur.readers.store import (
     used_bytes,
 )
 from decur.readers.table import Table
-from decur.writing import output_folder, write_bytes, write_json
+from decur.writing import output_folder, read_json, write_bytes, write_json
 
 
 def encode(bands: Mapping) -> bytes:
@@ -40,10 +40,10 @@ def encode(bands: Mapping) -> bytes:
 def _is_whole(path: Path) -> bool:
     """Whether a manifest is as it was written, of whatever version."""
     try:
-        manifest = json.loads(path.read_bytes())
-    except (ValueError, RecursionError):
+        manifest = read_json(path)
+    except DataError:
         return False
-    return isinstance(manifest, dict) and not check_keys(manifest) and manifest.get('checksum', checksum(manifest)) == checksum(manifest)
+    return not check_keys(manifest) and manifest.get('checksum', checksum(manifest)) == checksum(manifest)
 
 
 class StoreWriter:
@@ -99,15 +99,19 @@ class StoreWriter:
         return lmdb.open(str(self.folder), map_size=64 << 20, readahead=False)
 
     def _claim(self, repair: bool) -> None:
-        """Say whose the folder is before anything is written there."""
+        """Mark the folder as one of this data set before anything else is written there."""
         marker, manifest = self.folder / UNFINISHED, self.folder / MANIFEST
+        own = found = dict(format=FORMAT, version=VERSION, dataset=self.dataset)
         try:
             if marker.is_file():
-                found = self._begun(marker, repair)
+                try:
+                    found = read_json(marker, f'If {self.folder} is a store of {self.dataset!r}, run the same command with --repair, '
+                                      'which checks its records; else choose another folder.')
+                except DataError:
+                    if not repair:
+                        raise
             elif is_store(self.folder) and not (repair and manifest.is_file() and not _is_whole(manifest)):
                 found = read_manifest(self.folder)
-            else:
-                found = dict(format=FORMAT, version=VERSION, dataset=self.dataset)
             if (found.get('format'), found.get('version')) != (FORMAT, VERSION):
                 raise DataError(f'{self.folder} was begun in format {found.get("format")!r} {found.get("version")!r}, this version writes '
                                 f'{FORMAT!r} {VERSION}. Choose a new folder.')
@@ -115,22 +119,9 @@ class StoreWriter:
                 raise DataError(f'{self.folder} holds another data set, {found.get("dataset")!r}; choose another folder for '
                                 f'{self.dataset!r}.')
             output_folder(self.folder)
-            write_json(marker, dict(format=FORMAT, version=VERSION, dataset=self.dataset))
+            write_json(marker, own)
         except OSError as error:
             raise error if isinstance(error, DataError) else DataError(f'{self.folder} cannot be read ({error.strerror}).') from error
-
-    def _begun(self, marker: Path, repair: bool) -> dict:
-        """What an unfinished store was begun as."""
-        try:
-            found = json.loads(marker.read_bytes())
-            if not isinstance(found, dict):
-                raise ValueError('no JSON object')
-            return found
-        except (ValueError, RecursionError) as error:
-            if repair:
-                return dict(format=FORMAT, version=VERSION, dataset=self.dataset)
-            raise DataError(f'{marker} is damaged ({error}). If {self.folder} is a store of {self.dataset!r}, run the same command with '
-                            '--repair, which checks its records; else choose another folder.') from error
 
     def __contains__(self, key: str) -> bool:
         if key in self._pending:
@@ -165,7 +156,7 @@ class StoreWriter:
             self.commit()
 
     def delete(self, keys: Iterable) -> None:
-        """Take records back.
+        """Delete records.
 
         Raises:
             DataError: If the disk is full or fails.
@@ -198,7 +189,7 @@ class StoreWriter:
                                 'What was written before is whole; free some space and run the same command again.') from error
 
     def finish(self, manifest: Mapping, index: Table | None = None) -> None:
-        """Commit, write the index and the manifest, each at once, and close.
+        """Commit, write the index and the manifest, each atomically, and close.
 
         Raises:
             DataError: If the disk is full or fails.

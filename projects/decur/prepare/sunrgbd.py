@@ -3,25 +3,21 @@
 Needed under the source folder: ``SUNRGBD/{kv1,kv2,realsense,xtion}/...``, ``SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat``,
 ``SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat`` (the 37 classes) and ``SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat``.
 """
-import os
-from functools import lru_cache
 from pathlib import Path
 
+from decur.datasets.finding import check_name
 from decur.errors import DataError
 from decur.hha import check_intrinsics
 from decur.readers.depth import read_intrinsics, unrotate
 from decur.readers.files import PillowReader
 
 from . import engine
-from .mat import field, open_hdf5, read_array, read_mat
+from .mat import field, open_hdf5, read_array, read_mat, reopen_hdf5
 from .rgbd import RGBDRelease
-
-#: The data set's authors' folder, with which the paths in the toolbox start.
-PREFIX = '/n/fs/sun3d/data/SUNRGBD/'
 
 
 def _locate(src, relative):
-    """``src/relative``, or without the first folder of ``relative`` if ``src`` is that folder's place; None if absent."""
+    """``src/relative``, or the same without the first folder of ``relative``, where ``src`` is that folder. A DataError if absent."""
     src = Path(src)
     for candidate in (src / relative, src / Path(*Path(relative).parts[1:])):
         if candidate.exists():
@@ -39,11 +35,6 @@ def _paths(path, name):
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise DataError(f'{path}: {name!r} is no list of paths. Is it the original file, wholly downloaded?')
     return found
-
-
-@lru_cache(maxsize=1)
-def _labels(path, process):
-    return open_hdf5(path)
 
 
 class SUNRGBDRelease(RGBDRelease):
@@ -77,8 +68,8 @@ class SUNRGBDRelease(RGBDRelease):
         for index, entry in enumerate(meta):
             folder = _relative(str(entry['rgbpath'])).rsplit('/', 2)[0]
             names = folder, str(entry['rgbname']), str(entry['depthname'])
-            if any('..' in Path(name).parts or Path(name).is_absolute() for name in names):
-                raise DataError(f'{meta_file}: image {index + 1} lies at {names}, outside the folder of the release.')
+            for name in names:
+                check_name(name, f'{meta_file}, image {index + 1}')
             if folder not in split:
                 raise DataError(f'{folder} is in neither list of {split_file}.')
             place = images / folder
@@ -103,9 +94,8 @@ class SUNRGBDRelease(RGBDRelease):
     def read(self, sample):
         """One image of :meth:`samples`, decoded; label maps are read one by one."""
         image = PillowReader()
-        # An HDF5 file must not be shared by processes.
         path = sample['labels']
-        file = _labels(path, os.getpid())
+        file = reopen_hdf5(path)
         references = read_array(field(file, path, 'SUNRGBD2Dseg', 'seglabel'), path).ravel()
         try:
             label = read_array(file[references[sample['index']]], path).T

@@ -16,34 +16,12 @@ class ArrayReader(Reader):
     """A source that is the array itself, ``(H, W, C)``; a masked array says what is missing."""
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If it is no array of three axes.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         if not isinstance(source, np.ndarray) or source.ndim != 3:
             shape = f' of shape {source.shape}' if isinstance(source, np.ndarray) else ''
             raise DataError(f'ArrayReader takes an array (H, W, C), got {type(source).__name__}{shape}.')
         values, missing = missing_pixels.split(source)
         return values, self.mark(values, missing)
-
-
-def _open_npy(path: Path) -> np.ndarray:
-    """A ``.npy`` file, memory-mapped.
-
-    Raises:
-        DataError: If it is absent, truncated, of another kind, or holds no real numbers.
-    """
-    check_file(path)
-    try:
-        array = np.load(path, mmap_mode='r', allow_pickle=False)
-    except Exception as error:  # the header is parsed as Python, so nearly any error can come
-        raise DataError(f'{path} cannot be read as .npy ({error}). Is it complete, and made by numpy.save?') from error
-    if not isinstance(array, np.ndarray):
-        array.close()
-        raise DataError(f'{path} is an archive of arrays (.npz): save the one array with numpy.save.')
-    check_real(array.dtype, str(path))
-    return array
 
 
 @READERS.register_module()
@@ -59,8 +37,21 @@ class NpyReader(Reader):
         super().__init__(**kwargs)
         self.channels_first = channels_first
 
-    def _open(self, path: Path) -> np.ndarray:
-        array = _open_npy(path)
+    def open(self, path: Path) -> np.ndarray:
+        """The file as ``(H, W, C)``, memory-mapped.
+
+        Raises:
+            DataError: If it is absent, truncated, of another kind, or holds no real numbers.
+        """
+        check_file(path)
+        try:
+            array = np.load(path, mmap_mode='r', allow_pickle=False)
+        except Exception as error:  # the header is parsed as Python, so nearly any error can come
+            raise DataError(f'{path} cannot be read as .npy ({error}). Is it complete, and made by numpy.save?') from error
+        if not isinstance(array, np.ndarray):
+            array.close()
+            raise DataError(f'{path} is an archive of arrays (.npz): save the one array with numpy.save.')
+        check_real(array.dtype, str(path))
         if array.ndim == 3 and self.channels_first:
             array = array.transpose(1, 2, 0)
         if array.ndim == 2:
@@ -69,22 +60,10 @@ class NpyReader(Reader):
             raise DataError(f'{path} has shape {array.shape}, expected (H, W) or (H, W, C) with pixels.')
         return array
 
-    def size(self, path: Path) -> tuple:
-        """Height and width, from the header alone.
-
-        Raises:
-            DataError: As reading.
-        """
-        return self._open(path).shape[:2]
-
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the file is absent, truncated, an archive, holds objects or text, or has not two or three axes.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         path, window = split_source(source)
-        array = self._open(path)
+        array = self.open(path)
         check_window(path, array.shape, window)
         if window is not None:
             array = array[window[0]:window[0] + window[2], window[1]:window[1] + window[3]]

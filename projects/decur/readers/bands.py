@@ -1,4 +1,4 @@
-"""Images whose bands lie in files, store records or archives, each at its native resolution."""
+"""Images whose bands are separate files, or arrays of a record or an archive, each at its native resolution."""
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -62,38 +62,35 @@ class BandReader(Reader):
         self._raster = RasterioReader(missing=kwargs.get('missing'), scaled=False)
 
     def native(self, source: Mapping) -> dict:
-        """The bands at their own resolution, ``{name: (h, w) array}``, masked where values are missing.
+        """The bands at their own resolution and in their own type, ``{name: (h, w) array}``, masked where values are missing.
 
         Raises:
             DataError: If a band is absent or cannot be read.
         """
-        if 'store' in source or 'zarr' in source or 'tar' in source:
-            name = source_name(source)
-            if 'store' in source:
-                record, name = read_record(source['store'], source['key']), f'{source["store"]}: record {source["key"]!r}'
-            elif 'tar' in source:
-                record = read_member(source)
-                if len(record) == len(self.bands) == 1:  # elevation and the like: the one band, whatever its name
-                    record = dict(zip(self.bands, record.values()))
-            else:
-                record = read_bands(source['zarr'], source['sample'], source['time'])
-            absent = [band for band in self.bands if band not in record]
-            if absent:
-                raise DataError(f'{name} has no band {absent}; it has {sorted(key for key in record if not key.endswith(".nodata"))}.')
-            bands = {band: record[band] for band in self.bands}
-            missing = {}
-            for band, plane in bands.items():
-                tag = record.get(f'{band}.nodata')  # the file's, which the store keeps
-                missing[band] = self.mark(plane, None if tag is None else equals(plane, tag.item()))
-            return {band: mask(convert(plane, f'{name}: band {band!r}', missing=missing[band]), missing[band])
-                    for band, plane in bands.items()}
-        folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')
-        return {band: self._raster(folder / pattern.format(band=band))[..., 0] for band in self.bands}
+        if 'folder' in source:
+            folder, pattern = Path(source['folder']), source.get('pattern', '{band}.tif')
+            return {band: self._raster(folder / pattern.format(band=band))[..., 0] for band in self.bands}
+        if 'store' in source:
+            record = read_record(source['store'], source['key'])
+        elif 'tar' in source:
+            record = read_member(source)
+            if len(record) == len(self.bands) == 1:  # elevation and the like: the one band, whatever its name
+                record = dict(zip(self.bands, record.values()))
+        else:
+            record = read_bands(source['zarr'], source['sample'], source['time'])
+        absent = [band for band in self.bands if band not in record]
+        if absent:
+            raise DataError(f'{source_name(source)} has no band {absent}; it has {sorted(k for k in record if not k.endswith(".nodata"))}.')
+        bands = {}
+        for band in self.bands:
+            plane, tag = record[band], record.get(f'{band}.nodata')  # the file's tag, which the store keeps
+            bands[band] = mask(plane, self.mark(plane, None if tag is None else equals(plane, tag.item())))
+        return bands
 
     def decode(self, source: Mapping) -> tuple:
         """See :class:`~decur.readers.base.Reader`."""
-        bands = self.native(source)
-        try:
-            return split(stack_bands(list(bands.values()), self.size))
-        except DataError as error:
-            raise DataError(f'{source_name(source)}: {error}') from error
+        name, bands = source_name(source), []
+        for band, plane in self.native(source).items():
+            values, missing = split(plane)
+            bands.append(mask(convert(values, f'{name}: band {band!r}', missing=missing), missing))
+        return split(stack_bands(bands, self.size))

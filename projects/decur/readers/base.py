@@ -1,4 +1,5 @@
 """What all readers share: sources, the table of types, missing pixels, the fill, and a limit on what a file may claim."""
+import math
 import os
 import warnings
 from collections.abc import Mapping, Sequence
@@ -42,7 +43,7 @@ def source_name(source) -> str:
 
 
 def check_file(path: Path) -> None:
-    """Refuse what is no file.
+    """Refuse what is not a file.
 
     Raises:
         DataError: If there is nothing of that name, or a folder.
@@ -81,9 +82,7 @@ def check_memory(name, *counts: int) -> None:
         limit = float(text) if text else DEFAULT_LIMIT
     except ValueError:
         raise ConfigError(f'{LIMIT_VARIABLE} must be a number of GiB, got {text!r}.') from None
-    needed = 1
-    for count in counts:
-        needed *= int(count)
+    needed = math.prod(int(count) for count in counts)
     if needed > limit * 2**30:
         raise DataError(f'{name} claims {"x".join(str(c) for c in counts[:-1])} values of {counts[-1]} byte(s), {needed / 2**30:.1f} GiB; '
                         f'more than {limit:g} GiB are not read at once. If the file is right, read windows of it (tile=...), fewer bands, '
@@ -114,19 +113,21 @@ class Reader:
 
         Returns:
             tuple: ``(H, W, C)`` of any type, and ``(H, W, C)`` bool, True where a value is missing, or None.
+
+        Raises:
+            DataError: If the source is absent, damaged or of another kind, claims too much memory, or has not the bands, the window or
+                the size that are asked for.
         """
         raise NotImplementedError
 
     def mark(self, values: np.ndarray, missing: np.ndarray | None) -> np.ndarray | None:
         """Add to ``missing`` where the values are those of the option ``missing``."""
         for value in self.missing:
-            found = missing_pixels.equals(values, value)
-            if found is not None and found.any():
-                missing = found if missing is None else missing | found
+            missing = missing_pixels.join(missing, missing_pixels.equals(values, value))
         return missing
 
     def warn(self, kind: str, text: str) -> None:
-        """Tell something odd about a file that is read all the same, once of each kind."""
+        """Warn of something odd about a file that is read nevertheless, once for each kind."""
         if kind not in self._told:
             self._told.add(kind)
             warnings.warn(text, DataWarning, stacklevel=2)

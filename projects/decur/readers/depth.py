@@ -1,6 +1,5 @@
 """Depth files of RGB-D cameras, to metres."""
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ import numpy as np
 from decur.errors import ConfigError, DataError
 from decur.hha import check_depth, check_intrinsics
 from decur.registry import READERS
+from decur.writing import read_json
 
 from .base import Reader, split_source
 from .files import AutoReader
@@ -75,11 +75,7 @@ class DepthReader(Reader):
         self._files = AutoReader(missing=missing)
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: As :meth:`metres`.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         depth = self.metres(source)[..., None]
         return depth, depth == 0
 
@@ -166,18 +162,9 @@ def read_intrinsics(path):
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding='utf-8')
-    except OSError as error:
-        raise DataError(f'intrinsics file {path} cannot be read: {error.strerror}.') from error
-    except UnicodeDecodeError as error:
-        raise DataError(f'intrinsics file {path} is no text in UTF-8 ({error.reason}).') from error
-    try:
         if path.suffix.lower() == '.json':
-            content = json.loads(text)
-            if not isinstance(content, Mapping):
-                raise DataError('expected {stem: [fx, fy, cx, cy]}')
-            return {stem: check_intrinsics(value) for stem, value in content.items()}
-        numbers = np.array([float(x) for x in text.replace(',', ' ').split()])
+            return {stem: check_intrinsics(value) for stem, value in read_json(path).items()}
+        numbers = np.array([float(x) for x in path.read_text(encoding='utf-8').replace(',', ' ').split()])
         return check_intrinsics(numbers.reshape(3, 3) if numbers.size == 9 else numbers)
-    except (ValueError, RecursionError) as error:  # DataError and JSON errors are ValueErrors
-        raise DataError(f'{path}: {error}') from error
+    except (OSError, ValueError) as error:  # DataError and UnicodeDecodeError are ValueErrors
+        raise DataError(f'{path} should hold {{stem: [fx, fy, cx, cy]}} (.json), or the numbers of one camera: {error}') from error

@@ -80,7 +80,7 @@ def read_size(source) -> tuple:
     check_file(path)
     suffix = path.suffix.lower()
     if suffix == '.npy':
-        return NpyReader().size(path)
+        return NpyReader().open(path).shape[:2]
     if suffix in IMAGE_SUFFIXES:
         return picture_size(path)
     with open_raster(path) as raster:
@@ -88,7 +88,7 @@ def read_size(source) -> tuple:
 
 
 def read_descriptions(path: Path) -> tuple:
-    """What a raster calls its bands, as :func:`~decur.sensors.band_name` spells them; empty if it does not name each by a name of its own.
+    """What a raster calls its bands, as :func:`~decur.sensors.band_name` spells them; empty unless every band has a name of its own.
 
     Raises:
         DataError: If the file is absent or unreadable.

@@ -57,25 +57,34 @@ def check_fill(nodata) -> float | None:
     return float(nodata)
 
 
-def equals(array: np.ndarray, value: float) -> np.ndarray | None:
-    """Where an array has a value that means "missing", bool; None where its type cannot hold the value.
+def holds(dtype: np.dtype, value: float) -> bool:
+    """Whether a type can hold a value."""
+    if dtype.kind == 'f':
+        return True
+    low, high = (0, 1) if dtype.kind == 'b' else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    return bool(np.isfinite(value)) and value == int(value) and low <= value <= high
+
+
+def equals(array: np.ndarray, value: float) -> np.ndarray:
+    """Where an array has a value that means "missing", bool.
 
     A finite value beyond :data:`UNPHYSICAL` stands for all beyond it on its side: files round the largest number of their type in several
     ways.
     """
-    kind = array.dtype.kind
+    if not holds(array.dtype, value):
+        return np.zeros(array.shape, bool)
     if np.isnan(value):
-        return np.isnan(array) if kind == 'f' else None
-    if kind == 'f':
-        if abs(value) >= UNPHYSICAL and np.isfinite(value):
-            return (array <= -UNPHYSICAL if value < 0 else array >= UNPHYSICAL) & np.isfinite(array)
-        return array == array.dtype.type(value)
-    if kind == 'b':
-        return array == bool(value) if value in (0, 1) else None
-    limits = np.iinfo(array.dtype)
-    if not np.isfinite(value) or value != int(value) or not limits.min <= value <= limits.max:
-        return None
-    return array == array.dtype.type(int(value))
+        return np.isnan(array)
+    if np.isfinite(value) and abs(value) >= UNPHYSICAL:
+        return (array <= -UNPHYSICAL if value < 0 else array >= UNPHYSICAL) & np.isfinite(array)
+    return array == array.dtype.type(value if array.dtype.kind == 'f' else int(value))
+
+
+def join(missing: np.ndarray | None, more: np.ndarray) -> np.ndarray | None:
+    """Where either says that a value is missing; None where nothing is."""
+    if not more.any():
+        return missing
+    return more if missing is None else missing | more
 
 
 def check_measurements(image: np.ndarray, name: str, bands: Sequence | None = None, source=None, missing: np.ndarray | None = None) -> None:
@@ -117,7 +126,7 @@ def check_measurements(image: np.ndarray, name: str, bands: Sequence | None = No
 
 
 def likely_missing(image: np.ndarray) -> tuple | None:
-    """The value of :data:`SENTINELS` that an image holds at its lower end, far from all others, and its number: probably missing pixels.
+    """The lowest value of an image and how often it occurs, if it is one of :data:`SENTINELS` and far from all others: probably missing.
 
     Args:
         image (ndarray): ``(H, W, C)`` without missing pixels.

@@ -1,13 +1,11 @@
 """PNG, JPEG, BMP and WebP with Pillow."""
-import struct
 import warnings
-import zlib
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.registry import READERS
 
 from .base import Reader, check_file, check_memory, check_window, split_source
@@ -15,46 +13,10 @@ from .base import Reader, check_file, check_memory, check_window, split_source
 #: Suffixes of pictures.
 IMAGE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 _PNG = b'\x89PNG\r\n\x1a\n'
+#: The checksum of a PNG's last chunk, which is empty.
+_PNG_END = b'\xaeB`\x82'
 #: Modes that hold 16-bit values without loss.
 _DEEP_MODES = ('I', 'F', 'I;16')
-
-
-def _name(kind: bytes) -> str:
-    return kind.decode('ascii', 'backslashreplace')
-
-
-def check_png(path: Path) -> tuple | None:
-    """Compare every checksum of a PNG, which Pillow does not do for the pixels.
-
-    Returns:
-        tuple | None: Bits per value and colour type (0 grey, 2 RGB, 3 palette, 4 grey and alpha, 6 RGBA); None for a file that is no PNG.
-
-    Raises:
-        DataError: If it is truncated or a checksum does not fit.
-    """
-    with open(path, 'rb') as file:
-        if file.read(8) != _PNG:
-            return None
-        depth = None
-        while True:
-            head = file.read(8)
-            if len(head) < 8:
-                raise DataError(f'{path} cannot be read: it is truncated. Download or write it again.')
-            length, kind = struct.unpack('>I4s', head)
-            checksum = zlib.crc32(kind)
-            content = b''
-            while length:
-                content = file.read(min(length, 1 << 20))
-                if not content:
-                    raise DataError(f'{path} cannot be read: it is truncated, within its chunk {_name(kind)}. Download or write it again.')
-                checksum = zlib.crc32(content, checksum)
-                length -= len(content)
-            if file.read(4) != struct.pack('>I', checksum):
-                raise DataError(f'{path} cannot be read: the checksum of its chunk {_name(kind)} does not fit. Download or write it again.')
-            if kind == b'IHDR' and len(content) >= 10:
-                depth = content[8], content[9]
-            if kind == b'IEND':
-                return depth
 
 
 @contextmanager
@@ -70,7 +32,7 @@ def open_picture(path: Path):
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', UserWarning)
-            with Image.open(path) as image:
+            with open(path, 'rb') as file, Image.open(file) as image:
                 check_memory(path, image.height, image.width, len(image.getbands()), 1 if image.mode not in _DEEP_MODES else 4)
                 yield image
     except (DataError, ConfigError):
@@ -79,6 +41,26 @@ def open_picture(path: Path):
         raise DataError(f'{path} cannot be read as an image ({error}). Is it complete? Download or write it again.') from error
     finally:
         Image.MAX_IMAGE_PIXELS = limit
+
+
+def check_png(path: Path) -> str:
+    """Compare every checksum of a PNG, which Pillow does not do for the pixels by itself.
+
+    Returns:
+        str: What Pillow calls its pixels: ``'L'``, ``'RGB;16B'`` for colours of 16 bits, ...; empty for a file that is no PNG.
+
+    Raises:
+        DataError: If it is truncated or a checksum does not fit.
+    """
+    with open(path, 'rb') as file:
+        if file.read(len(_PNG)) != _PNG:
+            return ''
+    with open_picture(path) as image:
+        kind, file = image.tile[0][3], image.fp
+        image.verify()
+        if file.read(len(_PNG_END)) != _PNG_END:
+            raise DataError(f'{path} cannot be read: the checksum of its last chunk does not fit. Download or write it again.')
+    return kind
 
 
 def picture_size(path: Path) -> tuple:
@@ -109,25 +91,19 @@ class PillowReader(Reader):
 
     def __init__(self, mode: str | None = None, **kwargs):
         from PIL import Image
-        if mode is not None and mode not in Image.MODES:
-            raise ConfigError(f'mode must be one of {Image.MODES}, got {mode!r}.')
         super().__init__(**kwargs)
-        self.mode = mode
+        self.mode = mode if mode is None else check_choice('mode', mode, Image.MODES)
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the file is absent, truncated, damaged or no image, or has 16 bits, which ``mode`` would cut to 8.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         path, window = split_source(source)
         check_file(path)
-        bits, colours = check_png(path) or (8, 2)
-        deep = bits == 16
+        kind = check_png(path)
+        deep = ';16' in kind
         if deep and self.mode not in (None, *_DEEP_MODES):
             raise DataError(f'{path} has 16 bits, which do not fit mode={self.mode!r}: every value above 255 would become 255. Leave out '
                             'mode for the 16-bit values, or write the file with 8 bits.')
-        array, missing = self._deep(path) if deep and colours in (2, 4, 6) else self._plain(path)
+        array, missing = self._deep(path) if deep and not kind.startswith('I') else self._plain(path)
         array = array[..., None] if array.ndim == 2 else array
         if deep and array.dtype.kind == 'i' and self.mode is None:  # older versions of Pillow open 16 bits as 32
             array = array.astype(np.uint16)

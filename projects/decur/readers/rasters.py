@@ -100,11 +100,7 @@ class RasterioReader(Reader):
         self.names = tuple(names) if names else None
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the file is absent, unreadable, truncated, claims too much, or has not the bands or the size.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         path, window = split_source(source)
         size = source.get('size') if isinstance(source, Mapping) else None
         check_file(path)
@@ -179,12 +175,10 @@ class RasterioReader(Reader):
             plane = array[i] if own else raster.read(band, window=area)
             tag, flags = tags[band - 1], flags_of[band - 1]
             if tag is not None:
-                found = missing_pixels.equals(plane, tag)
-                if found is None:
+                missing[i] |= missing_pixels.equals(plane, tag)
+                if not missing_pixels.holds(plane.dtype, tag):
                     self.warn('tag', f'{path}: its nodata tag {tag:g} cannot occur in {plane.dtype}, so nothing is missing by it. If '
                               'another value means "missing", say so: reader=dict(..., missing=value).')
-                else:
-                    missing[i] |= found
             if MaskFlags.per_dataset in flags and band not in alpha and not (MaskFlags.alpha in flags and set(alpha) & set(bands)):
                 shared = raster.read_masks(band, window=area) == 0 if shared is None else shared
                 missing[i] |= shared

@@ -17,6 +17,7 @@ import numpy as np
 
 from decur.errors import DataError
 from decur.registry import READERS
+from decur.writing import read_json
 
 from .base import Reader, check_window
 from .missing import equals
@@ -64,12 +65,7 @@ def read_manifest(folder: str | Path) -> dict:
                             'files, tools/prepare_dataset.py {ssl4eo,bigearthnet,geonrw} SRC OUT.')
         raise DataError(f'{folder} is no store: it has no {MANIFEST}. Make one with tools/prepare_dataset.py.')
     repair = f'Run the command that prepared {folder} again with --repair: it keeps the records that are whole.'
-    try:
-        manifest = json.loads(path.read_text(encoding='utf-8'))
-        if not isinstance(manifest, dict):
-            raise ValueError(f'expected an object, got {type(manifest).__name__}')
-    except (ValueError, RecursionError) as error:
-        raise DataError(f'{path} is damaged ({error}). {repair}') from error
+    manifest = read_json(path, repair)
     if manifest.get('checksum', checksum(manifest)) != checksum(manifest):
         raise DataError(f'{path} is damaged (its checksum does not fit). {repair}')
     if manifest.get('format') != FORMAT or manifest.get('version') != VERSION:
@@ -251,23 +247,15 @@ class StoreReader(Reader):
     """
 
     def decode(self, source: Mapping) -> tuple:
-        """See :class:`~decur.readers.base.Reader`.
-
-        Raises:
-            DataError: If the window leaves the raster, or a block is missing or damaged.
-        """
+        """See :class:`~decur.readers.base.Reader`."""
         keys = block_keys(source['key'], source['size'])
         window = source.get('window') or (0, 0, *source['size'][:2])
         check_window(f'{source["store"]}: {source["key"]}', source['size'], window)
         row, column, height, width = window
         first, last = row // BLOCK, (row + height - 1) // BLOCK
         left, right = column // BLOCK, (column + width - 1) // BLOCK
-        rows = []
-        for keys_of_row in keys[first:last + 1]:
-            records = [read_record(source['store'], key) for key in keys_of_row[left:right + 1]]
-            blocks = [record['image'] for record in records]
-            rows.append(blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1))
-        image = rows[0] if len(rows) == 1 else np.concatenate(rows)
+        records = [[read_record(source['store'], key) for key in row_of_keys[left:right + 1]] for row_of_keys in keys[first:last + 1]]
+        image = np.concatenate([np.concatenate([record['image'] for record in row_of_records], axis=1) for row_of_records in records])
         row, column = row - first * BLOCK, column - left * BLOCK
         part = image[row:row + height, column:column + width]
         if part.shape[:2] != (height, width):
@@ -275,7 +263,7 @@ class StoreReader(Reader):
                             f'{MANIFEST}. Run tools/prepare_dataset.py again with --repair.')
         part = np.ascontiguousarray(part)
         missing = None
-        if 'nodata' in records[0]:
-            found = [equals(part[..., band], float(value)) for band, value in enumerate(records[0]['nodata'])]
-            missing = np.stack([np.zeros(part.shape[:2], bool) if one is None else one for one in found], axis=-1)
+        if 'nodata' in records[0][0]:
+            tags = records[0][0]['nodata']
+            missing = np.stack([equals(part[..., band], float(tag)) for band, tag in enumerate(tags)], axis=-1)
         return part, self.mark(part, missing)

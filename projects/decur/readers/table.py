@@ -1,4 +1,4 @@
-"""A table in one file that is read in a fraction of a second: what an index of hundreds of thousands of samples is kept in."""
+"""Tables in one file, read in a fraction of a second: the index of hundreds of thousands of samples."""
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -50,7 +50,7 @@ class Table:
         return self.columns[name]
 
     def save(self, path: str | Path) -> None:
-        """Write the file at once.
+        """Write the file atomically.
 
         Raises:
             OSError: If it cannot be written; nothing half-written stays.

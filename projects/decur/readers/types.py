@@ -21,7 +21,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from decur.errors import ConfigError, DataError
+from decur.errors import DataError, check_choice
 
 #: The types that readers give.
 TYPES = ('uint8', 'int16', 'uint16', 'int32', 'float32')
@@ -35,10 +35,7 @@ def check_dtype(dtype: str | None) -> str | None:
     Raises:
         ConfigError: If it is none of :data:`TYPES`.
     """
-    name = None if dtype is None else getattr(dtype, '__name__', str(dtype))
-    if name is not None and name not in TYPES:
-        raise ConfigError(f'dtype must be one of {TYPES}, got {dtype!r}.')
-    return name
+    return None if dtype is None else check_choice('dtype', getattr(dtype, '__name__', str(dtype)), TYPES)
 
 
 def check_real(dtype: np.dtype, name: str) -> None:

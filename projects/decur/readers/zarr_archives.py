@@ -3,6 +3,7 @@
 An archive has ``bands`` ``(sample, time, band, y, x)``, the band names ``band``, the ids ``sample`` and the scene names ``file_id``
 ``(sample, time)``. Archives are opened once per process, the last few are kept open.
 """
+import math
 import os
 from collections import OrderedDict
 from contextlib import suppress
@@ -75,10 +76,7 @@ def _check_array(array, name: str) -> None:
     codecs = [*(array.metadata.filters or ()), array.metadata.compressor]
     if any(getattr(codec, 'codec_id', '') == 'pickle' for codec in codecs):
         raise DataError(f'{name} is pickled. Pickles run code when they are read, so they are refused.')
-    size = int(array.dtype.itemsize)
-    for count in array.chunks:
-        size *= int(count)
-    if size > LARGEST_CHUNK:
+    if math.prod(int(count) for count in (array.dtype.itemsize, *array.chunks)) > LARGEST_CHUNK:
         raise DataError(f'{name} claims chunks of {"x".join(map(str, array.chunks))} values, more than any released archive has.')
 
 

@@ -104,8 +104,24 @@ ATTRIBUTES = dict(
     position=('continuous', 2),  # centre (x, y) of the object, in half image sizes
     size=('continuous', 1),  # radius of the object, in half image sizes
 )
-SHAPES = ('disk', 'square', 'triangle', 'star', 'cross', 'ring')
-TEXTURES = ('plain', 'rows', 'columns', 'checker', 'dots', 'rings')
+#: Of each shape a function that is 1 on its border, less inside and more outside: of the coordinates u and v, in units of the radius, and
+#: their distance rho from the centre.
+SHAPES = dict(
+    disk=lambda u, v, rho: rho,
+    square=lambda u, v, rho: np.maximum(np.abs(u), np.abs(v)) * 1.2,
+    triangle=lambda u, v, rho: np.maximum(np.maximum(v, -0.5 * v + np.sqrt(3) / 2 * u), -0.5 * v - np.sqrt(3) / 2 * u) * 1.8,
+    star=lambda u, v, rho: rho / (0.72 + 0.32 * np.cos(5 * np.arctan2(u, -v))),
+    cross=lambda u, v, rho: np.minimum(np.maximum(np.abs(u), np.abs(v) * 3), np.maximum(np.abs(u) * 3, np.abs(v))),
+    ring=lambda u, v, rho: 1 + (np.abs(rho - 0.75) - 0.25))
+_WAVE = 4 * np.pi
+#: Of each texture a pattern with values in [-1, 1] on the pixel grid, x (1, W) and y (H, 1) in [-1, 1].
+TEXTURES = dict(
+    plain=lambda x, y: 0 * x,
+    rows=lambda x, y: np.sin(_WAVE * y),
+    columns=lambda x, y: np.sin(_WAVE * x),
+    checker=lambda x, y: np.sign(np.sin(_WAVE * x) * np.sin(_WAVE * y)),
+    dots=lambda x, y: 2 * ((np.cos(_WAVE * x) + np.cos(_WAVE * y)) > 1.1) - 1.0,
+    rings=lambda x, y: np.sin(_WAVE * np.sqrt(x * x + y * y)))
 #: How a modality shows the object: a filled area, its border, or a height that falls off from the centre.
 STYLES = ('fill', 'outline', 'relief')
 POSITION_RANGE, SIZE_RANGE = 0.35, (0.35, 0.6)
@@ -153,6 +169,11 @@ class RenderedWorld:
         if not self.factors:
             raise ConfigError('factors is empty: say which modalities share what, for example dict(shape=[("a", "b")]).')
         self.palettes = {name: _palette(ATTRIBUTES['colour'][1], c, i) for i, (name, c) in enumerate(self.channels.items())}
+
+    def sample(self, num: int, seed: int = 0) -> tuple[dict, dict]:
+        """Pictures (:meth:`render`) and their factors (:meth:`sample_factors`)."""
+        values = self.sample_factors(num, seed)
+        return self.render(values), values
 
     def sample_factors(self, num: int, seed: int = 0) -> dict:
         """Draw factor values, independent and uniform.
@@ -206,9 +227,9 @@ class RenderedWorld:
 
         u, v = (x - centre[:, 0, None, None]) / radius, (y - centre[:, 1, None, None]) / radius
         gauge = np.empty((num, self.image_size, self.image_size), np.float32)
-        for k in np.unique(shape):
+        for k, of_shape in enumerate(SHAPES.values()):
             chosen = shape == k
-            gauge[chosen] = _gauge(SHAPES[k], u[chosen], v[chosen])
+            gauge[chosen] = of_shape(u[chosen], v[chosen], np.sqrt(u[chosen] * u[chosen] + v[chosen] * v[chosen]))
         # Soft edges of about a pixel: distance to the border in pixels is about (1 - gauge) * radius * half the image.
         pixels = radius * self.image_size / 2
         inside = np.clip((1 - gauge) * pixels + 0.5, 0, 1)
@@ -219,8 +240,8 @@ class RenderedWorld:
             inside = inside * np.clip(1.15 - 0.6 * gauge, 0.4, 1)
 
         ground = np.full((num, self.image_size, self.image_size), 0.5, np.float32)
-        for k in np.unique(texture):
-            ground[texture == k] += 0.12 * _texture(TEXTURES[k], x[0], y[0])
+        for k, pattern in enumerate(TEXTURES.values()):
+            ground[texture == k] += 0.12 * pattern(x[0], y[0])
         if 'orientation' in shown:
             angle = np.asarray(shown['orientation']).reshape(num, 1, 1)
             ground += 0.12 * (np.cos(angle) * x + np.sin(angle) * y)
@@ -238,41 +259,3 @@ def _palette(num: int, channels: int, modality: int) -> np.ndarray:
         distance = np.linalg.norm(candidates[:, None] - np.array(chosen)[None], axis=-1).min(1)
         chosen.append(candidates[distance.argmax()])
     return np.array(chosen, dtype=np.float32)
-
-
-def _gauge(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """A function that is 1 on the border of a shape, less inside and more outside, of coordinates in units of the radius."""
-    rho = np.sqrt(u * u + v * v)
-    if shape == 'disk':
-        return rho
-    if shape == 'square':
-        return np.maximum(np.abs(u), np.abs(v)) * 1.2
-    if shape == 'triangle':
-        s = np.sqrt(3) / 2
-        return np.maximum(np.maximum(v, -0.5 * v + s * u), -0.5 * v - s * u) * 1.8
-    if shape == 'star':
-        return rho / (0.72 + 0.32 * np.cos(5 * np.arctan2(u, -v)))
-    if shape == 'cross':
-        a, b = np.abs(u), np.abs(v)
-        return np.minimum(np.maximum(a, b * 3), np.maximum(a * 3, b))
-    if shape == 'ring':
-        return 1 + (np.abs(rho - 0.75) - 0.25)
-    raise ConfigError(f'unknown shape {shape!r}: {SHAPES}.')
-
-
-def _texture(texture: str, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """A pattern with values in [-1, 1] on the pixel grid, x (1, W) and y (H, 1) in [-1, 1]."""
-    w = 4 * np.pi
-    if texture == 'plain':
-        return np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
-    if texture == 'rows':
-        return np.broadcast_to(np.sin(w * y), (y.shape[0], x.shape[1]))
-    if texture == 'columns':
-        return np.broadcast_to(np.sin(w * x), (y.shape[0], x.shape[1]))
-    if texture == 'checker':
-        return np.sign(np.sin(w * x) * np.sin(w * y))
-    if texture == 'dots':
-        return 2 * ((np.cos(w * x) + np.cos(w * y)) > 1.1) - 1.0
-    if texture == 'rings':
-        return np.sin(w * np.sqrt(x * x + y * y))
-    raise ConfigError(f'unknown texture {texture!r}: {TEXTURES}.')

@@ -50,6 +50,11 @@ def _pole(x, z, y, radius, label, surface):
     return Primitive(CYLINDER, np.array([x, sum(y) / 2, z]), np.array([radius, (y[1] - y[0]) / 2, radius]), label, surface)
 
 
+def _legs(x, z, height, half, label, surface):
+    """Four square legs centred at plus and minus (x, z)."""
+    return [_box((i * x - half, i * x + half), (0, height), (j * z - half, j * z + half), label, surface) for i in (-1, 1) for j in (-1, 1)]
+
+
 def _ball(centre, half, label, surface, yaw=0.):
     return Primitive(ELLIPSOID, np.asarray(centre, float), np.asarray(half, float), label, surface, rotation(yaw))
 
@@ -107,10 +112,7 @@ def chair(rng):
             parts.append(_box((-.28, .28), (.03, .07), (-.025, .025), CHAIR, frame, yaw=i * np.pi / 3))
     else:
         thick = rng.uniform(.015, .025)
-        for x in (-1, 1):
-            for z in (-1, 1):
-                parts.append(_box((x * (w - thick) - thick, x * (w - thick) + thick), (0, seat),
-                                  (z * (w - thick) - thick, z * (w - thick) + thick), CHAIR, frame))
+        parts += _legs(w - thick, w - thick, seat, thick, CHAIR, frame)
     if rng.random() < .5:
         parts.append(_box((-w, w), (seat + rng.uniform(0, .15), back), (w - .04, w), CHAIR, cushion, pitch=rng.uniform(0, .12)))
     else:
@@ -142,11 +144,7 @@ def table(rng, low=False):
             parts.append(_box(sorted((x * (w - .03), x * w)), (0, height), (-d, d), TABLE, legs))
         parts.append(_box((-w, w), (height * .4, height), (d - .04, d - .02), TABLE, legs))
     else:
-        half = rng.uniform(.02, .04)
-        for x in (-1, 1):
-            for z in (-1, 1):
-                parts.append(_box((x * (w - .06) - half, x * (w - .06) + half), (0, height),
-                                  (z * (d - .06) - half, z * (d - .06) + half), TABLE, legs))
+        parts += _legs(w - .06, d - .06, height, rng.uniform(.02, .04), TABLE, legs)
     return parts
 
 

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 
 from .textures import noise
 
@@ -183,8 +183,7 @@ def make_landscape(seed: int, index: int, size, pixel: float = 10., region: str 
         ConfigError: If the region is unknown or the size is not positive.
     """
     height, width = (size, size) if isinstance(size, int) else size
-    if region not in REGIONS:
-        raise ConfigError(f'region must be one of {sorted(REGIONS)}, got {region!r}.')
+    check_choice('region', region, REGIONS)
     if min(height, width) < 8:
         raise ConfigError(f'a landscape needs at least 8 pixels a side, got {height} x {width}.')
     rng = np.random.default_rng([seed, index, 0])
@@ -202,13 +201,14 @@ def make_landscape(seed: int, index: int, size, pixel: float = 10., region: str 
     bend = parcel * .35
     wx = x + bend * (fbm(x, y, parcel, salt + 1, 2) - .5)
     wy = y + bend * (fbm(x, y, parcel, salt + 2, 2) - .5)
-    name, site_x, site_y, edge = cells(wx, wy, parcel, salt + 3)
+    name, *site, edge = cells(wx, wy, parcel, salt + 3)
+    site = [place.astype(np.float64) for place in site]
 
     relief = rng.gamma(2., 12.) * (3. if biome == 'hills' else 1.)
     elevation = fbm(x, y, 1800., salt + 4, 4)
-    at_site = fbm(site_x.astype(np.float64), site_y.astype(np.float64), 1800., salt + 4, 4)
-    urbanity = fbm(site_x.astype(np.float64), site_y.astype(np.float64), 1300., salt + 5, 2) + .12 * unit(name, 5)
-    woods = fbm(site_x.astype(np.float64), site_y.astype(np.float64), 900., salt + 6, 2) + .5 * (at_site - .5) + .15 * unit(name, 6)
+    at_site = fbm(*site, 1800., salt + 4, 4)
+    urbanity = fbm(*site, 1300., salt + 5, 2) + .12 * unit(name, 5)
+    woods = fbm(*site, 900., salt + 6, 2) + .5 * (at_site - .5) + .15 * unit(name, 6)
 
     # Shares around the biome's means; what is small is dropped, so scenes differ in what they have at all.
     shares = rng.gamma(np.maximum(np.array(spec['shares']) * 5, 1e-3))
@@ -226,12 +226,12 @@ def make_landscape(seed: int, index: int, size, pixel: float = 10., region: str 
         cover[shore] = INDEX['sand']
         free &= ~shore
     town = _quantile_mask(urbanity, free, shares[1])
-    works = town & ((unit(name, 7) < .22) | (fbm(site_x.astype(np.float64), site_y.astype(np.float64), 700., salt + 7, 1) > .72))
+    works = town & ((unit(name, 7) < .22) | (fbm(*site, 700., salt + 7, 1) > .72))
     cover[town] = INDEX['residential']
     cover[works] = INDEX['industrial']
     free &= ~town
     forest = _quantile_mask(woods, free, shares[2])
-    kind = fbm(site_x.astype(np.float64), site_y.astype(np.float64), 700., salt + 8, 1) * .6 + .4 * unit(name, 8)
+    kind = fbm(*site, 700., salt + 8, 1) * .6 + .4 * unit(name, 8)
     cut = spec['conifer'] * .7 + .15
     cover[forest] = INDEX['broadleaf']
     cover[forest & (kind < cut)] = INDEX['conifer']

@@ -14,7 +14,7 @@ import numpy as np
 from decur.dataset_record import start_record
 from decur.datasets.bigearthnet import METADATA, ROOTS, TO_19
 from decur.datasets.geonrw import TEST_CITIES
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 from decur.parallel import run_jobs
 from decur.sensors import SSL4EO_BANDS
 from decur.writing import write_bytes
@@ -242,8 +242,7 @@ def write_landcover(layout: str, out, num_train: int, num_test: int = 0, num_val
     Raises:
         ConfigError: If something of this cannot be, or the folder holds other things.
     """
-    if layout not in LAYOUTS:
-        raise ConfigError(f'layout must be one of {LAYOUTS}, got {layout!r}')
+    check_choice('layout', layout, LAYOUTS)
     counts = dict(train=num_train, validation=num_validation, test=num_test)
     allowed = dict(ssl4eo=('train', ), geonrw=('train', 'test')).get(layout, tuple(counts))
     wrong = {split: count for split, count in counts.items() if count and split not in allowed}

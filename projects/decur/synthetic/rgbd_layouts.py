@@ -2,12 +2,14 @@
 
 With these, everything that reads or prepares a public data set runs on data that can be made anywhere.
 """
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from decur.dataset_record import start_record
-from decur.errors import ConfigError
+from decur.datasets.rgbd import LAYOUTS as PLACES
+from decur.errors import ConfigError, check_choice
 from decur.hha import depth_to_hha
 from decur.writing import write_bytes, write_json, write_png
 
@@ -15,6 +17,9 @@ from .rooms import TEST_OFFSET, generate_room
 
 #: Layouts that :func:`write_layout` knows, besides the prepared one of :func:`decur.synthetic.rooms_dataset.write_rooms`.
 LAYOUTS = ('sunrgbd', 'nyudv2', 'cmx', 'dformer', 'esanet', 'numbered')
+#: What each layout of folders has.
+_ROLES = dict(cmx=('rgb', 'hha', 'label'), dformer=('rgb', 'depth', 'label'), esanet=('rgb', 'depth', 'raw', 'label'),
+              numbered=('rgb', 'depth', 'hha', 'label'))
 _HEADER = b'MATLAB 7.3 MAT-file, Platform: GLNXA64'.ljust(124) + b'\x00\x02IM'
 _CAMERAS = ('kv1/NYUdata', 'kv2/kinect2data', 'realsense/lg', 'xtion/sun3ddata')
 
@@ -40,13 +45,12 @@ def _rotate(depth):
     return (millimetres << np.uint16(3)) | (millimetres >> np.uint16(13))
 
 
+@contextmanager
 def _hdf5(path):
-    """A new HDF5 file with MATLAB's header; to be closed before the header counts."""
+    """A new MATLAB file of version 7.3: HDF5 after a header, which counts once the rest is written."""
     import h5py
-    return h5py.File(path, 'w', userblock_size=512)
-
-
-def _finish_hdf5(path):
+    with h5py.File(path, 'w', userblock_size=512) as file:
+        yield file
     with open(path, 'r+b') as file:
         file.write(_HEADER)
 
@@ -89,7 +93,6 @@ def _write_sunrgbd(out, rooms):
             label.attrs['MATLAB_class'] = np.bytes_('uint8')
             references.append([label.ref])
         file.create_group('SUNRGBD2Dseg').create_dataset('seglabel', data=np.array(references, dtype=h5py.ref_dtype))
-    _finish_hdf5(labels)
     fields = [(key, object) for key in meta[0]]
     array = np.empty((1, len(meta)), fields)
     for i, entry in enumerate(meta):
@@ -110,7 +113,6 @@ def _write_nyudv2(out, rooms):
         file['depths'] = np.stack([_fill(room['depth']).T for _, room in rooms]).astype(np.float32)
         file['rawDepths'] = np.stack([room['depth'].T for _, room in rooms])
         file['labels'] = np.stack([fine[room['label']].T for _, room in rooms])
-    _finish_hdf5(path)
     numbers = {part: [[i + 1] for i, (split, _) in enumerate(rooms) if split == part] for part in ('train', 'test')}
     scipy.io.savemat(out / 'splits.mat', {f'{part}Ndxs': np.array(value, np.uint16).reshape(-1, 1) for part, value in numbers.items()})
     scipy.io.savemat(out / 'classMapping40.mat', {'mapClass': to_40[None].astype(np.float64)})
@@ -121,31 +123,20 @@ def _write_folders(out, rooms, layout):
     lists, cameras, number = {'train': [], 'test': []}, {}, dict(train=5050, test=0)
     for i, (split, room) in enumerate(rooms):
         filled = _fill(room['depth'])
-        hha = depth_to_hha(filled.astype(np.float64), room['intrinsics'], room['depth'])
         number[split] += 1
-        if layout == 'cmx':
-            stem = str(i)
-            files = {'RGB': room['rgb'], 'HHA': hha, 'Label': room['label']}
-            lists[split].append(stem)
-        elif layout == 'dformer':
-            stem = str(i)
+        stem = {'esanet': f'{i:04d}', 'numbered': f'{split}/img-{number[split]:06d}'}.get(layout, str(i))
+        images = dict(rgb=room['rgb'], depth=_millimetres(filled), raw=_millimetres(room['depth']), label=room['label'])
+        if layout == 'dformer':
             near, far = filled.min(), filled.max()
-            picture = np.rint(255 * (filled - near) / max(far - near, 1e-6)).astype(np.uint8)
-            files = {'RGB': room['rgb'], 'Depth': picture, 'Label': room['label']}
-            lists[split].append(f'RGB/{stem}.png Label/{stem}.png')
-        elif layout == 'esanet':
-            stem = f'{i:04d}'
-            files = {f'{split}/rgb': room['rgb'], f'{split}/depth': _millimetres(filled), f'{split}/depth_raw': _millimetres(room['depth']),
-                     f'{split}/labels_40': room['label']}
-            lists[split].append(stem)
-        else:
-            stem = f'img-{number[split]:06d}'
-            files = {f'image/{split}': room['rgb'], f'depth/{split}': _millimetres(filled), f'hha/{split}': hha,
-                     f'label/{split}': room['label']}
+            images['depth'] = np.rint(255 * (filled - near) / max(far - near, 1e-6)).astype(np.uint8)
+        if 'hha' in _ROLES[layout]:
+            images['hha'] = depth_to_hha(filled.astype(np.float64), room['intrinsics'], room['depth'])
+        for role in _ROLES[layout]:
+            path = out / PLACES[layout][role]['folder'].format(split=split) / f'{stem}.png'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, images[role])
+        lists[split].append(f'RGB/{stem}.png Label/{stem}.png' if layout == 'dformer' else stem)
         cameras[str(number[split]) if layout == 'numbered' else stem] = list(room['intrinsics'])
-        for folder, image in files.items():
-            (out / folder).mkdir(parents=True, exist_ok=True)
-            write_png(out / folder / f'{stem}.png', image)
     if layout in ('cmx', 'dformer'):
         for split, lines in lists.items():
             write_bytes(out / f'{split}.txt', ''.join(f'{line}\n' for line in lines).encode())
@@ -159,16 +150,12 @@ def write_layout(layout, out, num_train, num_test, size=(128, 128), seed=0):
         layout (str): ``sunrgbd`` (the release with its toolbox), ``nyudv2`` (the MATLAB files), or a layout of
             :class:`decur.datasets.RGBDDataset`: ``cmx``, ``dformer``, ``esanet``, ``numbered``.
         out (str | Path): A new or an empty folder.
-        num_train (int): Training scenes.
-        num_test (int): Test scenes.
-        size (tuple): Height and width in pixels.
-        seed (int): As of :func:`decur.synthetic.rooms.generate_room`; scenes are the same in every layout.
+        num_train, num_test, size, seed: As :func:`decur.synthetic.rooms_dataset.write_rooms`; scenes are the same in every layout.
 
     Raises:
         ConfigError: An unknown layout, or a folder that holds something.
     """
-    if layout not in LAYOUTS:
-        raise ConfigError(f'layout must be one of {LAYOUTS}, got {layout!r}')
+    check_choice('layout', layout, LAYOUTS)
     out = Path(out)
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f'{out} is not empty; choose an empty or a new folder')

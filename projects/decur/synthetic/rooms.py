@@ -4,6 +4,8 @@ The two modalities share the layout of the scene, and each has what the other la
 a wall (pictures, windows, rugs), but one surface in seven looks like anything at all and light and shadow are arbitrary. Depth knows the
 exact geometry of untextured things, but neither materials nor what is flat, and it is noisy and has holes.
 """
+from types import SimpleNamespace
+
 import cv2
 import numpy as np
 
@@ -26,18 +28,6 @@ _KINDS = {
 }
 
 
-class Scene:
-    """A room: ``size`` (width, height, depth) in metres with one corner of the floor at the origin, what stands in it, and its lights."""
-
-    def __init__(self, size, primitives, materials, decals, lights, ambient, camera):
-        self.size, self.primitives, self.materials, self.decals = size, primitives, materials, decals
-        self.lights, self.ambient, self.camera = lights, ambient, camera
-
-
-def _rng(seed, index):
-    return np.random.default_rng(np.random.SeedSequence([int(seed), int(index)]))
-
-
 def _camera(rng, room, size):
     h, w = size
     focal = w / 2 / np.tan(np.deg2rad(rng.uniform(56, 72)) / 2) if w >= h else h / 2 / np.tan(np.deg2rad(rng.uniform(56, 72)) / 2)
@@ -57,18 +47,6 @@ class _Plan:
     def __init__(self, rng, room, camera):
         self.rng, self.room, self.taken = rng, room, []
         self.eye = camera.position[[0, 2]]
-
-    def free(self, box, gap):
-        low, high = box[0, [0, 2]] - gap, box[1, [0, 2]] + gap
-        if (low < -gap + .001).any() or (high > np.array([self.room[0], self.room[2]]) + gap - .001).any():
-            return False
-        # Nothing stands against the lens.
-        if np.linalg.norm(np.clip(self.eye, low, high) - self.eye) < .7:
-            return False
-        return all((low >= other[1]).any() or (high <= other[0]).any() for other in self.taken)
-
-    def take(self, box):
-        self.taken.append((box[0, [0, 2]], box[1, [0, 2]]))
 
     def along_wall(self, parts, tries=20):
         """Move ``parts`` back to a wall where nothing else is; None if there is no room."""
@@ -105,12 +83,16 @@ class _Plan:
         return furniture.place(parts, x, z, yaw) if self._fits(furniture.extent(parts), x, z, yaw, gap) else None
 
     def _fits(self, box, x, z, yaw, gap):
+        """Take the place of a box if it is free."""
         corners = np.array([[a, b, c] for a in box[:, 0] for b in box[:, 1] for c in box[:, 2]]).T
-        turned = rotation(yaw) @ corners + np.array([x, 0, z])[:, None]
-        turned = np.stack([turned.min(1), turned.max(1)])
-        if not self.free(turned, gap):
+        ground = (rotation(yaw) @ corners + np.array([x, 0, z])[:, None])[[0, 2]]
+        place = ground.min(1), ground.max(1)
+        low, high = place[0] - gap, place[1] + gap
+        inside = not (low < -gap + .001).any() and not (high > self.room[[0, 2]] + gap - .001).any()
+        at_lens = np.linalg.norm(np.clip(self.eye, low, high) - self.eye) < .7
+        if not inside or at_lens or not all((low >= other[1]).any() or (high <= other[0]).any() for other in self.taken):
             return False
-        self.take(turned)
+        self.taken.append(place)
         return True
 
 
@@ -131,6 +113,14 @@ def _set_upon(rng, parts, label, probability):
     return out
 
 
+def _chair_at(rng, plan, parts, offset, turn, spread):
+    """A chair at a placed table, ``offset`` from its middle in its own axes; empty where there is no room."""
+    x, z, _, _ = _top(parts, furniture.TABLE)
+    yaw = np.arctan2(parts[0].rotation[0, 2], parts[0].rotation[2, 2])
+    dx, _, dz = rotation(yaw) @ offset
+    return plan.at(furniture.chair(rng), x + dx, z + dz, yaw + turn + rng.normal(0, spread)) or []
+
+
 def _furnish(rng, room, camera):
     plan, things = _Plan(rng, room, camera), []
     kind = _KINDS[str(rng.choice(list(_KINDS)))]
@@ -143,15 +133,11 @@ def _furnish(rng, room, camera):
                 continue
             things += parts + _set_upon(rng, parts, furniture.TABLE, .6)
             if what == 'dining':
-                x, z, _, _ = _top(parts, furniture.TABLE)
-                yaw = np.arctan2(parts[0].rotation[0, 2], parts[0].rotation[2, 2])
                 half = parts[0].half
                 for dx, dz, turn in ((0, 1, 0), (0, -1, np.pi), (1, 0, np.pi / 2), (-1, 0, -np.pi / 2)):
                     if rng.random() < .75:
-                        out = np.array([dx * (half[0] + .3), 0, dz * (half[2] + .3)]) * rng.uniform(1, 1.15)
-                        px, _, pz = rotation(yaw) @ out
-                        seat = plan.at(furniture.chair(rng), x + px, z + pz, yaw + turn + rng.normal(0, .15))
-                        things += seat or []
+                        offset = np.array([dx * (half[0] + .3), 0, dz * (half[2] + .3)]) * rng.uniform(1, 1.15)
+                        things += _chair_at(rng, plan, parts, offset, turn, .15)
         elif what == 'chair':
             things += plan.in_the_open(furniture.chair(rng), spread=1.) or []
         else:
@@ -165,14 +151,16 @@ def _furnish(rng, room, camera):
             if what == 'cabinet' and _top(parts, furniture.CABINET)[3] < 1.3:
                 things += _set_upon(rng, parts, furniture.CABINET, .6)
             if what == 'desk':
-                x, z, _, _ = _top(parts, furniture.TABLE)
-                yaw = np.arctan2(parts[0].rotation[0, 2], parts[0].rotation[2, 2])
-                px, _, pz = rotation(yaw) @ np.array([rng.normal(0, .1), 0, -rng.uniform(.7, .9)])
-                things += plan.at(furniture.chair(rng), x + px, z + pz, yaw + np.pi + rng.normal(0, .4)) or []
+                things += _chair_at(rng, plan, parts, np.array([rng.normal(0, .1), 0, -rng.uniform(.7, .9)]), np.pi, .4)
     for build, probability in ((furniture.lamp, .35), (furniture.plant, .35), (furniture.clutter, .5)):
         if rng.random() < probability:
             things += plan.in_the_open(build(rng), tries=5, spread=1.) or []
     return things
+
+
+def _free(things, low, high):
+    """Whether nothing is in the box between two corners."""
+    return not any(((c := thing.corners()).min(1) < high).all() and (c.max(1) > low).all() for thing in things)
 
 
 def _wall_decals(rng, room):
@@ -189,8 +177,13 @@ def _wall_decals(rng, room):
 
 
 def make_scene(seed, index, size=(128, 128)):
-    """Build scene ``index`` of ``seed`` for pictures of ``size`` (height, width); the same whatever else was made before."""
-    rng = _rng(seed, index)
+    """Build scene ``index`` of ``seed`` for pictures of ``size`` (height, width); the same whatever else was made before.
+
+    Returns:
+        SimpleNamespace: ``size`` (width, height, depth) in metres with one corner of the floor at the origin; ``primitives``, of which the
+        first ``shell`` are floor, ceiling and walls; ``rug`` and ``decals``, flat on them; ``lights``, ``ambient``, ``camera``, ``grade``.
+    """
+    rng = np.random.default_rng([int(seed), int(index)])
     room = np.array([rng.uniform(2.9, 4.8), rng.uniform(2.3, 2.9), rng.uniform(3.1, 5.2)])
     camera = _camera(rng, room, size)
     width, height, depth = room
@@ -222,18 +215,17 @@ def make_scene(seed, index, size=(128, 128)):
         left = rng.random() < .5
         a, b = rng.uniform(.3, .9), rng.uniform(.3, 1.)
         low, high = (0 if left else width - a, 0, depth - b), (a if left else width, height, depth)
-        if not things or not any(((c := p.corners()).min(1) < high).all() and (c.max(1) > low).all() for p in things):
+        if _free(things, low, high):
             slab(low, high, WALL, paint)
     if rng.random() < .12:
         x, z = rng.uniform(.2, .8) * width, rng.uniform(.6, .9) * depth
         pillar = Primitive(CYLINDER, np.array([x, height / 2, z]), np.array([.15, height / 2, .15]), WALL, paint)
-        if not any(((c := p.corners()).min(1) < pillar.corners().max(1)).all() and (c.max(1) > pillar.corners().min(1)).all()
-                   for p in things):
+        if _free(things, pillar.corners().min(1), pillar.corners().max(1)):
             surfaces.append(pillar)
     rug = None
     if rng.random() < .45:
         centre, half = rng.uniform(.3, .7, 2) * room[[0, 2]], rng.uniform(.5, 1.3, 2)
-        rug = (centre, half, material(rng, 'fabric'))
+        rug = centre, half, material(rng, 'fabric')
     lights = []
     for _ in range(int(rng.integers(1, 3))):
         warm = np.array([1, rng.uniform(.82, 1), rng.uniform(.6, 1)])
@@ -245,18 +237,18 @@ def make_scene(seed, index, size=(128, 128)):
         lights.append((np.array([side_x, rng.uniform(1.2, 2), rng.uniform(.2, .8) * depth]),
                        np.array([.85, .93, 1]) * rng.uniform(.6, 1.5)))
     ambient = np.array([1, 1, 1]) * rng.uniform(.25, .6)
-    scene = Scene(room, surfaces + things, (shell, rug), _wall_decals(rng, room), lights, ambient, camera)
-    scene.grade = dict(exposure=rng.uniform(.3, .5), white=rng.normal(1, .06, 3), noise=rng.uniform(.004, .025), blur=rng.uniform(.35, .75),
-                       vignette=rng.uniform(0, .25))
-    return scene
+    decals = _wall_decals(rng, room)
+    grade = dict(exposure=rng.uniform(.3, .5), white=rng.normal(1, .06, 3), noise=rng.uniform(.004, .025), blur=rng.uniform(.35, .75),
+                 vignette=rng.uniform(0, .25))
+    return SimpleNamespace(size=room, primitives=surfaces + things, shell=shell, rug=rug, decals=decals, lights=lights, ambient=ambient,
+                           camera=camera, grade=grade)
 
 
 def _decorate(scene, index, points, colour, label, footprint):
     """Paint rug, pictures, windows and doors onto the pixels of floor and walls, in place."""
-    _, rug = scene.materials
     x, y, z = points
-    if rug is not None:
-        centre, half, surface = rug
+    if scene.rug is not None:
+        centre, half, surface = scene.rug
         on = (index == 0) & (np.abs(x - centre[0]) < half[0]) & (np.abs(z - centre[1]) < half[1])
         if on.any():
             colour[:, on] = surface.albedo(x[on], z[on], footprint[on])
@@ -311,7 +303,7 @@ def render(scene):
     nearest = np.sort(np.maximum(nearest, 0), 0)[1]
     light[:] = np.asarray(scene.ambient, np.float32)[:, None] * (1 - .45 * np.exp(-nearest / .25)) * (.8 + .2 * normals[1])
     shine = np.zeros_like(points)
-    solid = scene.primitives[scene.materials[0]:]
+    solid = scene.primitives[scene.shell:]
     start = points + normals * np.float32(.004)
     for position, power in scene.lights:
         towards = np.asarray(position, np.float32)[:, None] - points
@@ -387,7 +379,7 @@ def generate_room(seed, index, size=(128, 128)):
     """
     scene = make_scene(seed, index, size)
     picture = render(scene)
-    rng = np.random.default_rng(np.random.SeedSequence([int(seed), int(index), 1]))
+    rng = np.random.default_rng([int(seed), int(index), 1])
     return dict(
         rgb=_expose(rng, picture['rgb'], scene.grade),
         depth=_sense_depth(rng, picture['depth'], picture['incidence'], picture['reflectance'], scene.camera.intrinsics[0]),

@@ -3,8 +3,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-KINDS = ('plain', 'wood', 'planks', 'tiles', 'bricks', 'checker', 'stripes', 'plaid', 'dots', 'weave', 'blotches')
-
 
 @dataclass
 class Material:

@@ -12,8 +12,8 @@ import cv2
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from decur.errors import ConfigError, DataError
-from decur.resizing import check_interpolation, resize_plane
+from decur.errors import ConfigError, DataError, check_choice
+from decur.resizing import INTERPOLATIONS, resize_plane
 
 
 def blur_window(sigma: float, eight_bit: bool) -> int:
@@ -128,12 +128,11 @@ class ViewAugmentation:
             raise ConfigError(f'value_range must be (low, high), got {value_range!r}.')
         if brightness < 0 or contrast < 0:
             raise ConfigError(f'brightness and contrast must not be negative, got {brightness} and {contrast}.')
-        check_interpolation(interpolation)
         self.scale, self.ratio, self.blur_sigma = tuple(scale), tuple(ratio), tuple(blur_sigma)
         self.solarize_range, self.channel_drop = tuple(solarize_range), tuple(int(n) for n in channel_drop)
         self.brightness, self.contrast = brightness, contrast
         self.value_range = None if value_range is None else tuple(float(v) for v in value_range)
-        self.interpolation = interpolation
+        self.interpolation = check_choice('interpolation', interpolation, INTERPOLATIONS)
         probs = dict(jitter=jitter_prob, grayscale=grayscale_prob, blur=blur_prob, solarize=solarize_prob,
                      channel_drop=channel_drop_prob, hflip=hflip_prob, vflip=vflip_prob)
         for name, prob in probs.items():
@@ -314,11 +313,9 @@ class ViewAugmentation:
                     cv2.addWeighted(plane, factor, plane, 0, offset, dst=plane)
             return planes
         planes = np.clip(low + (planes - np.float32(low)) * np.float32(brighter), low, high, dtype=np.float32)
-        if missing is None:
-            mean = planes.mean(axis=(1, 2), keepdims=True, dtype=np.float64)
-        else:
-            count = np.maximum((~missing).sum(axis=(1, 2), keepdims=True), 1)
-            mean = np.where(missing, 0, planes).sum(axis=(1, 2), keepdims=True, dtype=np.float64) / count
+        known = np.ones_like(planes, bool) if missing is None else ~missing
+        total = planes.sum(axis=(1, 2), keepdims=True, dtype=np.float64, where=known)
+        mean = total / np.maximum(known.sum(axis=(1, 2), keepdims=True), 1)
         return np.clip(planes * np.float32(stronger) + ((1 - stronger) * mean).astype(np.float32), low, high, dtype=np.float32)
 
     @staticmethod

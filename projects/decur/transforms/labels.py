@@ -9,7 +9,7 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import DataError
 from decur.readers import IMAGE_SUFFIXES, Reader, build_reader, open_raster
-from decur.readers.missing import equals, split
+from decur.readers.missing import equals, join, split
 
 from .loading import BoundTransform, keep_in_memory
 
@@ -81,9 +81,7 @@ class LoadLabelMap(BoundTransform):
             return split(self.reader(source))
         values, missing = self.reader.decode(source)  # the values as they are in the file, those that are missing too
         for value in self.reader.missing:
-            found = equals(values, value)
-            if found is not None:
-                missing = found if missing is None else missing | found
+            missing = join(missing, equals(values, value))
         return values, missing
 
     def _map(self, values: np.ndarray, missing: np.ndarray, source, void: np.ndarray | None) -> np.ndarray:
@@ -192,18 +190,14 @@ def check_lossless(path: str) -> None:
         raise DataError(f'{path}: a label in {"JPEG" if head[:1] != b"R" else "lossy WebP"} is not what was labelled. {cure}')
     if Path(path).suffix.lower() in (*IMAGE_SUFFIXES, '.npy'):
         return
-    tags = _structure(path)
+    try:
+        with open_raster(Path(path)) as raster:
+            tags = raster.tags(ns='IMAGE_STRUCTURE')
+    except DataError:
+        return  # the reader says it
     kind = tags.get('COMPRESSION', '').upper()
     reversible = tags.get('COMPRESSION_REVERSIBILITY', '').upper()
     lossy = 'JPEG' in kind and 'JPEG2000' not in kind and 'JXL' not in kind
     lossy = lossy or reversible == 'LOSSY' or float(tags.get('MAX_Z_ERROR', 0)) > 0
     if lossy:
         raise DataError(f'{path}: a label with lossy compression ({kind or "lossy"}) is not what was labelled. {cure}')
-
-
-def _structure(path: str) -> dict:
-    try:
-        with open_raster(Path(path)) as raster:
-            return raster.tags(ns='IMAGE_STRUCTURE')
-    except DataError:
-        return {}  # the reader says it

@@ -48,14 +48,9 @@ class ModalityLoader:
         self.name, self.entry = name, entry
         self.reader = build_reader(entry.get('reader'), names=entry.get('bands'))
         self.radiometry = [TRANSFORMS.build(cfg) for cfg in entry.get('radiometry') or ()]
-        self.mean = self._mean(entry)
-
-    @staticmethod
-    def _mean(entry: Mapping) -> np.ndarray:
-        """``(C,)`` mean in the order of the reader's channels; the entry gives it in that of the encoder."""
-        mean = np.zeros(entry['channels'])
-        mean[encoder_order(entry)] = statistics(entry)[0].numpy().reshape(-1)
-        return mean
+        #: ``(C,)`` in the order of the reader's channels; the entry gives it in that of the encoder.
+        self.mean = np.zeros(entry['channels'])
+        self.mean[encoder_order(entry)] = statistics(entry)[0].numpy().reshape(-1)
 
     def __call__(self, source) -> tuple:
         """Read a source.

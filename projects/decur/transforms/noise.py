@@ -48,7 +48,8 @@ class NoiseAugmentation(BaseTransform):
         rows, columns = self.sample_geometry() if geometry is None else geometry
         height, width = image.shape[:2]
         if rows or columns:
-            index = _shifted(height, rows)[:, None], _shifted(width, columns)
+            # Edges are repeated.
+            index = np.clip(np.arange(height) + rows, 0, height - 1)[:, None], np.clip(np.arange(width) + columns, 0, width - 1)
             image, missing = image[index], None if missing is None else missing[index]
         out = self._noise(image.size).reshape(image.shape)
         out += image
@@ -68,8 +69,3 @@ class NoiseAugmentation(BaseTransform):
         masks = results.get('masks', {})
         results['images'] = {name: None if x is None else self(x, missing=masks.get(name)) for name, x in results['images'].items()}
         return results
-
-
-def _shifted(length: int, by: int) -> np.ndarray:
-    """Indices ``by`` further along an axis, the edge repeated."""
-    return np.minimum(np.maximum(np.arange(by, length + by), 0), length - 1)

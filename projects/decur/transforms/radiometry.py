@@ -15,7 +15,7 @@ import numpy as np
 from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
-from decur.readers.missing import equals, mask, split
+from decur.readers.missing import equals, join, mask, split
 from decur.sensors import STATISTICS
 
 #: The offset of 1000 is a floor under all values (noise of dark pixels falls a little below it); clouds and cirrus only add to them.
@@ -33,6 +33,12 @@ def _planes(image: np.ndarray) -> tuple:
 def _image(planes: np.ndarray, missing: np.ndarray | None) -> np.ndarray:
     """The inverse of :func:`_planes`."""
     return mask(planes.transpose(1, 2, 0), None if missing is None else missing.transpose(1, 2, 0))
+
+
+def _valid(plane: np.ndarray, missing: np.ndarray | None, band: int) -> np.ndarray:
+    """Where a plane has numbers that are not missing."""
+    finite = np.isfinite(plane)
+    return finite if missing is None else finite & ~missing[band]
 
 
 def has_offset(band10: np.ndarray, image: np.ndarray | None = None) -> bool | None:
@@ -113,7 +119,7 @@ class CutOutliers:
         out = np.empty_like(planes)
         for band, (plane, target) in enumerate(zip(planes, out)):
             finite = np.isfinite(plane)
-            values = plane[finite if missing is None else finite & ~missing[band]]
+            values = plane[_valid(plane, missing, band)]
             if not values.size:
                 target[...] = 0
                 continue
@@ -215,14 +221,11 @@ class PercentilesToEightBit:
     def __call__(self, image: np.ndarray) -> np.ndarray:
         """``(H, W, C)`` of any numeric type to uint8."""
         planes, missing = _planes(image)
-        found = None if self.nodata is None else equals(planes, self.nodata)
-        if found is not None:
-            missing = found if missing is None else missing | found
+        if self.nodata is not None:
+            missing = join(missing, equals(planes, self.nodata))
         out = np.zeros(planes.shape, np.uint8)
         for band, (plane, target) in enumerate(zip(planes, out)):
-            valid = np.isfinite(plane)
-            if missing is not None:
-                valid &= ~missing[band]
+            valid = _valid(plane, missing, band)
             values = plane[valid].astype(np.float64)
             if not values.size:
                 continue

@@ -2,7 +2,7 @@
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from decur.errors import ConfigError
+from decur.errors import check_choice
 
 from .loading import BoundTransform
 
@@ -21,12 +21,8 @@ class DrawSeasons(BoundTransform):
         num_views (int): Defaults to 2.
     """
 
-    MODES = ('independent', 'paired', 'same', 'first')
-
     def __init__(self, mode: str = 'independent', num_views: int = 2):
-        if mode not in self.MODES:
-            raise ConfigError(f'mode must be one of {self.MODES}, got {mode!r}.')
-        self.mode, self.num_views = mode, num_views
+        self.mode, self.num_views = check_choice('mode', mode, ('independent', 'paired', 'same', 'first')), num_views
 
     def transform(self, results: dict) -> dict:
         """Draw."""
