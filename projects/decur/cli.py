@@ -16,7 +16,7 @@ _ARGUMENTS = {
         nargs='+', metavar='KEY=VALUE', default={},
         help='override settings of the config. A value has the type that the config has there: a string is taken as it is typed')),
     'work-dir': (('--work-dir', ), dict(help='where logs and checkpoints go; default work_dirs/<config name>')),
-    'seed': (('--seed', ), dict(type=int, help="seed of every random draw; default: the config's")),
+    'seed': (('--seed', ), dict(help="seed of every random draw; default: the config's")),
     'out': (('--out', ), dict(metavar='FILE', help='write the metrics to this JSON file')),
     'tta': (('--tta', ), dict(action='store_true', help="test at several scales and flipped, as the config's tta_pipeline says")),
     'allow-missing': (('--allow-missing', ), dict(
@@ -41,6 +41,14 @@ class _OptionsAction(argparse.Action):
         setattr(namespace, self.dest, options)
 
 
+def _seed(text: str) -> int:
+    """What NumPy takes for a seed."""
+    seed = int(text)
+    if not 0 <= seed < 2**32:
+        raise argparse.ArgumentTypeError(f'a seed must be from 0 to {2**32 - 1}, got {seed}')
+    return seed
+
+
 def make_parser(description: str, *names: str) -> argparse.ArgumentParser:
     """A parser with shared arguments, to which a tool adds its own.
 
@@ -63,6 +71,8 @@ def add_argument(parser: argparse.ArgumentParser, name: str, **changes) -> None:
     flags, options = _ARGUMENTS[name]
     if name == 'cfg-options':
         options = dict(options, action=_OptionsAction)
+    if name == 'seed':
+        options = dict(options, type=_seed)
     parser.add_argument(*flags, **{**options, **changes})
     if name == 'launcher':
         parser.add_argument('--local_rank', '--local-rank', type=int, default=0, help=argparse.SUPPRESS)
