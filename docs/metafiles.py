@@ -18,7 +18,7 @@ DATA = {
     'bigearthnet': 'BigEarthNet-MM', 'geonrw': 'GeoNRW', 'ssl4eo': 'SSL4EO-S12 v1.0', 'ssl4eo-v11': 'SSL4EO-S12 v1.1',
     'ssl4eo-v11-shards': 'SSL4EO-S12 v1.1, tar shards', 'terramesh': 'TerraMesh',
     'sunrgbd': 'SUN-RGBD', 'nyudv2': 'NYU-Depth v2', 'ombria': 'OMBRIA', 'ombria-dates': 'OMBRIA, single dates',
-    'sites': 'five sites', 'rooms': 'generated rooms',
+    'sites': 'five sites', 'potholes': 'stereo potholes', 'water': 'water', 'rooms': 'generated rooms',
     'landcover': 'generated land cover', 'shapes': 'rendered factors', 'gaussian': 'Gaussian factors'
 }
 PROTOCOLS = {

@@ -5,9 +5,6 @@ started again.
 """
 import argparse
 import json
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -17,7 +14,9 @@ from PIL import Image
 from decur.engine import load_config
 from decur.engine.amp import fast_bfloat16
 from decur.errors import exit_on_bad_input
+from decur.steps import run_step
 from decur.visualization import label_picture, sheet
+from decur.visualization.images import save_picture
 
 TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / 'configs' / 'quickstart'
@@ -31,37 +30,6 @@ TRANSFERS = {
 }
 
 
-def run(*command: object, done: Path, log: Path | None = None) -> None:
-    """Run a tool unless ``done`` exists; its log goes beside ``done`` or to ``log``."""
-    command = [str(part) for part in command]
-    print('$ python ' + ' '.join(os.path.relpath(part) if Path(part).is_absolute() else part for part in command), flush=True)
-    if done.exists():
-        print(f'  done before: {os.path.relpath(done)}')
-        return
-    start = time.time()
-    log = log or done.with_suffix('.log')
-    log.parent.mkdir(parents=True, exist_ok=True)
-    with open(log, 'w', encoding='utf-8') as file:
-        process = subprocess.Popen(
-            [sys.executable, *command], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors='replace',
-            env=dict(os.environ, PYTHONWARNINGS='ignore'))
-        shown = 0.0
-        for line in process.stdout:
-            file.write(line)
-            # MMEngine's lines carry the ETA; one every ten seconds is enough to see that it moves.
-            if 'eta:' in line and time.time() - shown > 10:
-                print('  ' + line.split(' - INFO - ')[-1].strip()[:130], flush=True)
-                shown = time.time()
-        if process.wait():
-            text = log.read_text(encoding='utf-8', errors='replace')
-            reason = text.rstrip().rpartition('\n')[2]
-            # A step that ends on bad input says why in its last line; anything else is shown at length.
-            sys.exit(reason if reason.startswith('error: ') else f'error: {command[0]} failed; the end of {log}:\n{text[-2500:]}')
-    if not done.exists():
-        sys.exit(f'error: {command[0]} ended without writing {done}; see {log}')
-    print(f'  {time.time() - start:.0f} s', flush=True)
-
-
 def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argparse.Namespace) -> float:
     """Train and test one transfer config; returns mIoU in percent."""
     iterations = max(round(load_config(str(CONFIGS / config)).train_cfg.max_iters * args.scale), 2)
@@ -69,34 +37,36 @@ def transfer(config: str, work_dir: Path, pretrained: Path | None, args: argpars
     if pretrained:
         options.append(f'model.backbone.pretrained={pretrained}')
     checkpoint = work_dir / f'iter_{iterations}.pth'
-    run(TOOLS / 'train.py', CONFIGS / config, '--work-dir', work_dir, '--seed', args.seed, '--cfg-options',
-        f'train_cfg.max_iters={iterations}',
-        f'param_scheduler.0.end={iterations}', f'default_hooks.checkpoint.interval={iterations}', *options, done=checkpoint)
+    run_step(TOOLS / 'train.py', CONFIGS / config, '--work-dir', work_dir, '--seed', args.seed, '--cfg-options',
+             f'train_cfg.max_iters={iterations}', f'param_scheduler.0.end={iterations}',
+             f'default_hooks.checkpoint.interval={iterations}', *options, done=checkpoint)
     metrics = work_dir / 'metrics.json'
-    run(TOOLS / 'test.py', CONFIGS / config, checkpoint, '--work-dir', work_dir, '--show-dir', work_dir / 'show', '--out', metrics,
-        '--cfg-options', options[1], done=metrics)
+    run_step(TOOLS / 'test.py', CONFIGS / config, checkpoint, '--work-dir', work_dir, '--show-dir', work_dir / 'show', '--out', metrics,
+             '--cfg-options', options[1], done=metrics)
     return json.loads(metrics.read_text(encoding='utf-8'))['mIoU']
 
 
-def picture(path: Path, out: Path, root: Path, count: int = 6) -> None:
-    """Inputs, label and the predictions of the frozen encoders side by side."""
+def picture(path: Path, out: Path, root: Path, table: dict, count: int = 5) -> None:
+    """Inputs, label and the predictions of all four segmentors side by side, for the test scenes with most classes."""
     cfg = load_config(str(CONFIGS / 'rooms_rgb_small-resnet_frozen.py'))
-    palette = cfg.palette
     names = (root / 'test.txt').read_text(encoding='utf-8').split()
-    # Scenes with many classes show most.
     labels = {name: np.asarray(Image.open(root / 'label' / f'{name}.png')) for name in names}
     names = sorted(names, key=lambda name: -len(np.unique(labels[name])))[:count]
+    titles = ['RGB', 'depth (HHA)', 'label'] + [
+        f'{start}, {title.split(", ")[1]}\nmIoU {value:.1f} %' for title, values in table.items()
+        for start, value in zip(('random', 'DeCUR'), values)]
     rows = []
     for name in names:
         row = [np.asarray(Image.open(root / folder / f'{name}.png').convert('RGB')) for folder in ('rgb', 'hha')]
         # Void pixels wrap around to 255, which is drawn black.
-        row.append(label_picture(labels[name].astype(np.uint8) - np.uint8(1), palette))
-        for start in ('random', 'decur'):
-            predicted = np.asarray(Image.open(out / f'{start}_rooms_rgb_small-resnet_frozen' / 'show' / 'predictions' / f'{name}.png'))
-            row.append(label_picture(predicted, palette))
+        row.append(label_picture(labels[name].astype(np.uint8) - np.uint8(1), cfg.palette))
+        for config in TRANSFERS.values():
+            for start in ('random', 'decur'):
+                found = out / f'{start}_{Path(config).stem}' / 'show' / 'predictions' / f'{name}.png'
+                row.append(label_picture(np.asarray(Image.open(found)), cfg.palette))
         rows.append(row)
-    titles = ['RGB', 'HHA (depth)', 'label', 'random encoder', 'DeCUR encoder']
-    sheet(rows, titles, legend=dict(zip(cfg.classes, palette))).save(path)
+    legend = {**dict(zip(cfg.classes, cfg.palette)), 'void (not scored); in HHA: no depth': (0, 0, 0)}
+    save_picture(sheet(rows, titles, legend, cell=256), path)
 
 
 @exit_on_bad_input()
@@ -112,21 +82,22 @@ def main() -> None:
     start = time.time()
     pretraining = load_config(str(CONFIGS / PRETRAINING))
     labelled = load_config(str(CONFIGS / TRANSFERS['RGB, frozen encoder'])).train_dataloader.dataset.num_samples
-    run(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64), '--num-test',
-        max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0, done=args.data / 'test.txt', log=out / 'rooms.log')
+    run_step(TOOLS / 'generate_dataset.py', 'rooms', args.data, '--num-train', max(round(NUM_TRAIN * args.scale), labelled, 64),
+             '--num-test', max(round(NUM_TEST * args.scale), 8), '--size', 64, 64, '--seed', 0,
+             done=args.data / 'test.txt', log=out / 'rooms.log')
     epochs = max(round(pretraining.train_cfg.max_epochs * args.scale), 1)
     checkpoint = out / 'decur' / f'epoch_{epochs}.pth'
     amp = ['--amp'] if fast_bfloat16() else []
-    run(TOOLS / 'train.py', CONFIGS / PRETRAINING, '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
-        f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
-        done=checkpoint)
+    run_step(TOOLS / 'train.py', CONFIGS / PRETRAINING, '--work-dir', out / 'decur', '--seed', args.seed, '--resume', *amp, '--cfg-options',
+             f'train_dataloader.dataset.data_root={args.data}', f'train_cfg.max_epochs={epochs}', f'param_scheduler.0.T_max={epochs}',
+             done=checkpoint)
     table = {}
     for title, config in TRANSFERS.items():
         stem = Path(config).stem
         table[title] = [
             transfer(config, out / f'{name}_{stem}', weights, args) for name, weights in (('random', None), ('decur', checkpoint))
         ]
-    picture(out / 'quickstart.png', out, args.data)
+    picture(out / 'quickstart.png', out, args.data, table)
     print(f'\nmIoU in percent, {labelled} labelled scenes, seed {args.seed}')
     print(f'{"":24}{"random":>8}{"DeCUR":>8}{"gain":>8}')
     for title, (random, decur) in table.items():

@@ -144,7 +144,7 @@ def _text(error: BaseException) -> str | None:
 def _file_in_use(error: OSError) -> str | None:
     """The file that the code which raised had open: the error of a write does not name it."""
     places = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
-    if places and places[-1].endswith(os.path.join('multiprocessing', 'synchronize.py')):
+    if any(place.endswith(os.path.join('multiprocessing', 'synchronize.py')) for place in places):
         return '/dev/shm (shared memory, which processes that load data need: num_workers=0 does without)'
     values = [value for frame, _ in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values()]
     paths = [getattr(value, 'baseFilename', None) or getattr(value, 'name', None) for value in values

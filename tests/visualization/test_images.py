@@ -47,3 +47,18 @@ def test_sheet_keeps_every_picture():
     image = np.asarray(sheet([[red, blue], [blue, red]], ['a', 'b'], legend=dict(x=(0, 255, 0)), cell=20))
     assert (image == (255, 0, 0)).all(-1).sum() == 2 * 400 and (image == (0, 0, 255)).all(-1).sum() == 2 * 400
     assert (image == (0, 255, 0)).all(-1).any()
+
+
+def test_sheet_writes_titles_of_several_lines_captions_and_a_legend_that_fits():
+    grey = np.full((4, 4, 3), 128, np.uint8)
+    plain = np.asarray(sheet([[grey] * 2] * 2, ['a', 'b'], cell=60))
+    more = np.asarray(sheet([[grey] * 2] * 2, ['a\nb', 'b'], cell=60, captions=[['x', '']] * 2))
+    assert more.shape[0] == plain.shape[0] + 24 + 2 * 24 and more.shape[1] == plain.shape[1]
+    assert (more == 128).all(-1).sum() >= 4 * 60 * 60  # nothing is written on a picture
+    # The captions of the first column are there, those of the second are empty.
+    rows = slice(48 + 60, 48 + 60 + 24)
+    assert (more[rows, 6:66] < 100).any() and not (more[rows, 72:132] < 100).any()
+    names = {f'a long name of class {i}': (0, 255 - i, 0) for i in range(5)}
+    legend = np.asarray(sheet([[grey] * 2], ['a', 'b'], legend=names, cell=100))
+    found = [(legend == colour).all(-1).sum() for colour in names.values()]
+    assert min(found) > 100 and len(set(found)) == 1  # each square is whole: none lies beyond the edge

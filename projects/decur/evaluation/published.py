@@ -1,8 +1,8 @@
 """The published results, and which config gives each. Data only: nothing here was computed by this project.
 
-Two sources: the supplement's Tables 1 and 2 (first hand), and the tables of the paper (arXiv 2309.05300 v3), which are known from a
-second-hand reading and marked as such wherever they are shown. The paper's DeCUR encoders are ResNet50 with residual deformable attention:
-its figures for SAR and RGB at 1 % are those of RDA in the supplement's Table 2.
+The authors' figures have two sources: the supplement's Tables 1 and 2 (first hand), and the tables of the paper (arXiv 2309.05300 v3),
+which are known from a second-hand reading and marked as such wherever they are shown. The paper's DeCUR encoders are ResNet50 with residual
+deformable attention: its figures for SAR and RGB at 1 % are those of RDA in the supplement's Table 2.
 """
 from itertools import product
 from typing import NamedTuple
@@ -90,3 +90,37 @@ def _published() -> dict:
 
 #: (:class:`Setting`, pretraining) to (value in percent, :data:`PAPER` or :data:`SUPPLEMENT`).
 PUBLISHED = _published()
+
+
+class Elsewhere(NamedTuple):
+    """A figure of the authors' weights that others computed, on a data set for which there is no config here; in percent."""
+
+    dataset: str
+    figure: str
+    encoder: str
+    protocol: str
+    value: float
+    source: str
+
+
+def _elsewhere() -> tuple:
+    out = []
+    # Means of five seeds over the leaderboard's files; the optical encoder alone: fine-tuned, frozen.
+    for dataset, figure, values in (
+            ('benv2', 'F1', (73.2, 69.3)), ('so2sat', 'accuracy', (57.6, 49.5)), ('forestnet', 'accuracy', (55.0, 52.8)),
+            ('treesatai', 'F1', (56.5, 48.8)), ('burn_scars', 'mIoU', (87.9, 86.9)), ('pastis', 'mIoU', (29.2, 27.5)),
+            ('dynamic_earthnet', 'mIoU', (27.8, 24.7)), ('kuro_siwo', 'mIoU', (45.7, 50.5)), ('cloudsen12', 'mIoU', (66.8, 63.5)),
+            ('fotw', 'mIoU', (56.4, 55.0)), ('caffe', 'mIoU', (60.5, 55.4)), ('flair2', 'mIoU', (43.2, 39.9)),
+            ('spacenet2', 'mIoU', (84.5, 82.7)), ('spacenet7', 'mIoU', (57.2, 56.1))):
+        out += [Elsewhere(dataset, figure, 'ResNet50, Sentinel-2', protocol, value, GEO_BENCH_2)
+                for protocol, value in zip(('fine-tune', 'frozen'), values)]
+    for dataset, figure, values in (('m-EuroSat', 'score', (89.0, 46.6)), ('m-BigEarthNet', 'score', (63.8, 49.6)),
+                                    ('m-So2Sat', 'score', (45.8, 30.9)), ('m-Brick-Kiln', 'score', (83.7, 74.2))):
+        out += [Elsewhere(dataset, figure, 'ViT-S', f'nearest neighbours, {share} % of the labels', value, TERRAFM)
+                for share, value in zip((100, 1), values)]
+    return tuple(out)
+
+
+GEO_BENCH_2, TERRAFM = 'GEO-Bench-2 leaderboard (The-AI-Alliance/GEO-Bench-2-Leaderboard)', 'README of TerraFM'
+#: What others published of the authors' weights.
+ELSEWHERE = _elsewhere()

@@ -81,38 +81,55 @@ def placeholder(text: str, side: int = 160) -> np.ndarray:
     return np.asarray(canvas)
 
 
-def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: dict | None = None, cell: int = 192) -> Image.Image:
-    """Rows of pictures under column titles, with an optional legend.
+def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: dict | None = None, cell: int = 192,
+          captions: Sequence[Sequence[str]] | None = None) -> Image.Image:
+    """Rows of pictures under column titles, with optional captions and an optional legend.
 
     Args:
         rows (Sequence[Sequence[ndarray]]): Pictures ``(H, W, 3)`` uint8; every row has as many as there are titles.
-        titles (Sequence[str]): One per column.
+        titles (Sequence[str]): One per column; may have several lines.
         legend (dict[str, Sequence[int]], optional): Colour by name, drawn below.
-        cell (int): Width of a picture in the sheet, pixels.
+        cell (int): Width of a picture in the sheet, pixels; the text grows with it.
+        captions (Sequence[Sequence[str]], optional): A line below each picture.
 
     Returns:
         Image: The sheet.
     """
-    gap, line = 6, 24
-    font = ImageFont.load_default(size=15)
+    gap, size = 6, max(15, cell // 12)
+    line, font = round(1.6 * size), ImageFont.load_default(size=size)
     heights = [round(row[0].shape[0] * cell / row[0].shape[1]) for row in rows]
     width = len(titles) * (cell + gap) + gap
-    per_line = max(1, width // 130)
-    bottom = (-(-len(legend) // per_line) * line + gap) if legend else 0
-    canvas = Image.new('RGB', (width, line + sum(h + gap for h in heights) + bottom), 'white')
+    places, bottom = _legend_places(list(legend or {}), font, width - 2 * gap, line)
+    head = line * max(1 + title.count('\n') for title in titles)
+    below = line if captions else 0
+    canvas = Image.new('RGB', (width, head + sum(h + gap + below for h in heights) + bottom + (gap if legend else 0)), 'white')
     draw = ImageDraw.Draw(canvas)
     for column, title in enumerate(titles):
-        draw.text((gap + column * (cell + gap) + cell / 2, line / 2), title, fill='black', font=font, anchor='mm')
-    top = line
-    for row, height in zip(rows, heights):
+        draw.text((gap + column * (cell + gap) + cell / 2, head / 2), title, fill='black', font=font, anchor='mm', align='center')
+    top = head
+    for row, height, texts in zip(rows, heights, captions or [()] * len(rows)):
         for column, picture in enumerate(row):
             # Nearest where it grows: pixels stay pixels, and label colours stay label colours.
             flag = cv2.INTER_NEAREST if picture.shape[1] <= cell else cv2.INTER_AREA
             picture = cv2.resize(picture, (cell, height), interpolation=flag)
             canvas.paste(Image.fromarray(picture), (gap + column * (cell + gap), top))
-        top += height + gap
-    for i, (name, colour) in enumerate((legend or {}).items()):
-        x, y = gap + (i % per_line) * 130, top + (i // per_line) * line
-        draw.rectangle((x, y + 4, x + 16, y + 18), fill=tuple(int(c) for c in colour), outline='black')
-        draw.text((x + 22, y + line / 2), name, fill='black', font=font, anchor='lm')
+        for column, text in enumerate(texts):
+            draw.text((gap + column * (cell + gap) + cell / 2, top + height + line / 2), text, fill='black', font=font, anchor='mm')
+        top += height + gap + below
+    for (name, colour), (x, y) in zip((legend or {}).items(), places):
+        x, y = x + gap, y + top
+        draw.rectangle((x, y + (line - size) / 2, x + size, y + (line + size) / 2), fill=tuple(int(c) for c in colour), outline='black')
+        draw.text((x + size + 6, y + line / 2), name, fill='black', font=font, anchor='lm')
     return canvas
+
+
+def _legend_places(names: Sequence[str], font, width: int, line: int) -> tuple:
+    """Where the entries of a legend stand, ``(x, y)`` each, and the height of all."""
+    places, x, y = [], 0, 0
+    for name in names:
+        length = 2 * line + round(font.getlength(name))
+        if x and x + length > width:
+            x, y = 0, y + line
+        places.append((x, y))
+        x += length
+    return places, y + line if places else 0

@@ -4,6 +4,8 @@ from mmpretrain.models.backbones import ResNet, ResNet_CIFAR
 from mmpretrain.models.backbones.resnet import BasicBlock
 from torch import Tensor
 
+from decur.compat.narrow_convolutions import leave_out_between_strides
+
 from .stream import Stepper, register_stepper
 
 
@@ -53,6 +55,7 @@ class SmallResNet(ResNet_CIFAR):
     def __init__(self, depth: int = 10, stem_stride: int = 1, **kwargs):
         self.stem_stride = stem_stride
         super().__init__(depth, **kwargs)
+        leave_out_between_strides(self)
 
     def _make_stem_layer(self, in_channels: int, base_channels: int) -> None:
         super()._make_stem_layer(in_channels, base_channels)
