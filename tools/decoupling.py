@@ -8,7 +8,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.binding import bind
-from decur.cli import add_argument, check_device, make_parser, output_file
+from decur.cli import add_argument, make_parser
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.collect import score_model
@@ -43,9 +43,6 @@ def show(title: str, values: dict) -> None:
 def main():
     """Load, score, print."""
     args = parse_args()
-    check_device(args.device)
-    if args.out:
-        output_file(args.out)
     warnings.simplefilter('ignore')
     cfg = load_config(args.config, args.cfg_options)
     MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise

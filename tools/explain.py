@@ -11,7 +11,7 @@ from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.binding import bind
-from decur.cli import add_argument, check_device, make_parser
+from decur.cli import add_argument, make_parser
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.explain.folder import ANALYSES, Options
@@ -66,7 +66,6 @@ def build_dataset(cfg: Config, loader: str = ''):
 def main():
     """Build the model and the data set, and explain."""
     args = parse_args()
-    check_device(args.device)
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
     MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise

@@ -4,7 +4,7 @@ Example: infer.py CONFIG CHECKPOINT rgb=images depth=depth --intrinsics 518.9 51
 """
 from decur.apis import SegmentationInferencer
 from decur.apis.inferencer import parse_sources
-from decur.cli import add_argument, check_device, make_parser
+from decur.cli import add_argument, make_parser
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.writing import output_folder
 
@@ -34,7 +34,6 @@ def main():
         except ValueError:
             raise ConfigError(f'--intrinsics takes four numbers or one file, got {args.intrinsics}.') from None
     sources = parse_sources(args.sources)
-    check_device(args.device)
     output_folder(args.out)
     inferencer = SegmentationInferencer(args.config, args.checkpoint, args.device, args.depth_unit, args.cfg_options)
     stems = inferencer.run(sources, args.out, intrinsics)

@@ -8,7 +8,7 @@ from mmengine.registry import MODELS, init_default_scope
 from mmengine.runner import Runner, set_random_seed
 
 from decur.binding import bind
-from decur.cli import add_argument, make_parser, output_file
+from decur.cli import add_argument, make_parser
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.missing import format_table
@@ -34,8 +34,6 @@ def parse_args():
 def main():
     """Load, extract, vote, print."""
     args = parse_args()
-    if args.out:
-        output_file(args.out)
     MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     cfg = load_config(args.config, args.cfg_options)
     check_neighbours(args.k, args.temperature)

@@ -5,7 +5,7 @@ CPU. CUDA_VISIBLE_DEVICES=1 chooses the second GPU, CUDA_VISIBLE_DEVICES=-1 the 
 """
 from mmengine.registry import RUNNERS
 
-from decur.cli import make_parser, output_file
+from decur.cli import make_parser
 from decur.engine import load_config, prepare, prepare_test
 from decur.engine.options import chosen
 from decur.errors import exit_on_bad_input
@@ -29,8 +29,6 @@ def main():
     hooks = [dict(type='TestRecordHook', options=options)]
     if args.show_dir:
         hooks.append(dict(type='PredictionPictureHook', out_dir=str(output_folder(args.show_dir))))
-    if args.out:
-        output_file(args.out)
     cfg.custom_hooks = [*cfg.get('custom_hooks', []), *hooks]
     runner = RUNNERS.build(cfg)
     metrics = runner.test()

@@ -1,7 +1,7 @@
 """Test a segmentation model or a multi-label classifier with all of its modalities and with each alone, in one table."""
 from mmengine.registry import RUNNERS
 
-from decur.cli import make_parser, output_file
+from decur.cli import make_parser
 from decur.engine import load_config, prepare, prepare_test
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.missing import format_table, test_modalities
@@ -20,8 +20,6 @@ def parse_args():
 def main():
     """Test, print the table."""
     args = parse_args()
-    if args.out:
-        output_file(args.out)
     cfg = prepare_test(prepare(load_config(args.config, args.cfg_options, args.work_dir)), args.checkpoint, args.tta, args.allow_missing)
     evaluator = cfg.get('test_evaluator') or {}
     if evaluator.get('type') not in ('IoUMetric', 'PerClassIoUMetric', 'MultiLabelScores'):

@@ -24,7 +24,7 @@ arms = dict(
     clip_x2=dict(label='CLIP across sensors, twice the steps', options={**clip, **twice}))
 baselines = ('barlow_twins', 'simclr', 'clip', 'vicreg', 'single')
 frozen, finetune = ('frozen', ), ('finetune', )
-# Options of a transfer with all labels that is to be as good as it can: five times the iterations.
+# Five times the iterations: of supervised training with all labels, and to see whether 200 suffice for the head.
 longer = {'train_cfg.max_iters': 1000, 'param_scheduler.0.end': 1000, 'default_hooks.checkpoint.interval': 1000}
 #: In the order in which they run; a cell is in one round only. `subsets` are the seeds of the labelled subset and of the transfer.
 rounds = (
@@ -35,6 +35,7 @@ rounds = (
     dict(name='baselines', arms=baselines, protocols=frozen),
     dict(name='baselines-finetune', arms=baselines, protocols=finetune),
     dict(name='supervised', arms=('random', ), protocols=finetune, labels=('all', ), options=longer, variant='1000 iterations'),
+    dict(name='longer', arms=('random', 'decur'), protocols=frozen, options=longer, variant='1000 iterations', subsets=(0, 1, 2)),
     dict(name='sensors', arms=('random', 'decur', 'single'), protocols=frozen, sensors=('s1', 's2')),
     dict(name='labels', arms=('random', 'decur'), protocols=frozen, labels=('8', '128', 'all')),
     dict(name='compute', arms=('barlow_twins_x2', 'clip_x2'), protocols=frozen),

@@ -90,7 +90,7 @@ def write_json(path, value):
 
 
 def read_json(path, cure=''):
-    """The JSON object in a file; ``cure`` is the last sentence of the error.
+    """The JSON object that a file holds; ``cure`` is the last sentence of the error.
 
     Raises:
         DataError: If the file cannot be read, or holds no object.

@@ -251,7 +251,7 @@ def test_the_per_pixel_baseline_learns_a_rule_of_values(clone, tmp_path):
 def test_the_command_runs_resumes_and_reports(clone, tmp_path):
     work = tmp_path / 'work'
     command = ['tools/ombria.py', clone, '--quick', '--any-version', '--scale', '0.01', '--data', tmp_path / 'data', '--work-dir', work]
-    run_tool(*command)
+    run_tool(*command, fresh=True, timeout=560)
     found = records.read_records(work / 'records.csv')
     assert [(row['arm'], row['protocol']) for row in found] == [
         ('decur', 'finetune'), ('decur', 'frozen'), ('decur', 'pretraining'), ('per_pixel', 'per-pixel'), ('random', 'finetune'),
@@ -269,7 +269,7 @@ def test_the_command_runs_resumes_and_reports(clone, tmp_path):
     gone = work / 'transfer/random/s1-s2_frozen_32/subset0/record.json'
     wanted = json.loads(gone.read_text())['areas']
     gone.unlink()
-    run_tool(*command)
+    run_tool(*command, fresh=True, timeout=560)
     assert [path for path in before if path.stat().st_mtime_ns != before[path]] == [gone.parent / 'weights.pth']
     assert json.loads(gone.read_text())['areas'] == wanted  # the same came out
 

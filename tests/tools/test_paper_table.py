@@ -74,7 +74,7 @@ def test_what_is_wrong_is_said(tmp_path, command):
     assert 'geonrw_rgb_r50_frozen has no mIoU' in error(tmp_path / 'a')
     path = record(tmp_path / 'b', 'x', 1.)
     whole = path.read_text()
-    for content, reason in (('{"config": "x', 'Unterminated'), ('[]', 'no object'), ('{"config": "x"}', 'options, encoders, seed'),
+    for content, reason in (('{"config": "x', 'Unterminated'), ('[]', 'expected an object'), ('{"config": "x"}', 'options, encoders, seed'),
                             (json.dumps(dict(json.loads(whole), metrics=dict(mIoU='9'))), 'metrics missing or wrong'),
                             (json.dumps(dict(json.loads(whole), encoders=dict(sar=dict(objective=None)))), 'encoders missing or wrong'),
                             ('[' * 100000, ''),

@@ -9,7 +9,7 @@ import sys
 
 import decur
 from decur.apis.features import build_image_dataset, extract_features
-from decur.cli import add_argument, check_device, make_parser, output_file
+from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import exit_on_bad_input
 from decur.progress import Progress
@@ -42,7 +42,6 @@ def parse_args():
 def main():
     """Load, extract, report."""
     args = parse_args()
-    check_device(args.device)
     if args.out.endswith('.safetensors'):
         output_file(args.out)
     dataset = build_image_dataset(load_config(args.config, args.cfg_options), args.split)

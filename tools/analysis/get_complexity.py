@@ -6,7 +6,7 @@ FLOPs are counted by torch.utils.flop_counter: a multiply-add is 2 FLOPs. Other 
 A pretraining config is run up to its features, without the projector.
 """
 from decur.apis.complexity import FLOPS_TOOL, build_for_analysis, count_flops, count_parameters, example_inputs, measure_latency
-from decur.cli import add_argument, check_device, make_parser, output_file
+from decur.cli import add_argument, make_parser, output_file
 from decur.engine import load_config
 from decur.errors import exit_on_bad_input
 from decur.writing import write_json
@@ -28,7 +28,6 @@ def parse_args():
 def main():
     """Count, measure, print."""
     args = parse_args()
-    check_device(args.device)
     if args.json:
         output_file(args.json)
     model, modalities = build_for_analysis(load_config(args.config, args.cfg_options))

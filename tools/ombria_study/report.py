@@ -16,6 +16,8 @@ from .scores import GROUPS, iou
 #: Where chips are tested: name in the tables to groups.
 PLACES = {'scene_test': GROUPS[:1], 'event2021': GROUPS[1:], **{event.capitalize(): (event, ) for event in GROUPS[1:]}}
 _MAIN = ('scene_test', 'event2021')
+#: The variant that trains five times as long.
+_LONGER = '1000 iterations'
 PROTOCOLS = dict(frozen='frozen', finetune='fine-tuned')
 SENSORS = {'s1': 'Sentinel-1', 's2': 'Sentinel-2', 's1-s2': 'both'}
 
@@ -87,7 +89,7 @@ def difference(values: Mapping) -> str:
 def tables(results: Results) -> dict[str, str]:
     """The tables by name, Markdown."""
     return dict(main=_main(results), differences=_differences(results), events=_events(results), subsets=_subsets(results),
-                thresholds=_thresholds(results),
+                thresholds=_thresholds(results), longer=_longer(results),
                 sensors=_sensors(results), labels=_labels(results), runs=runs(results))
 
 
@@ -97,9 +99,8 @@ def _main(results: Results) -> str:
         protocols = ('per-pixel', None) if arm == 'per_pixel' else tuple(PROTOCOLS)
         rows.append([results.label(arm), *(protocol and cell(results.interval(place, arm, protocol)) or '' for protocol in protocols
                                            for place in _MAIN)])
-    variant = '1000 iterations'
     rows.append(['supervised, all 469 labels, 1000 iterations', '', '',
-                 *(cell(results.interval(place, 'random', 'finetune', labels='all', variant=variant)) for place in _MAIN)])
+                 *(cell(results.interval(place, 'random', 'finetune', labels='all', variant=_LONGER)) for place in _MAIN)])
     return markdown(['start', *(f'{place}, {name}' for name in PROTOCOLS.values() for place in _MAIN)], rows, numbers=True)
 
 
@@ -160,6 +161,21 @@ def _thresholds(results: Results) -> str:
                     cell(found[place]),
                     '' if arm == 'decur' else difference(results.differences(place, 'decur', arm, 'frozen', **options))))])
     return markdown(['threshold, start', *(f'{place}{title}' for place in _MAIN for title in ('', ', DeCUR less this'))], rows,
+                    numbers=True)
+
+
+def _longer(results: Results) -> str:
+    """Frozen, 32 chips: heads trained for 200 iterations and for 1000, on the same subsets."""
+    rows = []
+    subsets = results.values('scene_test', 'random', 'frozen', variant=_LONGER)
+    for title, variant in (('200 iterations', ''), (_LONGER, _LONGER)):
+        options = dict(variant=variant, subsets=list(subsets))
+        for threshold, name in (('areas', '0.5'), ('fitted', 'fitted')):
+            more = dict(options, threshold=threshold)
+            rows.append([f'{title}, threshold {name}', *(text for place in _MAIN for text in (
+                *(cell(results.interval(place, arm, 'frozen', **more)) for arm in ('random', 'decur')),
+                difference(results.differences(place, 'decur', 'random', 'frozen', **more))))])
+    return markdown(['frozen', *(f'{place}, {title}' for place in _MAIN for title in ('random', 'DeCUR', 'difference'))], rows,
                     numbers=True)
 
 

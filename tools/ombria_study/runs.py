@@ -158,8 +158,9 @@ def execute(run: Pretraining | Transfer, setup: Setup) -> dict:
 def _train(run: Pretraining | Transfer, setup: Setup) -> dict:
     folder, key = setup.work_dir / run.name, fingerprint(run, setup)
     begun = folder / 'begun.json'
-    if not begun.is_file() or json.loads(begun.read_text(encoding='utf-8')) != key:
-        shutil.rmtree(folder, ignore_errors=True)  # a run of another config: nothing of it is to be resumed
+    same = begun.is_file() and json.loads(begun.read_text(encoding='utf-8')) == key
+    if not same or checkpoint_of(run, setup).is_file():
+        shutil.rmtree(folder, ignore_errors=True)  # a run of another config, or one whose record is gone: nothing is to be resumed
         folder.mkdir(parents=True)
         write_json(begun, key)
     cfg = config_of(run, setup)
