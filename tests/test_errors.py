@@ -1,6 +1,9 @@
 """How a command line ends: one line, a status, and where the line goes."""
+import errno
 import json
 import logging
+import multiprocessing
+import sys
 
 import pytest
 import torch
@@ -146,6 +149,32 @@ def test_a_write_that_fails_names_its_file(how, capsys, monkeypatch):
     assert ended.value.code == 1
     assert capsys.readouterr().err == ('error: /dev/full: No space left on device. Free some space and run the same command again; '
                                        'a training goes on with --resume.\n')
+
+
+def test_semaphores_that_find_no_room_name_the_shared_memory(capsys, monkeypatch):
+    def full(*args):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    multiprocessing.Lock()
+    monkeypatch.setattr('_multiprocessing.SemLock', full)
+    with pytest.raises(SystemExit), exit_on_bad_input():
+        multiprocessing.Lock()
+    line = capsys.readouterr().err
+    assert line.startswith('error: /dev/shm (shared memory') and 'No space left on device' in line and line.count('\n') == 1
+
+
+def test_what_is_taken_away_after_an_error_says_nothing(capsys, monkeypatch):
+    """PyTorch's loaders do, when there is no room for their semaphores."""
+    class HalfMade:
+        def __del__(self):
+            raise AttributeError('_workers')
+
+    monkeypatch.setattr(sys, 'unraisablehook', sys.__unraisablehook__)
+    monkeypatch.delenv('DECUR_TRACEBACK', raising=False)
+    with pytest.raises(SystemExit), exit_on_bad_input():
+        raise DataError('no room')
+    HalfMade()
+    assert capsys.readouterr().err == 'error: no room\n'
 
 
 def test_an_option_is_among_what_is_known():

@@ -81,3 +81,16 @@ def test_values_that_are_not_finite_are_named():
     some = r'8 of 9 samples \(1, 2, 3, 4, 5 and 3 more\), channels \(0, 1, 2, 3, 4 and 2 more\), 56 values'
     with pytest.raises(DataError, match=f"'dem'.* {some}"):
         check_finite(dict(dem=torch.cat([torch.zeros(1, 7), torch.full((8, 7), float('nan'))])), modalities)
+
+
+@pytest.mark.parametrize('statistics', [
+    dict(std=0), dict(std=[1., 0., 1.]), dict(std=[-1.]), dict(std=float('inf')), dict(mean=float('nan')),
+    dict(mean=[0., float('inf'), 0.]), dict(mean='128'), dict(mean=['1', '2', '3'])])
+def test_statistics_that_cannot_be(statistics):
+    with pytest.raises(ConfigError, match=f"modality 'rgb': {next(iter(statistics))} must hold finite numbers"):
+        check_modalities(dict(rgb=dict(channels=3, **statistics)))
+
+
+def test_statistics_of_any_kind_of_number():
+    for mean in (3, 3., np.float32(3), [1, 2, 3], np.ones(3), (0.5, )):
+        check_modalities(dict(rgb=dict(channels=3, mean=mean, std=mean)))

@@ -81,7 +81,7 @@ def test_a_killed_worker_ends_with_one_line(victim):
             os.kill(os.getpid(), signal.SIGKILL)
         return x
 
-    with pytest.raises(DataError, match='a worker process was killed, probably because the memory ran out. Run the same command again'):
+    with pytest.raises(DataError, match='a worker process was killed, probably because the memory ran out.*Run the same command again'):
         list(parallel_map(job, range(20), 2))
 
 
@@ -133,3 +133,10 @@ def test_isolated_survives_what_a_file_does_to_its_reader(function, says):
     with pytest.raises(DataError, match=says) as error:
         isolated(function, 'x.mat', memory=1 << 30)
     assert '\n' not in str(error.value)
+
+
+def test_one_worker_is_a_process_too_where_files_may_end_it():
+    assert os.getpid() not in parallel_map(lambda x: os.getpid(), [1, 2], 1, apart=True)
+    assert list(parallel_map(lambda x: -x, [1, 2], 1, apart=True)) == [-1, -2]
+    with pytest.raises(DataError, match='a worker process was killed'):
+        list(parallel_map(lambda x: os._exit(1), [1], 1, apart=True))

@@ -3,6 +3,8 @@ import io
 import re
 import threading
 
+import pytest
+
 from decur.progress import Progress
 
 
@@ -20,9 +22,19 @@ def test_a_log_gets_a_line_now_and_then():
             now[0] += .5
             bar.update()
     lines = file.getvalue().splitlines()
-    assert len(lines) == 7 and '\r' not in file.getvalue()  # 50 s: the start, five lines and the sum
-    assert lines[2] == 'images: 40/100 (40 %), 2.00/s, 00:20 elapsed, ETA 00:30'
+    assert len(lines) == 6 and '\r' not in file.getvalue()  # 50 s: five lines and the sum
+    assert lines[1] == 'images: 40/100 (40 %), 2.00/s, 00:20 elapsed, ETA 00:30'
     assert lines[-1] == 'images: 100/100 (100 %), 2.00/s, 00:50 elapsed, ETA 00:00'
+
+
+def test_an_error_before_anything_is_done_is_all_that_is_said():
+    for done, expected in ((0, []), (2, ['images: 2/3 (67 %)'])):
+        file = io.StringIO()
+        with pytest.raises(ValueError), Progress(3, 'images', file=file) as bar:
+            for _ in range(done):
+                bar.update()
+            raise ValueError
+        assert [line.partition(',')[0] for line in file.getvalue().splitlines()] == expected
 
 
 def test_absolute_counts_and_unknown_totals():

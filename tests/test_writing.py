@@ -38,6 +38,17 @@ def test_a_file_is_replaced_at_once_or_stays(tmp_path):
     assert path.read_text() == '{\n "a": 1\n}\n'
 
 
+def test_what_must_survive_a_power_cut_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    calls = []
+    for name in ('fsync', 'replace'):
+        real = getattr(os, name)
+        monkeypatch.setattr(os, name, lambda *args, name=name, real=real: calls.append(name) or real(*args))
+    write_bytes(tmp_path / 'a', b'1', durable=True)
+    assert calls == ['fsync', 'replace', 'fsync'] and (tmp_path / 'a').read_bytes() == b'1'
+    write_bytes(tmp_path / 'a', b'2')
+    assert calls[3:] == ['replace'] and (tmp_path / 'a').read_bytes() == b'2'
+
+
 def test_png_keeps_values_and_colour_order(tmp_path):
     rng = np.random.default_rng(0)
     for image in (rng.integers(0, 256, (5, 7, 3), dtype=np.uint8), rng.integers(0, 65536, (5, 7), dtype=np.uint16)):

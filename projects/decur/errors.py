@@ -84,6 +84,8 @@ def exit_on_bad_input() -> Iterator:
             raise
         if os.environ.get('DECUR_TRACEBACK') == '1':
             traceback.print_exc()
+        else:  # objects that the error left half made complain when they are taken away, with a traceback below the line
+            sys.unraisablehook = lambda unraisable: None
         if isinstance(error, KeyboardInterrupt):
             signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second one would interrupt the ending with a traceback
         message, status = ending
@@ -141,6 +143,9 @@ def _text(error: BaseException) -> str | None:
 
 def _file_in_use(error: OSError) -> str | None:
     """The file that the code which raised had open: the error of a write does not name it."""
+    places = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    if any(place.endswith(os.path.join('multiprocessing', 'synchronize.py')) for place in places):
+        return '/dev/shm (shared memory, which processes that load data need: num_workers=0 does without)'
     values = [value for frame, _ in traceback.walk_tb(error.__traceback__) for value in frame.f_locals.values()]
     paths = [getattr(value, 'baseFilename', None) or getattr(value, 'name', None) for value in values
              if isinstance(value, io.IOBase | logging.FileHandler)]

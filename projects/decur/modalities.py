@@ -4,7 +4,9 @@ A modality is a named entry of a config, a plain dict (docs/architecture.md list
 ``{name: entry}`` and reads only the keys it knows. This file checks such a mapping and holds the only place where the two forms of a
 multimodal input meet: a dict of tensors and one tensor whose channels are concatenated in the order of the mapping.
 """
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from numbers import Real
 
 import numpy as np
 import torch
@@ -29,7 +31,7 @@ def check_modalities(modalities: Mapping) -> dict:
 
     Raises:
         ConfigError: If there is no modality, a name cannot name a parameter, an entry has no channel count, has a key nobody reads, or
-            has bands or statistics of another length than its channels.
+            has bands or statistics of another length than its channels, or statistics that cannot be.
     """
     if not isinstance(modalities, Mapping):
         raise ConfigError(f'modalities must be a dict of entries by name, got {type(modalities).__name__}. '
@@ -55,6 +57,11 @@ def check_modalities(modalities: Mapping) -> dict:
             allowed = {channels} if key == 'bands' else {1, channels}
             if isinstance(value, Sequence) and not isinstance(value, str) and len(value) not in allowed:
                 raise ConfigError(f'modality {name!r}: {key} has {len(value)} values for {channels} channels.')
+        for key in ('mean', 'std'):
+            values = [] if entry.get(key) is None else entry[key] if isinstance(entry[key], Iterable) else [entry[key]]
+            for value in values:
+                if not isinstance(value, Real) or not math.isfinite(value) or (key == 'std' and value <= 0):
+                    raise ConfigError(f'modality {name!r}: {key} must hold finite numbers{" above 0" * (key == "std")}, got {value!r}.')
     return entries
 
 

@@ -38,8 +38,8 @@ def _call(job):
     return _function(job)
 
 
-def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterator:
-    """``map`` in ``workers`` processes; with one, it runs here.
+def parallel_map(function: Callable, jobs: Iterable, workers: int = 1, apart: bool = False) -> Iterator:
+    """``map`` in ``workers`` processes; with one, it runs here unless it must be ``apart``.
 
     Jobs are taken a few ahead of the results, so a long stream of large jobs is not piled up in memory. If ``jobs`` raises a
     :class:`DataError`, the results of those before it still come.
@@ -48,6 +48,7 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
         function: Need not be importable: the processes are forked.
         jobs: What it is called with, one by one; can be pickled.
         workers: Processes.
+        apart: Use a process of its own for one worker too, since a damaged or hostile file may end its reader.
 
     Yields:
         The results, in the order of the jobs.
@@ -55,14 +56,14 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
     Raises:
         DataError: If a process is killed.
     """
-    if workers <= 1:
+    if workers <= 1 and not apart:
         yield from map(function, jobs)
         return
     # Forked, since importing everything again takes longer than a small data set. OpenCV's own threads end before: a forked process
     # has none of them and would wait for them for ever, even in cv2.setNumThreads.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    executor = ProcessPoolExecutor(workers, multiprocessing.get_context('fork'), _start_worker, (function, ))
+    executor = ProcessPoolExecutor(max(workers, 1), multiprocessing.get_context('fork'), _start_worker, (function, ))
     waiting: deque = deque()
     failure = None
     jobs = iter(jobs)
@@ -83,8 +84,8 @@ def parallel_map(function: Callable, jobs: Iterable, workers: int = 1) -> Iterat
         if failure is not None:
             raise failure
     except BrokenProcessPool as error:
-        raise DataError('a worker process was killed, probably because the memory ran out. Run the same command again: it goes on; fewer '
-                        '--workers need less memory.') from error
+        raise DataError('a worker process was killed, probably because the memory ran out, or by a file that is damaged. Run the same '
+                        'command again: it goes on; fewer --workers need less memory.') from error
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
         cv2.setNumThreads(threads)

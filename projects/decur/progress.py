@@ -25,8 +25,8 @@ class _Lines:
 class Progress(tqdm):
     """tqdm with the settings of this project; to be used in a ``with`` statement, whose end shows the sum.
 
-    In a terminal this is tqdm's bar. Anywhere else, where its carriage returns would fill a log file, a line is printed at the start, at
-    most every ``every`` seconds, and at the end.
+    In a terminal this is tqdm's bar. Anywhere else, where its carriage returns would fill a log file, a line is printed at most every
+    ``every`` seconds, and at the end; none if an error ends the work before anything is done, so that the error is all that is said.
 
     Args:
         total (int): How much there is to do; 0 if that is not known.
@@ -42,10 +42,17 @@ class Progress(tqdm):
         file = file or sys.stdout
         form = _LINE if total else _LINE_WITHOUT_TOTAL
         options = dict(total=int(total) or None, desc=f'{title}: ' if title else None, unit=f' {unit}' if unit else '')
-        if file.isatty():
+        self._in_lines = not file.isatty()
+        if not self._in_lines:
             super().__init__(file=file, dynamic_ncols=True, **options)
         else:
-            super().__init__(file=_Lines(file), mininterval=every, miniters=1, bar_format=form, **options)
+            # With any delay tqdm shows nothing at the start.
+            super().__init__(file=_Lines(file), mininterval=every, miniters=1, bar_format=form, delay=1e-9, **options)
+
+    def __exit__(self, kind, *rest) -> None:
+        """Show the sum, unless there is none and an error."""
+        self.disable |= kind is not None and not self.n and self._in_lines
+        super().__exit__(kind, *rest)
 
     def advance(self, done: int) -> None:
         """Say how much is done altogether; what is less than before, or the same, shows nothing."""

@@ -1,4 +1,5 @@
 """Where the configs are that come with the package, and a config by its path or its name in the package."""
+import re
 from pathlib import Path
 
 from .errors import ConfigError, closest
@@ -34,7 +35,7 @@ def find_config(path: str | Path) -> Path:
     if given.is_file():
         return given
     text = str(path)
-    unknown = f'config {text!r} does not exist.'
+    unknown = f'config {text!r} does not exist.{_renamed(text)}'
     if given.is_absolute() or given.exists() or '..' in given.parts:
         raise ConfigError(unknown)
     wanted = text.removeprefix('decur::').removeprefix('configs/').removesuffix('.py')
@@ -45,5 +46,19 @@ def find_config(path: str | Path) -> Path:
     named = [file for name, file in known.items() if '/' not in wanted and name.rpartition('/')[2] == wanted]
     if len(named) == 1:
         return named[0]
+    if _renamed(wanted):
+        raise ConfigError(unknown)
     near = closest(wanted if '/' in wanted else f'decur/{wanted}', [name for name in known if not name.startswith('_base_')])
     raise ConfigError(f'config {text!r} does not exist, and is no config of the package{near}')
+
+
+def _renamed(name: str) -> str:
+    """The row of the table of earlier names in ``configs/README.md`` that a config is in, as a sentence; empty if there is none."""
+    readme = config_folder() / 'README.md'
+    table = readme.read_text(encoding='utf-8').partition('## Earlier names')[2] if readme.is_file() else ''
+    wanted = name.replace('decur::', '').rpartition('configs/')[2].removesuffix('.py') + '.py'
+    for earlier, now in re.findall(r'^\| `(\S+\.py)` \| (.+) \|$', table, re.MULTILINE):
+        pattern = re.escape(earlier).replace(r'\{', '(?:').replace(r'\}', ')').replace(',', '|').replace(r'\*', '.*')
+        if re.fullmatch(pattern, wanted):
+            return f' Configs were renamed: {earlier} is {now.replace("`", "")} now ({readme}).'
+    return ''

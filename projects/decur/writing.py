@@ -40,13 +40,15 @@ def naming(path):
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path, durable=False):
     """A temporary path beside ``path``: renamed to ``path`` when the block ends, removed when it raises.
 
     A reader, or a run after a kill, sees the whole file (before that the old one, if there was one) or none.
 
     Args:
         path (str | Path): In a folder that exists.
+        durable (bool): Wait until the disk has the file, so that it is whole after a power cut too; for files that hours of work are in.
+            Defaults to False: after a power cut (not after a kill) a file may be empty, depending on the file system.
 
     Yields:
         Path: In the same folder, so that the rename is atomic; nothing is there yet.
@@ -59,16 +61,29 @@ def replacing(path):
     with naming(path):
         try:
             yield temporary
+            if durable:
+                _flush(temporary)
             os.replace(temporary, path)
+            if durable:
+                _flush(path.parent)
         except BaseException:  # a full disk, Ctrl-C
             with contextlib.suppress(OSError):  # a folder that is gone or may not be written
                 temporary.unlink(missing_ok=True)
             raise
 
 
-def write_bytes(path, data):
+def _flush(path):
+    """Wait until the disk has what was written to a file, or the names in a folder."""
+    number = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)
+
+
+def write_bytes(path, data, durable=False):
     """Write ``data`` to ``path`` atomically (:func:`replacing`)."""
-    with replacing(path) as temporary:
+    with replacing(path, durable) as temporary:
         temporary.write_bytes(data)
 
 
@@ -89,6 +104,15 @@ def write_json(path, value):
     write_bytes(path, (json.dumps(value, indent=1) + '\n').encode())
 
 
+def _without_twins(pairs):
+    """A JSON object; of a name that is there twice, the last value would be kept without a word."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f'{next(name for name in names if names.count(name) > 1)!r} is there twice')
+    return found
+
+
 def read_json(path, cure=''):
     """The JSON object that a file holds; ``cure`` is the last sentence of the error.
 
@@ -96,7 +120,7 @@ def read_json(path, cure=''):
         DataError: If the file cannot be read, or holds no object.
     """
     try:
-        found = json.loads(Path(path).read_bytes())
+        found = json.loads(Path(path).read_bytes(), object_pairs_hook=_without_twins)
         problem = None if isinstance(found, dict) else f'expected an object, got {type(found).__name__}'
     except OSError as error:
         raise DataError(f'{path} cannot be read ({error.strerror}). {cure}'.rstrip()) from error

@@ -119,9 +119,9 @@ def _work(argv: list, log: str, setup) -> None:
     sys.exit(code)
 
 
-def start(program: Program, folder: Path, source: Path, more: list = (), setup=lambda: None):
-    """Start a program; ``setup`` is called in it first."""
-    argv = [part.replace('OUT', str(folder)).replace('SOURCE', str(source)) for part in program.argv] + list(more)
+def start(program: Program, folder: Path, source: Path, more: list = (), setup=lambda: None, out: Path | None = None):
+    """Start a program; ``setup`` is called in it first. It writes to ``out``, which is ``folder`` by default, where its log is."""
+    argv = [part.replace('OUT', str(out or folder)).replace('SOURCE', str(source)) for part in program.argv] + list(more)
     process = FORK.Process(target=_work, args=(argv, str(folder / 'log.txt'), setup))
     process.start()
     return process
@@ -219,13 +219,13 @@ def one_line(folder: Path) -> bool:
     return 'Traceback (most recent call last)' not in text and last_line(folder).startswith('error: ')
 
 
-def go_on(program: Program, folder: Path, source: Path, expected: str) -> tuple:
+def go_on(program: Program, folder: Path, source: Path, expected: str, out: Path | None = None) -> tuple:
     """Run the program again to its end and compare what it leaves."""
-    code = finish(start(program, folder, source, program.again))
+    code = finish(start(program, folder, source, program.again, out=out))
     if code:
         return f'going on ends with {code}', False, last_line(folder)
     try:
-        result = program.result(folder)
+        result = program.result(out or folder)
     except Exception as error:
         return 'the result cannot be read', False, f'{type(error).__name__}: {error}'
     return ('identical', True, '') if result == expected else ('another result', False, '')

@@ -7,7 +7,9 @@ import time
 import damaged
 import faults
 import hostile_runs
+import machine
 import pytest
+import run
 from damage import DAMAGES
 from hostile import ATTACKS
 from isolation import call
@@ -46,6 +48,31 @@ def test_hostile_files(kind, scratch):
 def test_faults(group, kind, scratch):
     record = faults.experiment(group, kind, draw(group, kind, 0), scratch)
     assert record['good'], record
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('group, kind', [('full', 'prepare'), ('full', 'shared-memory'), ('load', 'readers'), ('load', 'twice-prepare')])
+def test_a_full_or_busy_machine(group, kind, scratch):
+    record = machine.experiment(group, kind, draw(group, kind, 0), scratch)
+    if record['ended'] == machine.SKIPPED:
+        pytest.skip(machine.SKIPPED)
+    assert record['good'], record
+
+
+def test_a_campaign_goes_on(scratch, monkeypatch, capsys):
+    """Experiments that have a whole line are not made again."""
+    made = []
+    monkeypatch.setattr(damaged, 'names', lambda group: ['png'])
+    monkeypatch.setattr(damaged, 'experiment', lambda group, kind, rng, folder: made.append(rng.random()) or dict(ended='clear', good=True))
+    monkeypatch.setattr('sys.argv', ['run.py', '--groups', 'damaged', '--tries', '4', '--out', str(scratch / 'on')])
+    path = scratch / 'on' / 'experiments.jsonl'
+    for lines, expected in ((2, 4), (4, 6), (4, 6)):
+        with pytest.raises(SystemExit) as ended:
+            run.main()
+        assert ended.value.code == 0 and 'clear 4' in capsys.readouterr().out and len(made) == expected
+        kept = path.read_text().splitlines()
+        path.write_text('\n'.join(kept[:lines]) + ('\n' + kept[-1][:20] if lines == 4 else '\n'))
+    assert len(set(made)) == 4
 
 
 def test_every_damage_changes_a_file():

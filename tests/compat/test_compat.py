@@ -35,3 +35,22 @@ def test_importing_the_libraries_prints_nothing():
     code = 'import decur; import mmseg.datasets, mmpretrain.datasets; from mmengine.logging import print_log; print_log("said")'
     done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, timeout=180)
     assert (done.stdout, done.stderr) == ('said\n', '')
+
+
+def test_earlier_names_of_modules():
+    """Classes are the same under both names, whichever is imported first; a module that never was is missing."""
+    code = '''
+from decur.datasets.depth import DepthReader
+from decur.datasets import readers
+import decur.datasets.prepare.mat as old
+import decur.prepare.mat, decur.readers.depth, decur.readers
+assert DepthReader is decur.readers.depth.DepthReader and readers.PillowReader is decur.readers.PillowReader
+assert old is decur.prepare.mat and old.__name__ == 'decur.prepare.mat'
+from decur.datasets.bands import BandReader
+from decur.datasets.bigearthnet import S2_BANDS
+try:
+    import decur.datasets.nothing
+except ModuleNotFoundError:
+    print('good', decur.readers.depth.__spec__.name)
+'''
+    assert python(code).stdout.strip() == 'good decur.readers.depth'

@@ -3,6 +3,7 @@ import pytest
 import torch
 from helpers import entries, write_pairs, write_tif
 from mmengine.registry import DATASETS, init_default_scope
+from PIL import Image
 from rasterio.transform import from_origin
 from torch.utils.data import DataLoader
 
@@ -126,7 +127,8 @@ def test_blocks_never_share_a_pixel_and_are_covered(width, stride, share):
 
 
 @pytest.mark.parametrize('options', [dict(blocks='val'), dict(remainder='pad'), dict(test_share=1.), dict(stride=(0, 4)),
-                                     dict(tile_size=(0, 4))])
+                                     dict(tile_size=(0, 4)), dict(tile_size=8), dict(tile_size=(8, )), dict(tile_size=(8, 8, 8)),
+                                     dict(tile_size=(8.5, 8)), dict(tile_size='88'), dict(stride=4)])
 def test_tiles_that_cannot_be(options):
     with pytest.raises(ConfigError, match='tile: '):
         tile_windows((64, 64), **dict(dict(tile_size=(8, 8)), **options))
@@ -230,6 +232,29 @@ def test_modalities_of_other_sizes_are_resized_or_refused(tmp_path):
     assert image.shape == (20, 30, 2) and set(np.unique(image[..., 1])) == set(range(150))
     with pytest.raises(DataError, match="modality 'b' is"):
         run(resize=False)
+
+
+@pytest.mark.parametrize('size, label', [((30, 20), None), ((20, 20), None), ((20, 30), (30, 20)), ((10, 15), (20, 28))])
+def test_images_that_would_be_squeezed_are_refused(tmp_path, size, label):
+    """Of a rotated or cropped image the pixels lie elsewhere, though it can be given the size of the others."""
+    for folder, shape in (('a', (20, 30)), ('b', size), *([('label', label)] if label else [])):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / folder / 'x.png')
+    pipeline = [dict(type='LoadModalities'), *([dict(type='LoadLabelMap')] if label else []), dict(type='ConcatModalities')]
+    options = dict(label=dict(folder='label', suffix='.png'), metainfo=dict(classes=('v', 'w'))) if label else {}
+    both = {n: dict(channels=1, files=dict(folder=n, suffix='.png')) for n in 'ab'}
+    with pytest.raises(DataError, match="sample 'x': modality '[ab]' has .* it would be squeezed"):
+        build(tmp_path, modalities=both, pipeline=pipeline, **options)[0]
+
+
+@pytest.mark.parametrize('size', [(10, 15), (7, 10), (7, 11), (61, 91)])
+def test_resolutions_that_do_not_divide_are_resized(tmp_path, size):
+    for folder, shape in (('a', (20, 30)), ('b', size)):
+        (tmp_path / folder).mkdir()
+        Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / folder / 'x.png')
+    both = {n: dict(channels=1, files=dict(folder=n, suffix='.png')) for n in 'ab'}
+    image = build(tmp_path, modalities=both, pipeline=[dict(type='LoadModalities'), dict(type='ConcatModalities')])[0]['img']
+    assert image.shape == (20, 30, 2)
 
 
 def test_a_data_set_in_memory_gives_the_same_samples(root):

@@ -1,9 +1,11 @@
 """Input is checked before a run starts, checkpoints fit or are refused and appear whole, and a resumed run is the interrupted one."""
 import logging
 import os
+import random
 import re
 import signal
 
+import numpy as np
 import pytest
 import torch
 from mmengine.hooks import Hook
@@ -12,6 +14,7 @@ from runs import StripedImages, build, loader, run
 
 from decur.engine import EpochSampler, MultimodalRunner
 from decur.engine.hooks import checkpoint as checkpoint_module
+from decur.engine.launch import check_samples
 from decur.errors import ConfigError, DataError, Stopped, WeightsError
 from decur.weights import load_file
 from decur.writing import WriteError
@@ -311,6 +314,9 @@ def test_an_old_checkpoint_goes_only_when_the_new_one_is_there(tmp_path, monkeyp
     (lambda options: options['model'].update(type='MultimodalPretrainin'), "(did you mean 'MultimodalPretraining'?)"),
     (lambda options: options['train_dataloader']['dataset'].update(siz=3), "StripedImages has no argument 'siz' (did you mean 'size'?)"),
     (lambda options: options['train_dataloader'].update(batch_size=32, drop_last=True), 'batch_size to at most 24'),
+    (lambda options: options['optim_wrapper']['optimizer'].update(lr=-1), 'the optimizer SGD does not take the settings of'),
+    (lambda options: options['train_dataloader'].update(batch_size=0), 'batch_size of a data loader must be'),
+    (lambda options: options['train_dataloader'].update(num_workers=-1), 'num_workers of a data loader must be'),
     (lambda options: options['train_dataloader'].update(batch_size=1), 'batch normalisation needs at least 2'),
     (lambda options: options['train_dataloader'].update(batch_size=23), 'the last batch of an epoch would hold 1 of 24 samples'),
 ])
@@ -323,6 +329,35 @@ def test_mistakes_are_said_before_anything_is_printed(tmp_path, capsys, spoil, s
         run(tmp_path, [], kind=kind)
     assert said in str(error.value) and '\n' not in str(error.value)
     assert capsys.readouterr().out == ''
+
+
+@pytest.mark.parametrize('place', [0, 12, 23])
+def test_a_bad_sample_anywhere_is_said_before_anything_is_printed(tmp_path, capsys, monkeypatch, place):
+    """Some samples over the whole data set are read first: here the first, the last, and one in the middle."""
+    read = StripedImages.__getitem__
+
+    def spoilt(self, index):
+        if index >= place and place != 12 or index in (10, 11, 12, 13):
+            raise DataError(f'image{index}.png is damaged.')
+        return read(self, index)
+
+    monkeypatch.setattr(StripedImages, '__getitem__', spoilt)
+    with pytest.raises(DataError, match='image.* is damaged'):
+        run(tmp_path, [], kind=MultimodalRunner)
+    assert capsys.readouterr().out == '' and not list(tmp_path.rglob('*.json'))
+
+
+def test_looking_at_samples_leaves_the_random_numbers_as_they_were():
+    class Drawing(list):
+        def __getitem__(self, index):
+            return torch.rand(1), np.random.rand(), random.random()
+
+    data, states = StripedImages(size=5), (torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate())
+    for one in (data, Drawing(range(5)), iter(())):
+        check_samples(one)
+    assert torch.equal(torch.get_rng_state(), states[0]) and random.getstate() == states[2]
+    assert np.array_equal(np.random.get_state()[1], states[1])
+    assert data.drawn == 5
 
 
 def test_what_was_withheld_is_shown_once_when_the_run_starts(tmp_path, capsys):

@@ -147,6 +147,15 @@ def test_a_file_with_other_bands_is_named(tmp_path, odd, place):
     assert 'damage: 1 of the samples' in text and 'every sample has every modality' not in text
 
 
+@pytest.mark.parametrize('twin', ['b.TIFF', 'b.tiff', 'b.jp2'])
+def test_two_files_of_one_id_are_named(tmp_path, twin):
+    """A data set refuses them."""
+    found = inspect(rasters(tmp_path, {f's1/{name}': (2, 'uint16') for name in ('a.tif', 'b.tif', 'c.tif', twin)}))
+    part = found['modalities']['s1']
+    assert part['samples'] == 3 and list(part['unreadable']) == ['b']
+    assert twin in part['unreadable']['b'] and 'are both the file of' in part['unreadable']['b'] and 'damage: 1' in report(found)
+
+
 def test_damaged_files_anywhere_are_listed(tmp_path):
     root = rasters(tmp_path, {f'{folder}/{name}.tif': (2, 'float32') for folder in ('s1', 's2') for name in 'abc'})
     (root / 's1' / 'a.tif').write_bytes(b'not a tiff')

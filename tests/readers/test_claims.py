@@ -25,10 +25,10 @@ def tiff(path, width, height, bands=1, bits=8, rows=None):
 @pytest.mark.parametrize('width, height, bands', [(2**31 - 1, 1, 3), (65536, 32768, 1), (100000, 100000, 4), (30000, 30000, 13)])
 def test_a_raster_that_claims_too_much_memory(tmp_path, width, height, bands):
     tiff(tmp_path / 'a.tif', width, height, bands)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(DataError, match='a.tif') as error:
         RasterioReader()(tmp_path / 'a.tif')
-    assert time.monotonic() - start < 5 and ('GiB' in str(error.value) or 'cannot be read' in str(error.value))
+    assert time.process_time() - start < 5 and ('GiB' in str(error.value) or 'cannot be read' in str(error.value))
     if 'GiB' in str(error.value):
         assert f'{height}x{width}x{bands}' in str(error.value) and 'DECUR_MAX_IMAGE_GIB' in str(error.value)
 
@@ -36,10 +36,10 @@ def test_a_raster_that_claims_too_much_memory(tmp_path, width, height, bands):
 @pytest.mark.parametrize('bands', [5000, 65535])
 def test_a_raster_that_claims_many_bands(tmp_path, bands):
     tiff(tmp_path / 'a.tif', 2, 2, bands)
-    start = time.monotonic()
+    start = time.process_time()
     with pytest.raises(DataError, match=f'a.tif claims {bands} bands; at most 4096'):
         RasterioReader()(tmp_path / 'a.tif')
-    assert time.monotonic() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_a_strip_or_a_window_counts(tmp_path, monkeypatch):

@@ -156,3 +156,10 @@ def test_a_tag_of_a_raster_and_a_window(tmp_path):
     whole = DepthReader()(tmp_path / 'd.tif')
     assert (whole[:4] == 0).all() and np.abs(whole[4:, :, 0] - scene()[4:]).max() < 1e-3
     assert np.array_equal(DepthReader()(dict(path=tmp_path / 'd.tif', window=(2, 3, 9, 8))), whole[2:11, 3:11])
+
+
+def test_a_name_that_is_twice_in_a_file_of_intrinsics(tmp_path):
+    path = tmp_path / 'intrinsics.json'
+    path.write_text('{"a": [500, 500, 320, 240], "b": [500, 500, 320, 240], "a": [600, 600, 320, 240]}')
+    with pytest.raises(DataError, match="intrinsics.json.*'a' is there twice"):
+        read_intrinsics(path)

@@ -138,3 +138,19 @@ def test_a_picture_with_another_suffix(tmp_path):
     (tmp_path / 'text.png').write_text('no picture')
     with pytest.raises(DataError, match='text.png cannot be read as an image'):
         AutoReader()(tmp_path / 'text.png')
+
+
+@pytest.mark.parametrize('suffix', ['png', 'webp'])
+def test_animated_pictures_are_refused(tmp_path, suffix):
+    first, *others = [Image.fromarray(np.full((8, 8, 3), 80 * i, np.uint8)) for i in range(3)]
+    path = tmp_path / f'a.{suffix}'
+    first.save(path, save_all=True, append_images=others)
+    for read in (AutoReader(), read_size):
+        with pytest.raises(DataError, match=f'a.{suffix} is animated: it holds 3 images'):
+            read(path)
+
+
+def test_previews_in_a_jpeg_are_left_out(tmp_path):
+    first, *others = [Image.fromarray(np.full((8, 8, 3), 80 * i, np.uint8)) for i in range(3)]
+    first.save(tmp_path / 'a.jpg', format='MPO', save_all=True, append_images=others)
+    assert not AutoReader()(tmp_path / 'a.jpg').any()

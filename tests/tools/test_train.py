@@ -12,6 +12,7 @@ from helpers import ROOT, run_tool
 from train_options import OPTIONS, port
 
 CONFIG = 'configs/decur/decur_sunrgbd.py'
+SEGMENTATION = 'configs/quickstart/rooms_rgb_small-resnet_frozen.py'
 
 
 @pytest.fixture(scope='module')
@@ -50,22 +51,28 @@ def two_processes(config, work_dir, *options, **kwargs):
 
 
 @pytest.mark.slow
-def test_two_processes_whose_launcher_is_killed_half_way_resume_to_the_same_losses(rooms, tmp_path):
+def test_two_processes_stopped_half_way_go_on_to_the_same_weights(rooms, tmp_path):
+    """SIGTERM in the middle of an epoch, then --resume from recent.pth: bit for bit the run that was not interrupted."""
+    import torch
+
+    from decur.weights import load_file
     options = ['--cfg-options', f'train_dataloader.dataset.data_root={rooms}', *OPTIONS]
     whole, broken = tmp_path / 'whole', tmp_path / 'broken'
     run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', whole, *options, PORT=port())
     expected = losses(whole)
     assert len(expected) == 12  # 48 scenes, 2 processes of batch 8, 4 epochs
 
-    newest = broken / 'last_checkpoint'
     with two_processes(CONFIG, broken, *options, stderr=subprocess.DEVNULL) as launcher:
-        processes.wait_until(lambda: newest.exists() and 'epoch_2' in newest.read_text(), 200, 'the second epoch', launcher)
-        launcher.kill()
-        processes.wait_until(lambda: not processes.running(), 60, 'the end of the processes whose launcher was killed')
-    assert not (broken / 'epoch_4.pth').exists()
+        processes.wait_until(lambda: len(losses(broken)) >= 4, 200, 'the middle of the second epoch', launcher)
+        launcher.terminate()
+        assert launcher.wait(120) == 143
+    assert (broken / 'last_checkpoint').read_text() == f'{broken}/recent.pth' and not (broken / 'epoch_4.pth').exists()
+    assert 4 <= load_file(broken / 'recent.pth')['meta']['iter'] < 12
 
     run_tool('tools/dist_train.sh', CONFIG, 2, '--work-dir', broken, '--resume', *options, PORT=port())
     assert losses(broken) == expected
+    one, other = (load_file(folder / 'epoch_4.pth')['state_dict'] for folder in (whole, broken))
+    assert list(one) == list(other) and all(torch.equal(value, other[name]) for name, value in one.items())
 
 
 def test_one_process_and_bfloat16_train_the_same_config(rooms, tmp_path):
@@ -113,6 +120,14 @@ def test_segmentation_from_a_checkpoint_prints_miou_and_writes_pictures(rooms, t
     (['tools/train.py', CONFIG, '--cfg-options', 'train_dataloder.batch_size=4'], "did you mean 'train_dataloader'?"),
     (['tools/train.py', CONFIG, '--cfg-options', 'model.head.type=DeCURHed', 'train_dataloader.dataset.data_root={rooms}'],
      "did you mean 'DeCURHead'?"),
+    (['tools/train.py', 'configs/decur/decur_resnet50_sunrgbd.py'], 'decur/sunrgbd_rgb-hha_{r50,mit-b5}_decur.py now'),
+    (['tools/test.py', SEGMENTATION, 'x.pth', '--cfg-options', 'test_dataloader.dataset.data_root={rooms}',
+      'model.decode_head.num_classes=5'], 'model.decode_head has 5 classes, '),
+    (['tools/test.py', SEGMENTATION, 'x.pth', '--cfg-options', 'test_dataloader.dataset.data_root={rooms}',
+      'test_evaluator.ignore_index=0'], 'evaluator IoUMetric ignores label 0'),
+    (['tools/train.py', 'configs/rooms/rooms_rgb_fcn-mit-b0_finetune.py', '--cfg-options', 'train_dataloader.dataset.data_root={rooms}',
+      'train_dataloader.dataset.num_samples=None', 'val_dataloader.dataset.data_root={rooms}',
+      'val_evaluator.ignore_index=0'], 'evaluator IoUMetric ignores label 0'),
 ])
 def test_bad_input_ends_with_one_line_before_anything_else(rooms, tmp_path, command, message):
     done = run_tool(*(part.format(rooms=rooms) for part in command), '--work-dir', tmp_path, check=False)

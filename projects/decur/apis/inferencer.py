@@ -1,4 +1,5 @@
 """Segment images of several modalities with a trained model, in Python or from the command line."""
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -175,14 +176,14 @@ class SegmentationInferencer:
         """Segment files, or all of the files in folders, and write the results to ``out``, with a display of progress.
 
         Args:
-            sources (dict): A file or a folder by name (modalities, ``depth``, ``raw_depth``); in folders and their sub-folders, files of
-                the same stem belong together.
+            sources (dict): A file or a folder by name (modalities, ``depth``, ``raw_depth``); in folders, files of the same path without
+                the suffix belong together (:func:`pair_files`).
             out (str | Path): As :meth:`save` writes.
             intrinsics (Sequence[float] | str, optional): fx, fy, cx, cy of all images, or a JSON file ``{stem: [fx, fy, cx, cy]}``, or a
                 text file with a camera matrix.
 
         Returns:
-            list[str]: The stems.
+            list[str]: The ids, as in data sets: ``site1/a`` for ``FOLDER/site1/a.png``.
 
         Raises:
             DataError: A missing file (named), or an image that cannot be taken.
@@ -208,11 +209,11 @@ class SegmentationInferencer:
 
 
 def pair_files(sources: Mapping) -> dict:
-    """Files that belong together, ``{stem: {name: path}}``.
+    """Files that belong together, ``{id: {name: path}}``, by the ids that a data set would give them.
 
     Args:
-        sources (dict): A file, or a folder, by name; all of one kind. Sub-folders are searched (``site1/a`` is the stem of
-            ``FOLDER/site1/a.png``), hidden files and folders are not.
+        sources (dict): A file, or a folder, by name; all of one kind. Sub-folders are searched (``site1/a`` is the id of
+            ``FOLDER/site1/a.png``), hidden files and folders are not; names are compared as Unicode composes them (NFC).
 
     Raises:
         DataError: Something does not exist, is of the other kind, a folder lacks a stem that another has, or has two files of one stem.
@@ -234,7 +235,8 @@ def pair_files(sources: Mapping) -> dict:
             path = folder / inner
             if path.suffix.lower() not in _SUFFIXES:
                 continue
-            twin = found.setdefault(Path(inner).with_suffix('').as_posix(), {}).setdefault(name, path)
+            stem = unicodedata.normalize('NFC', Path(inner).with_suffix('').as_posix())
+            twin = found.setdefault(stem, {}).setdefault(name, path)
             if twin != path:
                 raise DataError(f'{folder} has two files of the stem {path.stem!r}: {twin.name} and {path.name}. Keep one of them.')
     if not found:

@@ -17,7 +17,7 @@ from decur.readers import (
 
 from .base import MultimodalDataset
 from .bigearthnet import BigEarthNetDataset
-from .collate import multimodal_collate
+from .collate import SharedCollate, multimodal_collate
 from .geonrw import GeoNRWDataset
 from .layouts import Layout, Part
 from .paired import PairedRasterDataset, tile_windows
@@ -41,6 +41,6 @@ def recognise(root: str | Path) -> Layout | None:
 __all__ = [
     'ArrayReader', 'AutoReader', 'BandReader', 'BigEarthNetDataset', 'DataError', 'DepthReader', 'GeoNRWDataset', 'Layout',
     'MultimodalDataset', 'NYUv2Dataset', 'NpyReader', 'PairedRasterDataset', 'Part', 'PillowReader', 'RGBDDataset', 'RasterioReader',
-    'SSL4EODataset', 'SUNRGBDDataset', 'ShardDataset', 'build_reader', 'depth_to_hha', 'multimodal_collate', 'read_intrinsics',
-    'recognise', 'tile_windows'
+    'SSL4EODataset', 'SUNRGBDDataset', 'ShardDataset', 'SharedCollate', 'build_reader', 'depth_to_hha', 'multimodal_collate',
+    'read_intrinsics', 'recognise', 'tile_windows'
 ]

@@ -20,6 +20,8 @@ from .base import MISSING, MultimodalDataset
 from .finding import folder_names, read_list
 from .layouts import Layout, Part, train_command
 
+S2_BANDS = BIGEARTHNET_BANDS['s2']  # an earlier name
+
 #: The 19 classes, in the order of their authors.
 CLASSES_19 = (
     'Urban fabric', 'Industrial or commercial units', 'Arable land', 'Permanent crops', 'Pastures', 'Complex cultivation patterns',

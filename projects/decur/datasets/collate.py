@@ -1,8 +1,15 @@
-"""Samples to a batch, by modality."""
-from collections.abc import Sequence
+"""Samples to a batch, by modality, and the way of a batch out of the process that loads it."""
+import multiprocessing.queues
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from mmengine.registry import FUNCTIONS
+from mmengine.structures import BaseDataElement
+from torch.utils.data import get_worker_info
+
+from decur.errors import DataError, first_line
 
 
 def _stack(tensors: Sequence, present: Sequence) -> torch.Tensor:
@@ -31,3 +38,59 @@ def multimodal_collate(batch: Sequence) -> dict:
         else:
             inputs[name] = _stack([item['inputs'][name] for item in batch], present)
     return dict(inputs=inputs, data_samples=samples)
+
+
+class SharedCollate:
+    """A ``collate_fn`` for loaders with worker processes, which ends with an error where PyTorch would wait for ever.
+
+    A worker hands its batch over in shared memory. PyTorch asks for that memory in a thread of its own, and where it gets none
+    (``/dev/shm`` is full, a limit on the size of files or on their number) it prints a traceback and drops the batch, for which the
+    training then waits. Here the memory is asked for before the batch leaves the function, so that the error takes the way of all others.
+    Memory is taken once, as before.
+
+    Args:
+        inner (Callable): From a list of samples to a batch.
+
+    Raises:
+        DataError: In a worker that gets no shared memory.
+    """
+
+    def __init__(self, inner: Callable):
+        self.inner = inner
+
+    def __call__(self, samples: Sequence):
+        """The batch of some samples; its tensors are in shared memory if this is a worker."""
+        batch = self.inner(samples)
+        if get_worker_info() is not None:
+            multiprocessing.queues.Queue._on_queue_feeder_error = staticmethod(_end_worker)
+            try:
+                _share(batch)
+            except (RuntimeError, OSError) as error:
+                size = sum(tensor.numel() * tensor.element_size() for tensor in _tensors(batch))
+                raise DataError(f'a process that loads data gets no shared memory for a batch of {size:,} bytes ({first_line(error)}). '
+                                'Make /dev/shm larger (docker run --shm-size=8g), raise the limits on files (ulimit -f, ulimit -n), use a '
+                                'smaller batch_size, or load in the main process: num_workers=0, persistent_workers=False.') from error
+        return batch
+
+
+def _tensors(value):
+    """All tensors of a batch."""
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, Mapping | BaseDataElement):
+        for inner in value.values():
+            yield from _tensors(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _tensors(inner)
+
+
+def _share(batch) -> None:
+    for tensor in _tensors(batch):
+        tensor.share_memory_()
+
+
+def _end_worker(error: BaseException, batch) -> None:
+    """What a worker does with a batch that it cannot send: it ends, which the training notices, instead of dropping the batch."""
+    print(f'a batch cannot be sent to the training: {first_line(error)}', file=sys.stderr, flush=True)
+    os._exit(1)

@@ -211,11 +211,20 @@ def folder_parts(root: Path, folders: Sequence) -> dict:
         paths = [Path(path) for path in walk(root / folder) if Path(path).suffix.lower() in RASTER_SUFFIXES]
         if not paths:
             continue
-        files = {path.with_suffix('').as_posix(): root / folder / path for path in paths}
-        suffixes, bands = sorted({path.suffix.lower() for path in paths}), _band_names(files.values())
-        parts[folder] = Part(bands, sorted(files), files.get, AutoReader(names=bands),
+        files: dict = {}
+        for path in paths:
+            files.setdefault(path.with_suffix('').as_posix(), []).append(root / folder / path)
+        suffixes, bands = sorted({path.suffix.lower() for path in paths}), _band_names(twins[0] for twins in files.values())
+        parts[folder] = Part(bands, sorted(files), partial(_only_file, files), AutoReader(names=bands),
                              dict(folder=folder, suffix=suffixes[0] if len(suffixes) == 1 else tuple(suffixes)))
     return parts
+
+
+def _only_file(files: Mapping, sample_id: str) -> Path:
+    path, *others = files[sample_id]
+    if others:
+        raise DataError(f'{" and ".join(map(str, files[sample_id]))} are both the file of {sample_id!r}. Take one away.')
+    return path
 
 
 def _band_names(files: Iterable) -> tuple:
@@ -259,8 +268,11 @@ def tile_windows(size: Sequence,
         ConfigError: If no window fits, or an option cannot be.
     """
     height, width = size
+    step = tile_size if stride is None else stride
+    for name, value in (('tile_size', tile_size), ('stride', step)):
+        if not isinstance(value, list | tuple) or len(value) != 2 or not all(isinstance(length, int) for length in value):
+            raise ConfigError(f'tile: {name} must be two whole numbers, height and width in pixels, got {value!r}.')
     rows, columns = tile_size
-    step = stride or tile_size
     if blocks not in (None, 'train', 'test') or remainder not in ('shift', 'drop') or not 0 < test_share < 1:
         raise ConfigError(f"tile: blocks must be None, 'train' or 'test', remainder 'shift' or 'drop', and test_share in (0, 1); got "
                           f'blocks={blocks!r}, remainder={remainder!r}, test_share={test_share!r}.')

@@ -3,10 +3,13 @@
 ``tools/train.py`` and ``tools/test.py`` call :func:`load_config` and :func:`prepare`, then MMEngine's Runner.
 """
 import os
+import random
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import cv2
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
@@ -18,6 +21,9 @@ from decur.shipped import find_config
 from .allocator import keep_freed_memory
 from .options import apply_options, check_top_level
 from .parent import end_with_parent
+
+#: Samples of each data set that are read before a run starts.
+FIRST_SAMPLES = 8
 
 
 def load_config(path: str, options: Mapping | None = None, work_dir: str | None = None) -> Config:
@@ -158,6 +164,28 @@ def check_batches(runner) -> None:
             f'the last batch of an epoch would hold 1 of {len(loader.dataset)} samples')
         raise ConfigError(f'{what}, and the projector\'s batch normalisation needs at least 2: set train_dataloader.batch_size to at least '
                           '2, and train_dataloader.drop_last=True where a single sample is left over.')
+
+
+def check_samples(dataset) -> None:
+    """Read a few samples, evenly spread over a data set, so that what is wrong with all of them, or with the validation data, is said now.
+
+    The random numbers of the run are left as they were, and OpenCV starts no threads, which processes that are forked later would lack.
+
+    Args:
+        dataset (Dataset): Its errors pass through. One without a length is left alone.
+    """
+    if not hasattr(dataset, '__len__'):
+        return
+    states, threads = (random.getstate(), np.random.get_state(), torch.get_rng_state()), cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        for index in np.unique(np.linspace(0, len(dataset) - 1, FIRST_SAMPLES).astype(int)).tolist() if len(dataset) else ():
+            dataset[index]
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        cv2.setNumThreads(threads)
 
 
 def start_cpu_group(launcher: str) -> None:

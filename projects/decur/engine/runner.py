@@ -3,6 +3,7 @@ import logging
 import os
 import re
 import traceback
+from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
+from torch.optim import Optimizer
 
 from ..binding import bind
-from ..errors import ConfigError, DataError, WeightsError, closest
+from ..datasets import SharedCollate
+from ..errors import ConfigError, DataError, WeightsError, closest, first_line
 from ..registry import REGISTRIES, signature
 from ..weights import load_strict, unwrap
 from ..weights.sources import load_from_source
@@ -20,7 +23,7 @@ from ..weights.strict import check_fit, inner_model
 from ..writing import replacing
 from .accumulation import tell_accumulation
 from .labels import check_labels
-from .launch import check_batches
+from .launch import check_batches, check_samples
 from .learning_rate import scale_learning_rate
 from .loops import ResumableEpochLoop
 from .options import check_top_level
@@ -44,8 +47,8 @@ class MultimodalRunner(Runner):
 
     - Model, data sets and hooks get the config's top-level ``modalities`` (:func:`~decur.binding.bind`). The config that is logged, written
       to the work directory and stored in checkpoints is the one that was given: read again, or taken as ``_base_``, it means what it meant.
-    - Before anything is printed, or written to the work directory, the data sets are listed, batches counted and weights compared with
-      the model: bad input is the first and only thing that is said.
+    - Before anything is printed, or written to the work directory, the data sets are listed, some samples of each are read, batches are
+      counted and weights compared with the model: bad input is the first and only thing that is said.
     - A checkpoint (``load_from``, ``resume``) fits the model in every key, or nothing is loaded. ``allow_missing`` in the config names
       components of the model that a file given as ``load_from`` may lack.
     - Checkpoints appear whole or not at all. ``resume='auto'`` takes the newest that can be read, and falls back to ``load_from`` where
@@ -134,6 +137,7 @@ class MultimodalRunner(Runner):
         lock_work_dir(self.work_dir)
         self._check_loop('_train_loop', self.build_train_loop, load=False)
         check_batches(self)
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         tell_accumulation(self)
         if self._val_loop is not None:
             self._check_loop('_val_loop', self.build_val_loop, load=False)
@@ -147,6 +151,8 @@ class MultimodalRunner(Runner):
             loop = build(getattr(self, name))
             setattr(self, name, loop)
             check_labels(inner_model(self.model), loop.dataloader.dataset, getattr(getattr(loop, 'evaluator', None), 'metrics', ()))
+            if is_main_process():
+                check_samples(loop.dataloader.dataset)
         if load:
             self._find_checkpoint()
 
@@ -262,10 +268,17 @@ class MultimodalRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
-        """MMEngine's data loader, whose workers do not end before the run when all of its processes are told to."""
+        """MMEngine's data loader, whose workers do not end before the run when all of its processes are told to, and which does not wait
+        for a batch that a worker cannot send.
+        """
+        for name, least in (('batch_size', 1), ('num_workers', 0)) if isinstance(dataloader, Mapping) else ():
+            value = dataloader.get(name, least)
+            if not isinstance(value, int) or value < least:
+                raise ConfigError(f'{name} of a data loader must be a whole number of at least {least}, got {value!r}.')
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers and not isinstance(loader.worker_init_fn, HeedParentOnly):
             loader.worker_init_fn = HeedParentOnly(loader.worker_init_fn)
+            loader.collate_fn = SharedCollate(loader.collate_fn)
         return loader
 
     def build_train_loop(self, loop):
@@ -277,7 +290,7 @@ class MultimodalRunner(Runner):
 
     @master_only
     def save_checkpoint(self, out_dir: str, filename: str, *args, meta: dict | None = None, **kwargs) -> None:
-        """Write a checkpoint, whole or not at all; arguments as MMEngine's method.
+        """Write a checkpoint, whole or not at all, after a power cut too; arguments as MMEngine's method.
 
         ``meta.batches_done`` says how many batches of the running epoch it has seen, ``meta.batches_per_epoch`` of how many.
         """
@@ -290,7 +303,7 @@ class MultimodalRunner(Runner):
             return
         os.makedirs(out_dir, exist_ok=True)
         path = Path(out_dir) / filename
-        with replacing(path) as temporary:
+        with replacing(path, durable=True) as temporary:
             super().save_checkpoint(out_dir, temporary.name, *args, meta=meta, **kwargs)
 
 
@@ -321,10 +334,14 @@ class _Withheld(logging.Filter):
 
 @contextmanager
 def _explained():
-    """Turn the registry's errors about unknown types and arguments into a :class:`ConfigError` that names the closest one."""
+    """Turn the registry's errors about unknown types and arguments into a :class:`ConfigError` that names the closest one, and those of an
+    optimizer about its settings.
+    """
     try:
         yield
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, ConfigError | DataError | WeightsError):
+            raise
         text = str(error.args[0]) if error.args else ''
         argument = re.search(r"got an unexpected keyword argument '(\w+)'", text)
         unknown = re.match(r'(\S+) is not in the \S+ registry', text)
@@ -334,6 +351,9 @@ def _explained():
         if unknown:
             names = {name for registry in REGISTRIES for scoped in (registry, *registry.children.values()) for name in scoped.module_dict}
             raise ConfigError(f'type={unknown[1]!r} is not known{closest(unknown[1], names)}') from error
+        if isinstance(kind, type) and issubclass(kind, Optimizer):
+            raise ConfigError(f'the optimizer {kind.__name__} does not take the settings of optim_wrapper.optimizer: {first_line(error)}'
+                              ) from error
         raise
 
 

@@ -4,7 +4,7 @@ import torch
 from torch import nn
 from torch.utils.data import DataLoader
 
-from decur.datasets import multimodal_collate
+from decur.datasets import SharedCollate, multimodal_collate
 from decur.errors import ConfigError, DataError
 from decur.synthetic.factors_dataset import FactorsDataset
 
@@ -27,7 +27,7 @@ def collect_representations(model: nn.Module, dataset: FactorsDataset, batch_siz
         tuple: features ``{modality: (N, F)}``, embeddings ``{modality: (N, K)}`` (empty without), factors ``{factor: (N, ...)}``.
     """
     model.eval()
-    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=multimodal_collate)
+    loader = DataLoader(dataset, batch_size, num_workers=num_workers, collate_fn=SharedCollate(multimodal_collate))
     features, z, factors = {}, {}, {}
     for batch in loader:
         batch = model.data_preprocessor(batch)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from decur.datasets import multimodal_collate
+from decur.datasets import SharedCollate, multimodal_collate
 from decur.errors import ConfigError, DataError
 from decur.modalities import check_finite_rows, check_names
 from decur.progress import Progress
@@ -105,7 +105,7 @@ class Explanation:
         if self.progress:
             print(f'{kind}: {len(todo)} of {len(self.batches)} batches to do')
         loader = DataLoader(self.dataset, batch_sampler=[self.batches[i] for i in todo], num_workers=self.num_workers,
-                            collate_fn=multimodal_collate)
+                            collate_fn=SharedCollate(multimodal_collate))
         with Progress(len(todo), kind) if self.progress else nullcontext() as progress:
             for index, batch in zip(todo, loader):
                 save_npz(self.folder.part(kind, index), **compute(self._clean(batch)))

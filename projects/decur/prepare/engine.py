@@ -160,7 +160,7 @@ class _Run:
 
     def _write(self, units: Iterable, shown: Callable) -> None:
         try:
-            for key, records, problem in parallel_map(partial(encode_unit, self.release), units, self.workers):
+            for key, records, problem in parallel_map(partial(encode_unit, self.release), units, self.workers, self.release.apart):
                 if problem:
                     self.skipped[key] = problem
                 for record in records:

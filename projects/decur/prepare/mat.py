@@ -1,7 +1,7 @@
 """MATLAB files of either kind: version 7.3 (HDF5) by h5py, older ones by SciPy.
 
 Neither library is made for files that nobody vouches for: a damaged one may raise anything, claim any size, or end the process. So
-variables are read whole in a process of their own, and single arrays of large files after what they claim was checked.
+variables and shapes are read in a process of their own, and single arrays of large files in workers, after what they claim was checked.
 """
 import os
 from collections.abc import Sequence
@@ -75,6 +75,19 @@ def field(file, path, *names):
     except Exception as error:
         raise DataError(f'{path} is damaged at {"/".join(names)!r} ({error}). Download it again.') from error
     return node
+
+
+def read_shape(path, *names) -> tuple:
+    """The shape of the data set ``names[0]/names[1]/...`` of a MATLAB file of version 7.3, empty for anything else.
+
+    Raises:
+        DataError: As :func:`open_hdf5` and :func:`field`.
+    """
+    def read():
+        with open_hdf5(path) as file:
+            return tuple(getattr(field(file, path, *names), 'shape', ()))
+
+    return isolated(read, str(path))
 
 
 def read_array(node, path, index=()) -> np.ndarray:

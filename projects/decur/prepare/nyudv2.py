@@ -10,7 +10,7 @@ from decur.errors import DataError
 from decur.readers.depth import NYU_INTRINSICS
 
 from . import engine
-from .mat import field, open_hdf5, read_array, read_integers, reopen_hdf5
+from .mat import field, read_array, read_integers, read_shape, reopen_hdf5
 from .rgbd import RGBDRelease
 
 
@@ -37,15 +37,14 @@ class NYUv2Release(RGBDRelease):
     def samples(self):
         """Every labelled image, in the order of the file; stems are the file's 1-based numbers with four digits."""
         src = self.src / 'nyu_depth_v2_labeled.mat' if self.src.is_dir() else self.src
-        with open_hdf5(src) as file:
-            shape = getattr(field(file, src, 'images'), 'shape', ())
-            if len(shape) != 4 or shape[1] != 3:
-                raise DataError(f'{src}: images has shape {shape}, expected (images, 3, width, height).')
-            count, _, width, height = shape
-            for name in ('depths', 'rawDepths', 'labels'):
-                found = getattr(field(file, src, name), 'shape', ())
-                if found != (count, width, height):
-                    raise DataError(f'{src}: {name} has shape {found}, expected {(count, width, height)}.')
+        shape = read_shape(src, 'images')
+        if len(shape) != 4 or shape[1] != 3:
+            raise DataError(f'{src}: images has shape {shape}, expected (images, 3, width, height).')
+        count, _, width, height = shape
+        for name in ('depths', 'rawDepths', 'labels'):
+            found = read_shape(src, name)
+            if found != (count, width, height):
+                raise DataError(f'{src}: {name} has shape {found}, expected {(count, width, height)}.')
         splits = _beside(src, 'splits.mat', 'Put the splits.mat of the data set\'s page beside the images.')
         mapping = _beside(src, 'classMapping40.mat', 'It maps the 894 classes to 40; put it beside the images.')
         to_40 = np.concatenate([[0], read_integers(mapping, 'mapClass')])

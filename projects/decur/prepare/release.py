@@ -59,6 +59,8 @@ class Release(ABC):
     dataset: str
     #: Whether samples that cannot be read are left out and listed. Otherwise they are an error, after all the others are done.
     may_leave_out: bool = True
+    #: Whether its files are read in other processes only, which they may end.
+    apart: bool = False
 
     def __init__(self, src: str | Path):
         self.src = Path(src)

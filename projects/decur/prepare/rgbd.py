@@ -44,6 +44,7 @@ class RGBDRelease(Release):
     """
 
     may_leave_out = False
+    apart = True  # HDF5
     #: Without void.
     num_classes: int
     #: Images of the whole data set, by split.

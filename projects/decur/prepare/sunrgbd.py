@@ -3,6 +3,7 @@
 Needed under the source folder: ``SUNRGBD/{kv1,kv2,realsense,xtion}/...``, ``SUNRGBDtoolbox/Metadata/SUNRGBDMeta.mat``,
 ``SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat`` (the 37 classes) and ``SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat``.
 """
+import math
 from pathlib import Path
 
 from decur.datasets.finding import check_name
@@ -12,7 +13,7 @@ from decur.readers.depth import read_intrinsics, unrotate
 from decur.readers.files import PillowReader
 
 from . import engine
-from .mat import field, open_hdf5, read_array, read_mat, reopen_hdf5
+from .mat import field, read_array, read_mat, read_shape, reopen_hdf5
 from .rgbd import RGBDRelease
 
 
@@ -59,8 +60,7 @@ class SUNRGBDRelease(RGBDRelease):
         split_file = _locate(src, 'SUNRGBDtoolbox/traintestSUNRGBD/allsplit.mat')
         split = {_relative(path): part for part in ('train', 'test') for path in _paths(split_file, f'all{part}')}
         labels = _locate(src, 'SUNRGBDtoolbox/Metadata/SUNRGBD2Dseg.mat')
-        with open_hdf5(labels) as file:
-            count = getattr(field(file, labels, 'SUNRGBD2Dseg', 'seglabel'), 'size', 0)
+        count = math.prod(read_shape(labels, 'SUNRGBD2Dseg', 'seglabel') or (0, ))
         if count != len(meta):
             raise DataError(f'{labels} has {count} label maps, SUNRGBDMeta.mat {len(meta)} images: they must be of one release.')
         images = _locate(src, 'SUNRGBD')

@@ -44,6 +44,9 @@ class NpyReader(Reader):
             DataError: If it is absent, truncated, of another kind, or holds no real numbers.
         """
         check_file(path)
+        with open(path, 'rb') as file:
+            if file.read(6)[:2] not in (b'\x93N', b'PK'):  # NumPy would take it for a pickle, and advise to allow that
+                raise DataError(f'{path} cannot be read as .npy: it is another kind of file. Write it with numpy.save.')
         try:
             array = np.load(path, mmap_mode='r', allow_pickle=False)
         except Exception as error:  # the header is parsed as Python, so nearly any error can come

@@ -24,7 +24,7 @@ def open_picture(path: Path):
     """Open a picture with Pillow, without decoding it; its claimed size is checked.
 
     Raises:
-        DataError: If it is no picture, damaged, or claims more than :func:`~decur.readers.base.check_memory` allows.
+        DataError: If it is no picture, damaged, animated, or claims more than :func:`~decur.readers.base.check_memory` allows.
     """
     from PIL import Image
     check_file(path)
@@ -34,6 +34,9 @@ def open_picture(path: Path):
             warnings.simplefilter('ignore', UserWarning)
             with open(path, 'rb') as file, Image.open(file) as image:
                 check_memory(path, image.height, image.width, len(image.getbands()), 1 if image.mode not in _DEEP_MODES else 4)
+                # Cameras append previews to a JPEG (MPO); the frames of a PNG or WebP are images of their own.
+                if getattr(image, 'n_frames', 1) > 1 and image.format in ('PNG', 'WEBP'):
+                    raise DataError(f'{path} is animated: it holds {image.n_frames} images. Write the one that is meant.')
                 yield image
     except (DataError, ConfigError):
         raise

@@ -2,7 +2,7 @@
 import struct
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +17,13 @@ from .pictures import check_png
 from .types import check_real, common_type
 
 #: The GDAL drivers that read what a file itself holds. Others (VRT, WMS, GTI, ...) are lists of further files and addresses.
-_DRIVERS = ('GTiff', 'JP2OpenJPEG', 'HFA', 'ENVI', 'netCDF', 'HDF5', 'AAIGrid', 'PNG', 'JPEG', 'BMP', 'NITF', 'ERS', 'EHdr', 'RMF',
-            'SRTMHGT', 'XYZ', 'GSBG', 'USGSDEM')
+_DRIVERS = ('GTiff', 'JP2OpenJPEG', 'HFA', 'ENVI', 'netCDF', 'AAIGrid', 'PNG', 'JPEG', 'BMP', 'NITF', 'EHdr', 'RMF', 'SRTMHGT', 'XYZ',
+            'GSBG', 'USGSDEM')
+#: Of these, the drivers whose files may name others that hold their values.
+_DRIVERS_WITH_PARTS = ('HFA', 'ENVI', 'netCDF', 'NITF', 'EHdr', 'RMF')
+_HDF5 = b'\x89HDF\r\n\x1a\n'
+#: Tags of a TIFF: how its rows and columns are turned; GDAL's for missing values.
+_ORIENTATION, _NODATA = 274, 42113
 #: More bands than this are not read at once: GDAL's time grows with their square.
 MAX_BANDS = 4096
 #: Bytes of the largest virtual raster that is parsed.
@@ -30,27 +35,57 @@ def open_raster(path: Path):
     """Open a raster with rasterio, without following it to other files.
 
     What a file holds decides how GDAL reads it, whatever its suffix: a ``.tif`` may be a virtual raster that names any file of the machine.
-    Only a file that is called ``.vrt`` is read as one, and its sources must lie in its folder.
+    Only a file that is called ``.vrt`` is read as one, and its sources must lie in its folder. HDF5 (and netCDF 4), whose arrays may lie in
+    any file, is not read. The name is always that of a file, never one of GDAL's (``/vsicurl/...``, ``NETCDF:...``).
 
     Raises:
-        DataError: If it cannot be read, or a ``.vrt`` names a file outside its folder.
+        DataError: If it cannot be read, names a file outside its folder, holds several images, or is turned by its orientation.
     """
     import rasterio
     from rasterio.errors import NotGeoreferencedWarning, RasterioError
     check_file(path)
+    name = str(path.absolute())  # so that GDAL takes no file for one of its own names
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             with rasterio.Env():
                 if path.suffix.lower() == '.vrt':
                     _check_virtual(path)
-                    raster = rasterio.open(path, driver='VRT')
+                    raster = rasterio.open(name, driver='VRT')
                 else:
-                    raster = rasterio.DatasetReader(str(path), driver=list(_DRIVERS))  # rasterio.open takes one driver only
+                    _check_no_hdf5(path)
+                    raster = rasterio.DatasetReader(name, driver=list(_DRIVERS))  # rasterio.open takes one driver only
                 with raster:
+                    _check_one_image(path, raster)
                     yield raster
     except (RasterioError, OSError, UnicodeDecodeError) as error:
         raise DataError(f'{path} cannot be read ({error}). Is it complete? Download or write it again.') from error
+
+
+def _check_no_hdf5(path: Path) -> None:
+    with open(path, 'rb') as file:
+        if file.read(len(_HDF5)) == _HDF5:
+            raise DataError(f'{path} is HDF5 (or netCDF 4), whose arrays may lie in other files: write the array as a GeoTIFF '
+                            '(gdal_translate), or as .npy.')
+
+
+def _check_one_image(path: Path, raster) -> None:
+    """Refuse a file of which only a part would be read, that lies elsewhere, or whose rows GDAL does not turn as it says."""
+    if raster.driver in _DRIVERS_WITH_PARTS:
+        folder = path.resolve().parent
+        elsewhere = [name for name in raster.files if not Path(name).resolve().is_relative_to(folder)]
+        if elsewhere and len(elsewhere) < len(raster.files):
+            raise DataError(f'{path} reads {elsewhere[0]!r}, which is not in its folder {folder}; put the files there.')
+    parts = raster.subdatasets
+    if len(parts) > 1 or not raster.count:
+        raise DataError(f'{path} holds {len(parts)} images (pages or variables), of which one at most would be read: write the one that is '
+                        f'meant as a GeoTIFF{f" (gdal_translate {parts[0]} OUT.tif)" if parts else ""}.')
+    if raster.driver == 'GTiff':
+        order, tag = _tiff_tag(path, _ORIENTATION)
+        orientation = struct.unpack(order + 'H', tag[:2])[0] if len(tag) >= 2 else 1
+        if orientation not in (0, 1):
+            raise DataError(f'{path} is turned or mirrored by its orientation tag ({orientation}), which GDAL does not apply: write it '
+                            'upright, with the orientation 1.')
 
 
 def _check_virtual(path: Path) -> None:
@@ -200,23 +235,31 @@ class RasterioReader(Reader):
         return array * columns[0] + columns[1]
 
 
-def tiff_nodata(path: Path) -> float | None:
-    """The nodata tag of a TIFF (GDAL's, 42113) as it is written, whether or not its type can hold it; None where there is none."""
+def _tiff_tag(path: Path, wanted: int) -> tuple:
+    """The byte order of a TIFF and the first 64 bytes of one of its tags; empty where it has no such tag."""
     with open(path, 'rb') as file:
         head = file.read(16)
         order = {b'II': '<', b'MM': '>'}.get(head[:2])
         if order is None or len(head) < 16:
-            return None
+            return '<', b''
         big = struct.unpack(order + 'H', head[2:4])[0] == 43
         file.seek(struct.unpack(order + ('Q' if big else 'I'), head[8:16] if big else head[4:8])[0])
         number, entry = (order + 'Q', order + 'HHQ8s') if big else (order + 'H', order + 'HHI4s')
         found = file.read(struct.calcsize(number))
         entries = file.read(struct.unpack(number, found)[0] * struct.calcsize(entry)) if len(found) == struct.calcsize(number) else b''
-        for tag, _, count, value in struct.iter_unpack(entry, entries[:len(entries) // struct.calcsize(entry) * struct.calcsize(entry)]):
-            if tag == 42113:
-                if count > len(value):
+        for tag, kind, count, value in struct.iter_unpack(entry, entries[:len(entries) // struct.calcsize(entry) * struct.calcsize(entry)]):
+            if tag == wanted:
+                length = count * {3: 2, 4: 4}.get(kind, 1)
+                if length > len(value):
                     file.seek(struct.unpack(order + ('Q' if big else 'I'), value)[0])
-                    value = file.read(min(count, 64))
-                with suppress(ValueError):
-                    return float(value[:count].split(b'\0')[0])
-    return None
+                    value = file.read(min(length, 64))
+                return order, value[:length]
+    return order, b''
+
+
+def tiff_nodata(path: Path) -> float | None:
+    """The nodata tag of a TIFF as it is written, whether or not its type can hold it; None where there is none."""
+    try:
+        return float(_tiff_tag(path, _NODATA)[1].split(b'\0')[0])
+    except ValueError:
+        return None

@@ -5,7 +5,10 @@ An archive has ``bands`` ``(sample, time, band, y, x)``, the band names ``band``
 """
 import math
 import os
+import struct
+import zipfile
 from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +21,8 @@ from decur.sensors import band_name
 KEPT = 32
 #: Bytes of the largest chunk, decoded; the released ones have at most 30 MB.
 LARGEST_CHUNK = 512 << 20
+#: The last bytes of a zip file: a mark and the number of its members.
+_END = struct.Struct('<4s6xH10x')
 _open: OrderedDict = OrderedDict()
 
 
@@ -80,13 +85,43 @@ def _check_array(array, name: str) -> None:
         raise DataError(f'{name} claims chunks of {"x".join(map(str, array.chunks))} values, more than any released archive has.')
 
 
+def _check_directory(path: str | Path, arrays: Mapping) -> None:
+    """Compare the directory of an archive with the number of members that its end gives, with their own headers, and with all chunks of
+    arrays.
+
+    The contents have checksums, the directory has none: with one bit changed there, a length may swallow the entries after it, or a name be
+    another; an array would not be found, or its fill value be read.
+
+    Raises:
+        DataError: If something differs, or a chunk is not in the archive.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for member in archive.infolist():
+                archive.open(member).close()  # which compares the names
+            names = set(archive.namelist())
+            archive.fp.seek(-_END.size, os.SEEK_END)
+            mark, count = _END.unpack(archive.fp.read(_END.size))
+        if mark == b'PK\5\6' and count != min(len(names), 0xffff):  # elsewhere if the archive has a comment, which zarr never writes
+            raise zipfile.BadZipFile(f'its directory lists {len(names)} members, its end says {count}')
+    except Exception as error:
+        raise DataError(f'{path} is damaged ({error!r}). Download it again.') from error
+    for name, array in arrays.items():
+        counts = [-(-length // chunk) for length, chunk in zip(array.shape, array.chunks)]
+        keys = (f'{name}/{array.metadata.encode_chunk_key(place)}' for place in np.ndindex(*counts))
+        lacking = next((key for key in keys if key not in names), None)  # ends soon, whatever the shape claims
+        if lacking:
+            raise DataError(f'{path} lacks {lacking!r}, a chunk of its {name}. Is it downloaded whole?')
+
+
 def read_entries(path: str | Path) -> tuple:
     """What is in an archive: the ids, and by id the scene names of its seasons (empty strings where the archive has none).
 
     Raises:
-        DataError: As :func:`open_archive`.
+        DataError: As :func:`open_archive`, or if its directory is damaged.
     """
     bands, _, group = open_archive(path)
+    _check_directory(path, {name: group[name] for name in ('band', 'sample', 'file_id') if name in group})
     try:
         ids = [str(name) for name in group['sample'][:]]
         scenes = group['file_id'][:] if 'file_id' in group else np.full(bands.shape[:2], '')

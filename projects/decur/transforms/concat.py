@@ -13,9 +13,9 @@ from .loading import BoundTransform
 class ConcatModalities(BoundTransform):
     """Concatenate the images along channels, in the order of the entries.
 
-    Needs ``images`` (and ``masks``); adds ``img`` ``(H, W, sum C)``, ``img_shape`` and ``ori_shape``. An image of another size than the
-    reference (the label map, or else the first modality) is resized to it with the ``interpolation`` of its entry (``'bilinear'``;
-    ``'nearest'`` for depth with holes); missing pixels do not enter others.
+    Needs ``images`` (and ``masks``); adds ``img`` ``(H, W, sum C)``, ``img_shape`` and ``ori_shape``. An image of another resolution than
+    the reference (the label map, or else the first modality) is resized to it with the ``interpolation`` of its entry (``'bilinear'``;
+    ``'nearest'`` for depth with holes); missing pixels do not enter others. An image in another ratio of height to width is refused.
 
     Args:
         resize (bool): Allow different sizes. With False they are an error. Defaults to True.
@@ -28,7 +28,7 @@ class ConcatModalities(BoundTransform):
         """Concatenate.
 
         Raises:
-            DataError: If a modality is absent, or the sizes differ and must not.
+            DataError: If a modality is absent, or the sizes differ and must not, or not in the ratio of height to width.
         """
         images = dict(results['images'])
         first = next((image for image in images.values() if image is not None), None)
@@ -40,6 +40,11 @@ class ConcatModalities(BoundTransform):
                 continue
             if not self.resize:
                 raise DataError(f'sample {results.get("sample_id")!r}: modality {name!r} is {image.shape[:2]}, expected {tuple(size)}.')
+            if not _similar(image.shape[:2], size):
+                what = 'the label' if 'gt_seg_map' in results else 'the first modality'
+                raise DataError(f'sample {results.get("sample_id")!r}: modality {name!r} has {image.shape[0]}x{image.shape[1]} pixels and '
+                                f'{what} {size[0]}x{size[1]}: it would be squeezed. Is one of them rotated or cropped? Resample them to '
+                                'one grid.')
             images[name] = resize(image, size, self.modalities[name].get('interpolation', 'bilinear'), results.get('masks', {}).get(name))
         try:
             results['img'] = np.ascontiguousarray(concat(images, self.modalities, axis=-1))
@@ -48,3 +53,9 @@ class ConcatModalities(BoundTransform):
         results['img_shape'] = results['ori_shape'] = results['img'].shape[:2]
         results['img_path'] = str(results.get('sample_id', ''))
         return results
+
+
+def _similar(size, other) -> bool:
+    """Whether two sizes are the same rectangle at different resolutions, to one pixel of the coarser one."""
+    (height, width), (rows, columns) = sorted((tuple(size), tuple(other)))
+    return abs(height - width * rows / columns) <= 1 or abs(width - height * columns / rows) <= 1

@@ -93,7 +93,7 @@ class SafeCheckpointHook(CheckpointHook):
 
     @master_only
     def _note_last(self, runner, path: str) -> None:
-        write_bytes(Path(runner.work_dir) / 'last_checkpoint', path.encode())
+        write_bytes(Path(runner.work_dir) / 'last_checkpoint', path.encode(), durable=True)
         self._written = time.monotonic()
 
     def _save_checkpoint_with_step(self, runner, step, meta) -> None:
