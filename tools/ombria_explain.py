@@ -56,12 +56,16 @@ def main():
     for row, (folder, title) in enumerate(((args.seen, 'scenes of the pretraining'), (args.unseen, 'scenes it did not see'))):
         edges, counts = histogram(read_table(folder / 'alignment.csv'))
         left, right = axes[row]
+        points = read_table(folder / 'tsne.csv')
         for block, values in counts.items():
-            left.bar(edges[:-1], values, np.diff(edges), align='edge', color=BLOCK_COLOURS[block], alpha=.8, label=f'{block} dimensions')
+            # Losses above 1, of dimensions whose correlation is negative, lie right of the axis.
+            beyond = sum((point['modality'], point['block']) == ('sar', block) for point in points) - values.sum()
+            left.bar(edges[:-1], values, np.diff(edges), align='edge', color=BLOCK_COLOURS[block], alpha=.8,
+                     label=f'{block} dimensions ({beyond:.0f} above 1)')
         left.set(xlim=(0, 1), xlabel='(diag(C) − 1)²:   0 radar and optical agree, 1 they are uncorrelated', ylabel='dimensions',
                  title=f'{title}: alignment')
-        left.legend()
-        points = read_table(folder / 'tsne.csv')
+        left.margins(y=.25)
+        left.legend(loc='upper right')
         for (sensor, block), colour in COLOURS.items():
             chosen = np.array([[float(point['x']), float(point['y'])] for point in points
                                if (point['modality'], point['block']) == (sensor, block)]).reshape(-1, 2)
