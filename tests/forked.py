@@ -55,6 +55,7 @@ def run_program(program: list | str, cwd: Path, environment: dict, timeout: floa
 def _run(program: list | str, outputs: list, cwd: str, environment: dict) -> None:
     """In the fork."""
     os.setsid()
+    multiprocessing.set_start_method('fork', force=True)  # the usual one; multiprocessing hands that of the server on
     for number, path in enumerate(outputs, 1):
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, number)

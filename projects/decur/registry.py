@@ -5,13 +5,23 @@ search; readers have a registry of their own.
 """
 import inspect
 import typing
+from contextlib import contextmanager
 from functools import cache
 
 from mmengine import registry
 from mmengine.registry import Registry
 
+
+class _OfAllScopes(Registry):
+    """Types that are the same in every scope: none is searched for those of ``mmseg``, which MMEngine would do, fail and warn."""
+
+    @contextmanager
+    def switch_scope_and_registry(self, scope: str | None):
+        yield self
+
+
 #: Callables ``reader(source) -> ndarray (H, W, C)``; see :mod:`decur.readers.files`.
-READERS = Registry('multimodal reader', scope='mmengine')
+READERS = _OfAllScopes('multimodal reader', scope='mmengine')
 
 #: Where the types of a config are registered, the usual ones first. No config names an inferencer, and looking for one imports a lot.
 REGISTRIES = tuple(dict.fromkeys((registry.MODELS, registry.DATASETS, registry.TRANSFORMS, READERS, *(

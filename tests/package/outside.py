@@ -21,7 +21,7 @@ from mmengine.hub import get_config
 names = ['decur::quickstart/rooms_rgb_small-resnet_frozen.py', 'decur::configs/quickstart/rooms_rgb_small-resnet_frozen.py']
 open('child.py', 'w').write(f'_base_ = {names[0]!r}')
 for cfg in (*map(get_config, names), Config.fromfile('child.py')):
-    assert cfg.model.type == 'EncoderDecoder' and cfg.modalities, cfg
+    assert cfg.model.type == 'MultimodalSegmentor' and cfg.modalities, cfg
 print(decur.__file__)
 """
 
@@ -40,7 +40,7 @@ def main(command: str) -> None:
             print(f'{time.time() - start:6.1f} s  {shown}', flush=True)
             return done
 
-        run(command, '--help', expect='(?s)train.*test.*infer.*inspect')
+        run(command, '--help', expect='(?s)inspect.*train.*test.*infer')
         run(command, '--version', expect=metadata('decur')['Version'])
         readme = metadata('decur').get_payload()
         example = next(block for block in re.findall(r'```python\n(.*?)```', readme, re.S) if 'extract_feat' in block)

@@ -138,11 +138,10 @@ def _class(kind, scope: str):
     if not isinstance(kind, str):
         return kind if inspect.isclass(kind) or inspect.isfunction(kind) else None
     for registry in REGISTRIES:
-        with registry.switch_scope_and_registry(scope) as scoped:
-            try:
-                found = scoped.get(kind)
-            except (KeyError, ImportError):
-                found = None
+        try:  # not by switch_scope_and_registry, which warns where a scope has no registry of a kind
+            found = registry.children.get(scope, registry).get(kind)
+        except (KeyError, ImportError):
+            found = None
         if found is not None:
             return found
     return None
