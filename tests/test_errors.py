@@ -126,6 +126,21 @@ def test_ctrl_c_inside_a_library_that_catches_everything_is_one_line(how, capsys
     assert end.value.code == 130 and capsys.readouterr().err == 'interrupted\n'
 
 
+@pytest.mark.parametrize('own, says', [(SyntaxError('a config of\nmany lines'), 'error: a process that loads data (pid 7) was killed'),
+                                       (DataError('a.tif is damaged'), 'error: a.tif is damaged')])
+def test_a_worker_killed_while_a_library_catches_everything_is_one_line(own, says, capsys):
+    def library():
+        try:
+            raise RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. ')
+        except RuntimeError:
+            raise own  # noqa: B904  as the library does
+
+    with pytest.raises(SystemExit) as end, exit_on_bad_input():
+        library()
+    err = capsys.readouterr().err
+    assert end.value.code == 1 and err.startswith(says) and err.count('\n') == 1
+
+
 def test_the_closest_name():
     assert closest('optcal', ['sar', 'optical']) == " (did you mean 'optical'?)." and closest('dem', ['sar', 'optical']) == '.'
 

@@ -96,14 +96,20 @@ def exit_on_bad_input() -> Iterator:
         sys.exit(status)
 
 
+#: PyTorch's signal handler raises this wherever the main process is.
+_KILLED_WORKER = re.compile(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\)')
+
+
 def _stop_behind(error: BaseException) -> BaseException:
-    """The Ctrl-C or the stop that an error came from, or the error itself.
+    """The Ctrl-C, the stop or the killed worker that an error came from, or the error itself.
 
     Libraries catch everything in places and raise an error of their own instead, as MMEngine does where it formats a config.
     """
-    cause = error
+    cause, clear = error, isinstance(error, ConfigError | DataError | WeightsError)
     while cause is not None:
         if isinstance(cause, KeyboardInterrupt | Stopped):
+            return cause
+        if not clear and isinstance(cause, RuntimeError) and _KILLED_WORKER.search(str(cause)):
             return cause
         cause = cause.__cause__ or cause.__context__
     return error
@@ -130,7 +136,7 @@ def _text(error: BaseException) -> str | None:
         cure = ' Free some space and run the same command again; a training goes on with --resume.' if full else ''
         return (f'{reason}.' if path is None else f'{path}: {reason}.') + cure
     if isinstance(error, RuntimeError):
-        killed = re.search(r'DataLoader worker \(pid(?:\(s\))? ([\d, ]+)\).*', text)
+        killed = _KILLED_WORKER.search(text)
         if killed:
             return (f'a process that loads data (pid {killed[1].strip()}) was killed, most often because memory ran out: lower the '
                     'num_workers or the batch_size of the data loader. A training goes on with --resume.')

@@ -370,3 +370,26 @@ def test_what_was_withheld_is_shown_once_when_the_run_starts(tmp_path, capsys):
 def test_a_checkpoint_hook_with_negative_minutes_is_refused():
     with pytest.raises(ConfigError, match='minutes'):
         checkpoint_module.SafeCheckpointHook(minutes=-1)
+
+
+def test_a_log_that_cannot_be_written_ends_with_one_line_and_the_run_goes_on(tmp_path, capsys):
+    runner = build(tmp_path / 'run', epochs=1, kind=MultimodalRunner)
+    handler = next(handler for handler in runner.logger.handlers if isinstance(handler, logging.FileHandler))
+    handler.stream.close()
+    handler.stream = open('/dev/full', 'w')
+    runner.train()
+    err = capsys.readouterr().err
+    assert err == f'warning: {handler.baseFilename}: No space left on device, nothing more is written to this log.\n'
+    assert (tmp_path / 'run' / 'epoch_1.pth').exists()
+
+
+def test_an_error_that_comes_while_logging_is_not_lost(tmp_path):
+    runner = build(tmp_path / 'run', epochs=1, kind=MultimodalRunner)
+    runner._start()
+
+    class Killed:
+        def __str__(self):  # where PyTorch's signal handler tells of a killed worker
+            raise RuntimeError('DataLoader worker (pid 1) is killed by signal: Killed.')
+
+    with pytest.raises(RuntimeError, match='is killed'):
+        runner.logger.info('%s', Killed())

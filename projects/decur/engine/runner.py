@@ -2,9 +2,11 @@
 import logging
 import os
 import re
+import sys
 import traceback
 from collections.abc import Mapping
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
@@ -84,6 +86,8 @@ class MultimodalRunner(Runner):
     def build_logger(self, *args, **kwargs):
         """MMEngine's logger, whose console stays silent until :meth:`_start`."""
         logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            handler.handleError = partial(_on_log_error, logger, handler)
         self._withheld = _Withheld([handler for handler in logger.handlers if not isinstance(handler, logging.FileHandler)])
         return logger
 
@@ -305,6 +309,19 @@ class MultimodalRunner(Runner):
         path = Path(out_dir) / filename
         with replacing(path, durable=True) as temporary:
             super().save_checkpoint(out_dir, temporary.name, *args, meta=meta, **kwargs)
+
+
+def _on_log_error(logger: logging.Logger, handler: logging.Handler, record: logging.LogRecord) -> None:
+    """In place of the traceback that ``logging`` prints where a record cannot be written.
+
+    A log file on a full disk ends with one line, and the run goes on. Anything else ends the run as it would elsewhere: PyTorch tells of a
+    killed worker wherever the main process is.
+    """
+    error = sys.exc_info()[1]
+    if not isinstance(error, OSError) or not isinstance(handler, logging.FileHandler):
+        raise error
+    logger.removeHandler(handler)
+    print(f'warning: {handler.baseFilename}: {error.strerror or error}, nothing more is written to this log.', file=sys.stderr, flush=True)
 
 
 class _Withheld(logging.Filter):
