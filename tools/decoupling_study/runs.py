@@ -74,17 +74,8 @@ class Run:
         Raises:
             DataError: If ``scores.json`` is damaged.
         """
-        path = self.folder / 'scores.json'
-        if not path.is_file():
-            return None
-        try:
-            scores = json.loads(path.read_text(encoding='utf-8'))
-            there = isinstance(scores, dict) and 'fingerprint' in scores
-        except ValueError:
-            there = False
-        if not there:
-            raise DataError(f'{path} is damaged: delete it, and the run is repeated.')
-        return scores if scores['fingerprint'] == self.fingerprint(cfg or self.load()) else None
+        scores = read_record(self.folder / 'scores.json')
+        return scores if scores and scores['fingerprint'] == self.fingerprint(cfg or self.load()) else None
 
     def execute(self) -> dict:
         """Train and score, unless that was done before.
@@ -181,3 +172,21 @@ def read(runs: Sequence[Run]) -> list[tuple[Run, dict]]:
     """The runs whose scores are there, of the configs as they are now."""
     found = ((run, run.stored()) for run in runs)
     return [(run, scores) for run, scores in found if scores]
+
+
+def read_record(path: Path) -> dict | None:
+    """What a run left when it was done, which has a ``fingerprint``; None if it was not done.
+
+    Raises:
+        DataError: If the file is damaged.
+    """
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding='utf-8'))
+        there = isinstance(record, dict) and 'fingerprint' in record
+    except ValueError:
+        there = False
+    if not there:
+        raise DataError(f'{path} is damaged: delete it, and the run is repeated.')
+    return record

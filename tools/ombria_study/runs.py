@@ -19,6 +19,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import torch
+from decoupling_study.runs import read_record
 from mmengine.config import Config
 from mmengine.registry import DATASETS, RUNNERS
 from mmengine.runner import Runner
@@ -117,16 +118,9 @@ def stored(run: Pretraining | Transfer, setup: Setup) -> dict | None:
     Raises:
         DataError: If the record is damaged.
     """
-    path = setup.work_dir / run.name / RECORD
-    if not path.is_file():
+    record = read_record(setup.work_dir / run.name / RECORD)
+    if record is None:
         return None
-    try:
-        record = json.loads(path.read_text(encoding='utf-8'))
-        there = isinstance(record, dict) and 'fingerprint' in record
-    except ValueError:
-        there = False
-    if not there:
-        raise DataError(f'{path} is damaged: delete it, and the run is repeated.')
     whole = not isinstance(run, Pretraining) or checkpoint_of(run, setup).is_file()
     return record if whole and record['fingerprint'] == fingerprint(run, setup) else None
 

@@ -314,8 +314,8 @@ class MultimodalRunner(Runner):
 def _on_log_error(logger: logging.Logger, handler: logging.Handler, record: logging.LogRecord) -> None:
     """In place of the traceback that ``logging`` prints where a record cannot be written.
 
-    A log file on a full disk ends with one line, and the run goes on. Anything else ends the run as it would elsewhere: PyTorch tells of a
-    killed worker wherever the main process is.
+    A log file on a full disk ends with one line, and the run goes on. Any other error ends the run as it would
+    elsewhere: when a data worker is killed, PyTorch raises an error in whatever the main process is doing, which may be logging.
     """
     error = sys.exc_info()[1]
     if not isinstance(error, OSError) or not isinstance(handler, logging.FileHandler):
