@@ -393,3 +393,18 @@ def test_an_error_that_comes_while_logging_is_not_lost(tmp_path):
 
     with pytest.raises(RuntimeError, match='is killed'):
         runner.logger.info('%s', Killed())
+
+
+def test_a_closed_console_does_not_end_the_run(tmp_path, capfd):
+    """A notebook's cell or a test gives its stream back while MMEngine's logger, one for the process, still writes to it."""
+    runner = build(tmp_path / 'run', epochs=1, kind=MultimodalRunner)
+    runner._start()
+    console = next(handler for handler in runner.logger.handlers if not isinstance(handler, logging.FileHandler))
+    stream, console.stream = console.stream, open(os.devnull, 'w')
+    console.stream.close()
+    try:
+        runner.train()
+        runner.logger.info('one more')
+    finally:
+        console.stream = stream
+    assert (tmp_path / 'run' / 'epoch_1.pth').exists()

@@ -312,14 +312,17 @@ class MultimodalRunner(Runner):
 
 
 def _on_log_error(logger: logging.Logger, handler: logging.Handler, record: logging.LogRecord) -> None:
-    """In place of the traceback that ``logging`` prints where a record cannot be written.
+    """What to do where a record could not be written, in place of ``logging``'s traceback for two cases.
 
-    A log file on a full disk ends with one line, and the run goes on. Any other error ends the run as it would
-    elsewhere: when a data worker is killed, PyTorch raises an error in whatever the main process is doing, which may be logging.
+    A log file on a full disk ends with one line, and the run goes on. When a data worker is killed, PyTorch raises a
+    RuntimeError in whatever the main process is doing, which may be logging: that error ends the run as it would elsewhere.
+    A console that somebody closed, and all else, is left to ``logging``, which never stops a program.
     """
     error = sys.exc_info()[1]
-    if not isinstance(error, OSError) or not isinstance(handler, logging.FileHandler):
+    if isinstance(error, RuntimeError):
         raise error
+    if not isinstance(error, OSError) or not isinstance(handler, logging.FileHandler):
+        return logging.Handler.handleError(handler, record)
     logger.removeHandler(handler)
     print(f'warning: {handler.baseFilename}: {error.strerror or error}, nothing more is written to this log.', file=sys.stderr, flush=True)
 
