@@ -131,7 +131,7 @@ class _Map:
         """Write every part that is not there."""
         done = 0
         for number, strip in enumerate(self.strips):
-            blend = Blend(len(self.segment.classes), self.size[0], strip, self.overlap)
+            blend = Blend(len(self.segment.classes), self.scene.shape, self.size[0], strip, self.overlap)
             lacking = [i for i in range(len(self.rows)) if not self._is_whole(self._path(folder, number, i), i, strip)]
             for i, row in enumerate(self.rows):
                 needed = [j for j in lacking if i <= j and self.rows[j] < row + self.size[0]]

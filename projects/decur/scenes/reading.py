@@ -258,7 +258,7 @@ class _Layer:
         from rasterio.enums import Resampling
         from rasterio.warp import reproject
         reproject(source, target, src_transform=transforms[0], src_crs=self.grid.crs, dst_transform=transforms[1],
-                  dst_crs=self.reference.crs, src_nodata=nodata, dst_nodata=nodata, resampling=Resampling[method], tolerance=0,
+                  dst_crs=self.reference.crs, src_nodata=nodata, dst_nodata=nodata, resampling=Resampling[method],
                   XSCALE=1 / self.scale[0], YSCALE=1 / self.scale[1])
         return target
 

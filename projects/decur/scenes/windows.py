@@ -30,10 +30,24 @@ def starts(size: int, window: int, stride: int) -> list[int]:
     return [*range(0, size - window, stride), size - window]
 
 
-def taper(length: int, overlap: int) -> np.ndarray:
-    """Weights ``(length,)`` float32 of a window's pixels along an axis: rising over the overlap, 1 inside, falling; all above 0."""
+def taper(start: int, length: int, size: int, overlap: int) -> np.ndarray:
+    """Weights ``(length,)`` float32 of a window's pixels along an axis.
+
+    They rise over the overlap, are 1 inside, and fall; not at the ends of the scene, where there is no neighbour. All are above 0.
+
+    Args:
+        start (int): First pixel of the window.
+        length (int): Of the window.
+        size (int): Of the scene.
+        overlap (int): Of neighbouring windows.
+    """
     ramp = np.arange(1, length + 1, dtype=np.float32) / np.float32(overlap + 1)
-    return np.minimum(1, np.minimum(ramp, ramp[::-1])).astype(np.float32)
+    weights = np.ones(length, np.float32)
+    if start > 0:
+        weights = np.minimum(weights, ramp)
+    if start + length < size:
+        weights = np.minimum(weights, ramp[::-1])
+    return weights
 
 
 class Blend:
@@ -44,13 +58,14 @@ class Blend:
 
     Args:
         classes (int): K.
+        shape (tuple[int, int]): Height and width of the scene.
         height (int): Of a window, pixels.
         columns (tuple[int, int]): First column of the strip and the one after its last.
         overlap (int): Of windows, pixels.
     """
 
-    def __init__(self, classes: int, height: int, columns: Sequence[int], overlap: int):
-        self.top, self.columns, self.overlap = 0, tuple(columns), overlap
+    def __init__(self, classes: int, shape: Sequence[int], height: int, columns: Sequence[int], overlap: int):
+        self.shape, self.top, self.columns, self.overlap = tuple(shape), 0, tuple(columns), overlap
         width = columns[1] - columns[0]
         self.sum = np.zeros((classes, height, width), np.float32)
         self.weight = np.zeros((height, width), np.float32)
@@ -80,7 +95,8 @@ class Blend:
         here = slice(left - column, right - column)
         self.gone[:height, there] |= gone[:, here]
         if scores is not None:
-            weight = taper(height, self.overlap)[:, None] * taper(width, self.overlap)[None, here]
+            weight = taper(self.top, height, self.shape[0], self.overlap)[:, None] * \
+                taper(column, width, self.shape[1], self.overlap)[None, here]
             self.sum[:, :height, there] += weight * scores[:, :, here]
             self.weight[:height, there] += weight
 
