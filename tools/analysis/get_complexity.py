@@ -5,11 +5,7 @@
 FLOPs are counted by torch.utils.flop_counter: a multiply-add is 2 FLOPs. Other tools count otherwise; compare numbers of one tool only.
 A pretraining config is run up to its features, without the projector.
 """
-from decur.apis.complexity import FLOPS_TOOL, build_for_analysis, count_flops, count_parameters, example_inputs, measure_latency
-from decur.cli import add_argument, make_parser, output_file
-from decur.engine import load_config
-from decur.errors import exit_on_bad_input
-from decur.writing import write_json
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -22,6 +18,15 @@ def parse_args():
     parser.add_argument('--json', metavar='FILE', help='write the figures to this file')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.apis.complexity import FLOPS_TOOL, build_for_analysis, count_flops, count_parameters, example_inputs, measure_latency
+from decur.cli import output_file
+from decur.engine import load_config
+from decur.errors import exit_on_bad_input
+from decur.writing import write_json
 
 
 @exit_on_bad_input()
