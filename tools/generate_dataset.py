@@ -25,7 +25,7 @@ def parse_args(worlds=()):
 answer_help(parse_args, alone=True)  # before the imports that take seconds
 
 from decur.errors import exit_on_bad_input
-from decur.synthetic import landcover_layouts, rooms_dataset, shard_layouts
+from decur_worlds import landcover_layouts, rooms_dataset, shard_layouts
 
 
 @exit_on_bad_input()
