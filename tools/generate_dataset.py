@@ -2,7 +2,7 @@
 import argparse
 
 from decur.errors import exit_on_bad_input
-from decur.synthetic import landcover_layouts, rooms_dataset, shard_layouts
+from decur_worlds import landcover_layouts, rooms_dataset, shard_layouts
 
 #: Every world adds its own command.
 WORLDS = (rooms_dataset, landcover_layouts, shard_layouts)
