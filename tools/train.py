@@ -12,7 +12,7 @@ def parse_args():
                         help='go on from this checkpoint, or from the newest in the work directory that can be read')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='fit the learning rate to the batch size of all processes (docs/scale.md)')
-    parser.add_argument('--amp', action='store_true', help='mixed precision (float16 on a GPU, bfloat16 on a CPU)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (bfloat16, or float16 on a GPU that lacks it)')
     return parser.parse_args()
 
 
