@@ -8,11 +8,28 @@ flood they are at given percentiles of the gain of DeCUR over random with frozen
 """
 from pathlib import Path
 
+from decur_command.arguments import answer_help, make_parser
+
+
+def parse_args():
+    """Command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument('checkpoints', type=Path, help='folder of the four checkpoints')
+    parser.add_argument('--data', type=Path, default=Path('data/ombria'), help='folder of the prepared data')
+    parser.add_argument('--out', type=Path, default=Path('docs/images/ombria.png'), help='the picture')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ombria_figure'), help='where predictions are kept')
+    parser.add_argument('--list', default='scene_test.txt', help='list of the chips to choose from')
+    parser.add_argument('--percentiles', type=float, nargs='+', default=[10, 25, 50, 75, 90], help='of the gain, a row each')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
 import numpy as np
 import torch
 
 from decur.apis.inferencer import SegmentationInferencer
-from decur.cli import make_parser, output_file
+from decur.cli import output_file
 from decur.errors import DataError, exit_on_bad_input
 from decur.readers.files import AutoReader
 from decur.visualization import sheet
@@ -28,18 +45,6 @@ MODELS = {f'{start}, {title}': (f'transfer_{protocol}/{name}_subset0.pth', f'omb
 SHARES = .05, .95
 #: What a pixel is, and its colour.
 COLOURS = {'dry': (226, 216, 188), 'flood': (0, 90, 200), 'flood that is missed': (214, 40, 120), 'dry, called flood': (255, 150, 0)}
-
-
-def parse_args():
-    """Command line."""
-    parser = make_parser(__doc__)
-    parser.add_argument('checkpoints', type=Path, help='folder of the four checkpoints')
-    parser.add_argument('--data', type=Path, default=Path('data/ombria'), help='folder of the prepared data')
-    parser.add_argument('--out', type=Path, default=Path('docs/images/ombria.png'), help='the picture')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/ombria_figure'), help='where predictions are kept')
-    parser.add_argument('--list', default='scene_test.txt', help='list of the chips to choose from')
-    parser.add_argument('--percentiles', type=float, nargs='+', default=[10, 25, 50, 75, 90], help='of the gain, a row each')
-    return parser.parse_args()
 
 
 def predict(checkpoint: Path, config: str, data: Path, chips: list, kept: Path) -> np.ndarray:

@@ -6,11 +6,7 @@ FLOPs are counted by torch.utils.flop_counter: a multiply-add is 2 FLOPs. Other 
 A pretraining config is run up to its features, without the projector; its training memory is with it. That is what a step holds at least,
 in float32: about half of the activations with --amp.
 """
-from decur.apis import complexity
-from decur.cli import add_argument, make_parser, output_file
-from decur.engine import load_config
-from decur.errors import exit_on_bad_input
-from decur.writing import write_json
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -23,6 +19,15 @@ def parse_args():
     parser.add_argument('--json', metavar='FILE', help='write the figures to this file')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.apis import complexity
+from decur.cli import output_file
+from decur.engine import load_config
+from decur.errors import exit_on_bad_input
+from decur.writing import write_json
 
 
 @exit_on_bad_input()
