@@ -28,7 +28,7 @@ from torch.utils.data import DataLoader
 from decur.datasets import ShardDataset
 from decur.readers.shards import read_member
 from decur.sensors import S1_BANDS, S2C_BANDS
-from decur.synthetic.shard_layouts import write_shard, zarr_zip
+from decur_worlds.shard_layouts import write_shard, zarr_zip
 
 PRODUCTS = dict(S1GRD=S1_BANDS, S2L1C=S2C_BANDS)
 #: Members that differ; the others repeat their content under another key.

@@ -9,11 +9,7 @@ or a checkpoint of this project. What was taken, initialised and left out is pri
 import json
 from pathlib import Path
 
-from decur.cli import add_argument, make_parser, output_file
-from decur.engine import load_config
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.weights import save_file
-from decur.weights.convert import convert
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -29,6 +25,15 @@ def parse_args():
                         'published code trained (default: own)')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.cli import output_file
+from decur.engine import load_config
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.weights import save_file
+from decur.weights.convert import convert
 
 
 @exit_on_bad_input()

@@ -17,7 +17,7 @@ from decur.readers.shards import ShardError
 from decur.sensors import S1_BANDS, S2C_BANDS, STATISTICS
 
 zarr = pytest.importorskip('zarr')
-from decur.synthetic.shard_layouts import write_shard, write_shards, zarr_zip  # noqa: E402
+from decur_worlds.shard_layouts import write_shard, write_shards, zarr_zip  # noqa: E402
 
 SIZE = 24
 

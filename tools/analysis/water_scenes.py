@@ -11,6 +11,18 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
+from decur_command.arguments import answer_help
+
+
+def parse_args():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('folder', type=Path, help='folder with images/ and labels/, as in the clone (its folder data)')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
 import numpy as np
 from scipy import fft
 from scipy.sparse import coo_array
@@ -98,9 +110,7 @@ def splits(places: list) -> dict:
 @exit_on_bad_input()
 def main():
     """Read the elevation of all chips and write the lists."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folder', type=Path, help='folder with images/ and labels/, as in the clone (its folder data)')
-    args = parser.parse_args()
+    args = parse_args()
     files = {int(path.stem): path for path in (args.folder / 'images').glob('*.tif') if path.stem.isdigit()}
     if sorted(files) != list(range(CHIPS)):
         raise DataError(f'{args.folder / "images"} has {len(files)} chips, 0.tif to {CHIPS - 1}.tif are released. Clone the repository '

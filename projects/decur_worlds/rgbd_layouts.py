@@ -15,7 +15,7 @@ from decur.writing import write_bytes, write_json, write_png
 
 from .rooms import TEST_OFFSET, generate_room
 
-#: Layouts that :func:`write_layout` knows, besides the prepared one of :func:`decur.synthetic.rooms_dataset.write_rooms`.
+#: Layouts that :func:`write_layout` knows, besides the prepared one of :func:`decur_worlds.rooms_dataset.write_rooms`.
 LAYOUTS = ('sunrgbd', 'nyudv2', 'cmx', 'dformer', 'esanet', 'numbered')
 #: What each layout of folders has.
 _ROLES = dict(cmx=('rgb', 'hha', 'label'), dformer=('rgb', 'depth', 'label'), esanet=('rgb', 'depth', 'raw', 'label'),
@@ -150,7 +150,7 @@ def write_layout(layout, out, num_train, num_test, size=(128, 128), seed=0):
         layout (str): ``sunrgbd`` (the release with its toolbox), ``nyudv2`` (the MATLAB files), or a layout of
             :class:`decur.datasets.RGBDDataset`: ``cmx``, ``dformer``, ``esanet``, ``numbered``.
         out (str | Path): A new or an empty folder.
-        num_train, num_test, size, seed: As :func:`decur.synthetic.rooms_dataset.write_rooms`; scenes are the same in every layout.
+        num_train, num_test, size, seed: As :func:`decur_worlds.rooms_dataset.write_rooms`; scenes are the same in every layout.
 
     Raises:
         ConfigError: An unknown layout, or a folder that holds something.

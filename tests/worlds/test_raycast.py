@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from decur.synthetic.raycast import BOX, CYLINDER, ELLIPSOID, Camera, Primitive, first_hits, occluded, rotation
+from decur_worlds.raycast import BOX, CYLINDER, ELLIPSOID, Camera, Primitive, first_hits, occluded, rotation
 
 LEVEL = np.diag([1., -1., 1.])
 

@@ -13,8 +13,8 @@ from decur.datasets.bigearthnet import CLASSES_19, TO_19
 from decur.datasets.ssl4eo import scene_time
 from decur.errors import ConfigError
 from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, SSL4EO_BANDS
-from decur.synthetic import landcover_layouts
-from decur.synthetic.landcover_layouts import write_landcover
+from decur_worlds import landcover_layouts
+from decur_worlds.landcover_layouts import write_landcover
 
 LOAD = [dict(type='LoadModalities')]
 S1S2 = dict(

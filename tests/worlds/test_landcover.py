@@ -5,9 +5,9 @@ import pytest
 from decur.datasets.bigearthnet import TO_19
 from decur.errors import ConfigError
 from decur.sensors import S2C_BANDS, STATISTICS
-from decur.synthetic.landcover import COVERS, INDEX, NAMES, make_landscape
-from decur.synthetic.landcover_aerial import AIRPORT, BUILDING, HIGHWAY, RAILWAY, ROAD, sense_aerial
-from decur.synthetic.landcover_sensors import RESOLUTION, sense_optical, sense_radar
+from decur_worlds.landcover import COVERS, INDEX, NAMES, make_landscape
+from decur_worlds.landcover_aerial import AIRPORT, BUILDING, HIGHWAY, RAILWAY, ROAD, sense_aerial
+from decur_worlds.landcover_sensors import RESOLUTION, sense_optical, sense_radar
 
 
 @pytest.fixture(scope='module')

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from decur.hha import depth_to_hha
-from decur.synthetic.rooms import CLASSES, TEST_OFFSET, generate_room, make_scene, render
+from decur_worlds.rooms import CLASSES, TEST_OFFSET, generate_room, make_scene, render
 
 SIZE = (48, 64)
 

@@ -2,8 +2,8 @@
 
 A landscape is made of parcels (cells of a warped Voronoi diagram). Smooth fields (elevation, urbanity, moisture) decide what a parcel
 is, so that neighbours fit: water fills the lowest ground, beaches and marshes lie along it, towns are compact, forests take the higher
-ground and fields what is left. What the sensors make of it is in :mod:`decur.synthetic.landcover_sensors`, and the files of the public
-data sets in :mod:`decur.synthetic.landcover_layouts`.
+ground and fields what is left. What the sensors make of it is in :mod:`decur_worlds.landcover_sensors`, and the files of the public
+data sets in :mod:`decur_worlds.landcover_layouts`.
 """
 from dataclasses import dataclass
 from typing import NamedTuple

@@ -2,7 +2,7 @@
 
 ``OUT/{rgb,depth,hha,label}/<stem>.png``, ``OUT/intrinsics.json`` (``{stem: [fx, fy, cx, cy]}``, pixels), ``OUT/train.txt`` and
 ``OUT/test.txt`` (a stem a line). Depth is uint16 millimetres, 0 missing; HHA is made of that depth; label 0 is void, then
-:data:`~decur.synthetic.rooms.CLASSES` from 1.
+:data:`~decur_worlds.rooms.CLASSES` from 1.
 """
 from functools import partial
 from pathlib import Path
