@@ -111,15 +111,17 @@ def test_the_configs_read_it(release, tmp_path, repository):
 
     from decur.binding import bind
     ombria.prepare(release, tmp_path / 'out', any_version=True)
-    for name in ('s1-s2_small-resnet_decur', 's1_small-resnet_frozen', 's2_small-resnet_finetune'):
-        cfg = bind(Config.fromfile(repository / 'configs' / 'ombria' / f'ombria_{name}.py'))
+    for name, absent in (('decur', None), ('finetune', 'optical'), ('finetune', 'sar')):
+        cfg = Config.fromfile(repository / 'configs' / 'ombria' / f'ombria_s1-s2_small-resnet_{name}.py')
+        cfg.merge_from_dict({f'modalities.{absent}': None} if absent else {})
+        cfg = bind(cfg)
         init_default_scope(cfg.default_scope)
         dataset = DATASETS.build(dict(cfg.train_dataloader.dataset, data_root=str(tmp_path / 'out')))
         sample = dataset[0]
         if 'decur' in name:
             assert len(dataset) == 3 * 16 and [tuple(v.shape) for v in sample['inputs']['optical']] == [(6, 48, 48)] * 2
         else:
-            assert len(dataset) == 3 and tuple(sample['inputs'].shape) == (2 if name.startswith('s1') else 6, 256, 256)
+            assert len(dataset) == 3 and tuple(sample['inputs'].shape) == (2 if absent == 'optical' else 6, 256, 256)
             assert set(np.unique(sample['data_samples'].gt_sem_seg.data)) == {0, 1}
 
 
