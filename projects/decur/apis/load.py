@@ -1,5 +1,6 @@
-"""Encoders in one call: from a config, or from a checkpoint that says what it is."""
+"""Encoders in one call: published ones by name, from a checkpoint that says what it is, or from a config."""
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,7 +12,6 @@ from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_finite, check_modalities, select
 from ..transforms.loading import ModalityLoader
-from ..weights.convert import build_model
 from ..weights.description import without_memory
 from ..weights.fit import fit
 from ..weights.formats import parse
@@ -19,6 +19,7 @@ from ..weights.io import load_file, unwrap
 from ..weights.metadata import describe_config, read_metadata, read_notes
 from ..weights.sources import fetch
 from ..weights.strict import check_fit, load_strict
+from ..weights.zoo import Weights, named_weights
 from .model import read_config
 
 _CURE = 'Name the config that it was trained with: config=...'
@@ -112,18 +113,20 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
 
     ::
 
-        encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')
+        encoder = decur.load('decur_resnet50_ssl4eo-s12')                         # published: decur.list_weights() lists the names
+        encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')             # of this project
         encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/ssl4eo_s1-s2_r50_decur.py', modalities=['sar'])
         x = torch.stack([encoder.transforms['sar'](image) for image in images])   # images (H, W, C) in the data's units
         features = encoder.extract_feat(dict(sar=x))['sar']                       # (N, F)
 
     Args:
-        source (str | Path | Config): A checkpoint (a path, ``http(s)://``, ``hf://OWNER/REPO/FILE``), or a config, whose encoders are then
-            initialised as the config says.
-        config (str | Path | Config, optional): The config of a checkpoint that does not describe itself: the published weights, those of
-            other libraries. Checkpoints of this project do.
+        source (str | Path | Config): The name of published weights, a checkpoint (a path, ``http(s)://``, ``hf://OWNER/REPO/FILE``), or a
+            config, whose encoders are then initialised as the config says.
+        config (str | Path | Config, optional): The config of a checkpoint that does not describe itself: those of other libraries and
+            projects. Checkpoints of this project do, and for published weights it is known: the encoders then see images as they did in
+            their training.
         modalities (Sequence[str], optional): The ones to build. Defaults to those that the file has weights for.
-        sha256 (str, optional): Digest (or its first letters) that the checkpoint must have.
+        sha256 (str, optional): Digest (or its first letters) that the checkpoint must have. That of published weights is checked anyway.
         device (str | torch.device): Where to. Defaults to ``'cpu'``.
 
     Returns:
@@ -136,46 +139,75 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     if isinstance(source, Config) or str(source).endswith('.py'):
         if sha256:
             raise ConfigError('sha256 is the digest of a checkpoint, but the source is a config.')
-        cfg = _config(source)
-        encoder = LoadedEncoder(*_selected(describe_config(cfg), modalities, 'the config'))
-        original = cfg['model']['backbone']['modalities']
-        for name, stream in encoder.backbone.streams.items():
-            init_cfg = (original[name]['encoder'].get('init_cfg') or {})
-            if init_cfg.get('type') == 'Pretrained':
-                stream.init_cfg = dict(init_cfg)
-        encoder.backbone.init_weights()
-        return encoder.to(device)
+        return _initialised(source, modalities).to(device)
     path = fetch(source, sha256)
     checkpoint = load_file(path)
-    if config is None:
-        described = read_metadata(checkpoint, path)
-        if not described:
-            raise WeightsError(f'{source} does not say which encoders it holds. Name a config: decur.load({str(source)!r}, config=...).')
-        untrained = described.get('initialised', ())
-        if modalities is None and not described.get('interactions'):
-            # A converted file has random weights where its source had none.
-            modalities = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' not in untrained]
-        entries, interactions = _selected(described, modalities, str(source))
-        _check_trained(entries, untrained, str(source))
-        weights = unwrap(checkpoint, source)
-        with without_memory(weights, source):
-            claimed = LoadedEncoder(entries, interactions).backbone.state_dict()
-        state = _own_state(weights, entries, str(source))
-        check_fit(claimed, state, source, what='the encoders that it describes', cure=_CURE)
-        return _loaded(entries, interactions, state, source).to(device)
+    published = named_weights(source)
+    if config is not None:
+        encoder = _fitted(checkpoint, path, source, describe_config(_config(config)), modalities, str(config))
+    elif published is not None:
+        encoder = _published(checkpoint, path, published, modalities)
+    else:
+        encoder = _described(checkpoint, path, source, modalities)
+    return encoder.to(device)
+
+
+def _initialised(config, modalities: Sequence[str] | None) -> LoadedEncoder:
+    """Encoders of a config with the weights that it starts from."""
     cfg = _config(config)
+    encoder = LoadedEncoder(*_selected(describe_config(cfg), modalities, 'the config'))
+    original = cfg['model']['backbone']['modalities']
+    for name, stream in encoder.backbone.streams.items():
+        init_cfg = (original[name]['encoder'].get('init_cfg') or {})
+        if init_cfg.get('type') == 'Pretrained':
+            stream.init_cfg = dict(init_cfg)
+    encoder.backbone.init_weights()
+    return encoder
+
+
+def _described(checkpoint: Mapping, path: Path, source, modalities: Sequence[str] | None) -> LoadedEncoder:
+    """Encoders of a checkpoint that describes itself."""
+    described = read_metadata(checkpoint, path)
+    if not described:
+        raise WeightsError(f'{source} does not say which encoders it holds. Name a config: decur.load({str(source)!r}, config=...).')
+    untrained = described.get('initialised', ())
+    if modalities is None and not described.get('interactions'):
+        # A converted file has random weights where its source had none.
+        modalities = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' not in untrained]
+    entries, interactions = _selected(described, modalities, str(source))
+    _check_trained(entries, untrained, str(source))
+    weights = unwrap(checkpoint, source)
+    with without_memory(weights, source):
+        claimed = LoadedEncoder(entries, interactions).backbone.state_dict()
+    state = _own_state(weights, entries, str(source))
+    check_fit(claimed, state, source, what='the encoders that it describes', cure=_CURE)
+    return _loaded(entries, interactions, state, source)
+
+
+def _published(checkpoint: Mapping, path: Path, published: Weights, modalities: Sequence[str] | None) -> LoadedEncoder:
+    """Encoders of published weights, which see images as they did in their training."""
+    described = describe_config(read_config(published.config, published.options))
+    for entry in described['modalities'].values():
+        entry['meta'] = dict(entry.get('meta') or {}, weights=published.name, weights_licence=published.licence)
+    if not described['interactions']:
+        described['modalities'] = {name: described['modalities'][name] for name in published.modalities}
+    return _fitted(checkpoint, path, published.name, described, modalities, published.name, published.attention)
+
+
+def _fitted(checkpoint: Mapping, path: Path, source, described: Mapping, modalities: Sequence[str] | None, origin: str,
+            attention: str = 'own') -> LoadedEncoder:
+    """Encoders of a checkpoint that others describe: ``described`` as from :func:`~decur.weights.metadata.describe`."""
     parsed = parse(checkpoint, str(source))
-    model = build_model(cfg)
     one = modalities[0] if modalities is not None and len(modalities) == 1 else None
-    state, report = fit(parsed, model, one)
-    found = [name for name in model.backbone.streams if f'backbone.streams.{name}.encoder' in report.taken]
+    state, report = fit(parsed, LoadedEncoder(described['modalities'], described['interactions']), one, attention)
+    found = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' in report.taken]
     wanted = list(modalities) if modalities is not None else found
     missing = [name for name in wanted if name not in found]
     if missing:
         raise WeightsError(f'{source} ({report.kind}) has no encoder for {missing}; it has one for {found}.')
-    entries, interactions = _selected(describe_config(cfg), wanted, str(config))
+    entries, interactions = _selected(described, wanted, origin)
     _check_trained(entries, (*report.initialised, *read_notes(checkpoint, path)['initialised']), str(source))
-    return _loaded(entries, interactions, _own_state(state, entries, str(source)), source).to(device)
+    return _loaded(entries, interactions, _own_state(state, entries, str(source)), source)
 
 
 def _config(config) -> Config:
