@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.readers.missing import equals, join, mask, split
 from decur.sensors import STATISTICS
 
@@ -148,8 +148,7 @@ class ToEightBit:
         if statistics is not None:
             if mean is not None or std is not None:
                 raise ConfigError('give mean and std, or statistics, not both.')
-            if statistics not in STATISTICS:
-                raise ConfigError(f'unknown statistics {statistics!r}; known: {sorted(STATISTICS)}.')
+            check_choice('statistics', statistics, STATISTICS)
             bands, mean, std = STATISTICS[statistics]
             self.band10 = bands.index('B10') if 'B10' in bands else None
         if mean is None or std is None or len(mean) != len(std):
