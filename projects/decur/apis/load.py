@@ -15,12 +15,14 @@ from ..transforms.loading import ModalityLoader
 from ..weights.description import without_memory
 from ..weights.fit import fit
 from ..weights.formats import parse
+from ..weights.hub import CONFIG, WEIGHTS
 from ..weights.io import load_file, unwrap
 from ..weights.metadata import describe_config, read_metadata, read_notes
 from ..weights.sources import fetch
 from ..weights.strict import check_fit, load_strict
 from ..weights.zoo import Weights, named_weights
 from .bands import change_bands
+from .hub import check_folder, push_to_hub, save_pretrained
 from .model import read_config
 
 _CURE = 'Name the config that it was trained with: config=...'
@@ -109,6 +111,14 @@ class LoadedEncoder(nn.Module):
         """As :meth:`extract_feat`."""
         return self.extract_feat(inputs)
 
+    def save_pretrained(self, folder, **card) -> Path:
+        """Write weights, config, a checked example and a model card to a folder; see :func:`~decur.apis.hub.save_pretrained`."""
+        return save_pretrained(self, folder, **card)
+
+    def push_to_hub(self, repository: str, **options) -> str:
+        """Write the same to ``OWNER/REPO`` of the Hugging Face hub; see :func:`~decur.apis.hub.push_to_hub`."""
+        return push_to_hub(self, repository, **options)
+
 
 def load(source, config=None, modalities: Sequence[str] | None = None, sha256: str | None = None, device='cpu',
          bands: Mapping | Sequence[str] | None = None, missing: str | None = None, reference=None) -> LoadedEncoder:
@@ -118,14 +128,16 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
 
         encoder = decur.load('decur_resnet50_ssl4eo-s12')                         # published: decur.list_weights() lists the names
         encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')             # of this project
+        encoder = decur.load('hf://OWNER/REPO')                                   # that encoder.push_to_hub wrote; or a folder
         encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/ssl4eo_s1-s2_r50_decur.py', modalities=['sar'])
         x = torch.stack([encoder.transforms['sar'](image) for image in images])   # images (H, W, C) in the data's units
         features = encoder.extract_feat(dict(sar=x))['sar']                       # (N, F)
         decur.load('decur_resnet50_ssl4eo-s12_optical', bands=('B4', 'B3', 'B2', 'B8'), missing='drop')    # images of four bands
 
     Args:
-        source (str | Path | Config): The name of published weights, a checkpoint (a path, ``http(s)://``, ``hf://OWNER/REPO/FILE``), or a
-            config, whose encoders are then initialised as the config says.
+        source (str | Path | Config): The name of published weights; a checkpoint (a path, ``http(s)://``, ``hf://OWNER/REPO/FILE``); a
+            model that :meth:`~LoadedEncoder.save_pretrained` or :meth:`~LoadedEncoder.push_to_hub` wrote (its folder, ``hf://OWNER/REPO``);
+            or a config, whose encoders are then initialised as the config says.
         config (str | Path | Config, optional): The config of a checkpoint that does not describe itself: those of other libraries and
             projects. Checkpoints of this project do, and for published weights it is known: the encoders then see images as they did in
             their training.
@@ -159,6 +171,8 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
         encoder = _published(checkpoint, path, published, modalities)
     else:
         encoder = _described(checkpoint, path, source, modalities)
+        if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+            check_folder(encoder, path.parent, source)
     return _with_bands(encoder, source, bands, missing, reference).to(device)
 
 
