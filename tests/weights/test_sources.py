@@ -129,17 +129,17 @@ def test_hub(tmp_path, monkeypatch):
     hub = pytest.importorskip('huggingface_hub')
     asked = []
 
-    def download(repository, file, revision=None):
+    def download(self, repository, file, revision=None):
         asked.append((repository, file, revision))
         if repository == 'a/none':
             raise OSError('404 Client Error\nmore')
         return tmp_path / 'x'
 
-    monkeypatch.setattr(hub, 'hf_hub_download', download)
+    monkeypatch.setattr(hub.HfApi, 'hf_hub_download', download)
     assert fetch('hf://a/b/c/d.pth') == tmp_path / 'x'
     fetch('hf://a/b@v2/d.pth')
     assert asked == [('a/b', 'c/d.pth', None), ('a/b', 'd.pth', 'v2')]
     with pytest.raises(WeightsError, match='OSError: 404 Client Error'):
         fetch('hf://a/none/d.pth')
-    with pytest.raises(WeightsError, match='expected hf://OWNER/REPO/FILE'):
-        fetch('hf://a/b')
+    with pytest.raises(WeightsError, match='expected hf://OWNER/REPO'):
+        fetch('hf://a')

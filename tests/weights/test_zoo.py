@@ -44,7 +44,7 @@ def test_the_table_says_what_the_config_does(name):
     for modality, inputs in entry.inputs.items():
         found = entries[modality]
         assert list(inputs.bands) == found['bands']
-        assert (encoder_order(found) == [2, 1, 0]) == ('reversed' in inputs.scaling)
+        assert (encoder_order(found) == [2, 1, 0]) == ('reversed' in inputs.scaling) == inputs.reversed
         steps = {step['type']: step for step in found.get('radiometry', ())}
         assert (steps.get('ToEightBit') or {}).get('statistics', '') == inputs.statistics
         assert not inputs.statistics or STATISTICS[inputs.statistics].bands == inputs.bands
