@@ -8,14 +8,7 @@ With a folder as --out: predictions, overlays and pictures of every image. With 
 """
 import sys
 
-from decur.apis import SegmentationInferencer
-from decur.apis.inferencer import parse_sources
-from decur.apis.scene_map import map_scene
-from decur.cli import add_argument, make_parser
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.progress import Progress
-from decur.scenes.reading import RESAMPLING
-from decur.writing import output_folder
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -32,7 +25,7 @@ def parse_args():
     scene.add_argument('--overlap', type=int, help='of neighbouring windows, pixels (default: a quarter of the window)')
     scene.add_argument('--batch-size', type=int, help='windows at a time (default: 1)')
     scene.add_argument('--probabilities', action='store_true', default=None, help='write class probabilities instead of class indices')
-    scene.add_argument('--resample', choices=RESAMPLING, help='bring scenes that lie on another grid onto that of the reference')
+    scene.add_argument('--resample', choices=('nearest', 'bilinear', 'cubic', 'average'), help='bring scenes that lie on another grid onto that of the reference')
     scene.add_argument('--reference', metavar='NAME', help='modality whose grid the map has (default: the first one given)')
     scene.add_argument('--missing', nargs='+', metavar='NAME', help='modalities of the model that there is no scene of')
     scene.add_argument('--nodata-where', choices=('any', 'all'), help='the map has no class where any scene has a missing pixel (default), '
@@ -42,6 +35,15 @@ def parse_args():
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
 
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.apis import SegmentationInferencer
+from decur.apis.inferencer import parse_sources
+from decur.apis.scene_map import map_scene
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.progress import Progress
+from decur.writing import output_folder
 
 #: Options of scenes, and what is said without them.
 SCENE_OPTIONS = dict(window=512, overlap=None, batch_size=1, probabilities=False, resample=None, reference=None, missing=(),

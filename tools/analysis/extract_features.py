@@ -9,15 +9,7 @@ pixel per window and a band per feature (docs/scenes.md). A run that was stopped
 """
 import sys
 
-import decur
-from decur.apis.features import build_image_dataset, extract_features
-from decur.apis.inferencer import parse_sources
-from decur.apis.scene_features import extract_scene_features
-from decur.cli import add_argument, make_parser, output_file
-from decur.engine import load_config
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.progress import Progress
-from decur.scenes.reading import RESAMPLING
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 #: Options of scenes alone.
 SCENE_OPTIONS = ('window', 'stride', 'min_valid', 'resample', 'reference', 'geoparquet')
@@ -43,7 +35,7 @@ def parse_args():
     scene.add_argument('--window', type=int, help='side of the windows, pixels (default: 224)')
     scene.add_argument('--stride', type=int, help='pixels from a window to the next (default: the window)')
     scene.add_argument('--min-valid', type=float, help='a window with a smaller share of valid pixels has no vector (default: 0.5)')
-    scene.add_argument('--resample', choices=RESAMPLING, help='bring scenes that lie on another grid onto that of the reference')
+    scene.add_argument('--resample', choices=('nearest', 'bilinear', 'cubic', 'average'), help='bring scenes that lie on another grid onto that of the reference')
     scene.add_argument('--reference', metavar='NAME', help='modality whose grid it is (default: the first one given)')
     scene.add_argument('--geoparquet', action='store_true', default=None, help='write OUT/features.parquet too (needs pyarrow)')
     add_argument(parser, 'device')
@@ -53,6 +45,18 @@ def parse_args():
         parser.error(f'--size {args.size[0]} {args.size[1]}: give two positive numbers, or 0 0 to leave the images as they are.')
     args.size = tuple(args.size) if all(args.size) else None
     return args
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+import decur
+from decur.apis.features import build_image_dataset, extract_features
+from decur.apis.inferencer import parse_sources
+from decur.apis.scene_features import extract_scene_features
+from decur.cli import output_file
+from decur.engine import load_config
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.progress import Progress
 
 
 def run_scene(args) -> None:

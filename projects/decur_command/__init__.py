@@ -1,7 +1,8 @@
 """The command ``decur``: each sub-command is one of the tools, with the tool's own arguments.
 
 It lies beside the package and not in it: importing the package registers its classes, for which it needs PyTorch and takes seconds. Here
-nothing but the standard library is imported until the sub-command is known, so that ``decur --help`` answers at once.
+nothing but the standard library is imported until the sub-command is known, so that ``decur --help`` answers at once; the tools do the same
+for their own ``--help`` (:mod:`decur_command.arguments`).
 """
 import importlib.util
 import sys
@@ -25,6 +26,7 @@ COMMANDS = {
     'complexity': ('analysis/get_complexity.py', 'parameters, FLOPs and latency of a model'),
     'explain': ('explain.py', 'what common and unique dimensions look at'),
     'decoupling': ('decoupling.py', 'what common and unique dimensions hold, on data with known factors'),
+    'weights': ('list_weights.py', 'published weights by name: what they are, and their download'),
     'convert': ('convert_checkpoint.py', 'weights of another project for a config; an encoder for another library'),
     'export': ('export_onnx.py', 'a segmentation model as ONNX'),
     'table': ('table.py', 'the results of tests in the tables of the paper'),
@@ -76,7 +78,3 @@ def main(arguments: list | None = None) -> None:
     module.__spec__ = None
     sys.modules['__main__'] = module
     spec.loader.exec_module(module)
-
-
-if __name__ == '__main__':
-    main()
