@@ -1,8 +1,8 @@
 """The augmentation of one modality for one view (supplement B.1): crop, jitter, grayscale, blur, solarize, flips.
 
-The published pipelines compute on float64 copies of channel-last images. Here nothing leaves the image's own type, every operation
-saturates instead of wrapping around, and all work is done on planes: that is how rasters and the compact store hold images and how a
-model takes them, and OpenCV's vector instructions are for few channels (``benchmarks/augmentation.py`` has the figures).
+The published pipelines compute on float64 copies of channel-last images. Here every operation keeps the image's type, saturates instead of
+wrapping around, and works on one channel at a time: rasters, the compact store and models all keep channels apart in memory, and OpenCV's
+vector instructions are for few channels (``benchmarks/augmentation.py`` has the figures).
 """
 import math
 from collections.abc import Sequence

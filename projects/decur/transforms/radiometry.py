@@ -1,4 +1,4 @@
-"""Raw values to the 8 bits that remote-sensing pretraining works on (supplement B.1 and B.2).
+"""Conversion of raw values to the 8 bits of remote-sensing pretraining (supplement B.1 and B.2).
 
 Each class is a step of a modality entry's ``radiometry`` and is applied right after reading: a callable ``(H, W, C) -> (H, W, C)``. Where
 pixels are missing the image is a masked array: they are left out of every statistic and stay missing. What the steps return is planar
