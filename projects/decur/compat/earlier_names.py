@@ -27,7 +27,8 @@ class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds a module under its earlier name, and puts the one of today in its place."""
 
     def find_spec(self, name, path=None, target=None):
-        room = name.startswith(('decur.datasets.', 'decur.synthetic.')) and next((room for room in MOVED if f'{name}.'.startswith(f'{room}.')), None)
+        earlier = name.startswith(('decur.datasets.', 'decur.synthetic.'))
+        room = earlier and next((room for room in MOVED if f'{name}.'.startswith(f'{room}.')), None)
         return importlib.machinery.ModuleSpec(name, self, is_package=True) if room else None
 
     def create_module(self, spec):

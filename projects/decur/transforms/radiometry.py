@@ -86,7 +86,7 @@ class RemoveOffset:
         """``(H, W, C)`` to the same shape and type.
 
         Raises:
-            DataError: If the image has not the band.
+            DataError: If the image does not have the band.
         """
         if image.ndim != 3 or image.shape[2] <= self.band:
             raise DataError(f'an image of shape {image.shape} has no band with index {self.band} to tell the offset by: give all 13 bands.')
@@ -136,7 +136,7 @@ class ToEightBit:
 
     Args:
         mean (Sequence[float], optional), std (Sequence[float], optional): By band, in the units of the image.
-        statistics (str, optional): The id of known ones instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked against
+        statistics (str, optional): Id of published statistics instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked against
             the image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
         bands (Sequence[str], optional): Which of the bands of ``statistics`` the images have, in their order. Defaults to all.
 
