@@ -188,8 +188,8 @@ class ViewAugmentation:
                 transposed ``(C, H, W)`` array) is fastest.
             view (int): Which view, from 0. Defaults to 0.
             geometry (Geometry, optional): The crop and flips. Defaults to a draw of its own.
-            missing (ndarray, optional): ``(H, W, C)`` bool, True where a pixel is missing. They are left out of interpolation, means and blur,
-                and keep their value in the view.
+            missing (ndarray, optional): ``(H, W, C)`` bool, True where a pixel is missing. They are left out of interpolation, means and
+                blur, and keep their value in the view.
 
         Returns:
             ndarray: ``(height, width, C)``, uint8 or float32. Its memory is planar, so the step to ``(C, height, width)`` is free.

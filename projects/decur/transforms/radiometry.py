@@ -136,8 +136,8 @@ class ToEightBit:
 
     Args:
         mean (Sequence[float], optional), std (Sequence[float], optional): By band, in the units of the image.
-        statistics (str, optional): Id of published statistics instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked against
-            the image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
+        statistics (str, optional): Id of published statistics instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked
+            against the image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
         bands (Sequence[str], optional): Which of the bands of ``statistics`` the images have, in their order. Defaults to all.
 
     Raises:
