@@ -16,7 +16,7 @@ from scipy.signal import convolve2d
 
 from decur.datasets import DepthReader, depth_to_hha
 from decur.readers.depth import NYU_INTRINSICS
-from decur.synthetic.rooms import make_scene, render
+from decur_worlds.rooms import make_scene, render
 
 
 def plain_filter(image, depth, kernel, **kwargs):

@@ -22,7 +22,7 @@ FLOORS = (
          binding='the modalities of a config, given to its parts'),
     dict(datasets='which samples there are, and where their files lie', transforms='arrays to views, or to one image',
          weights='what a checkpoint is; strict loading; export'),
-    dict(models='encoders in stages, interactions, projectors, objectives, heads', synthetic='worlds that we can make',
+    dict(models='encoders in stages, interactions, projectors, objectives, heads', synthetic='samples with known factors, drawn in memory',
          visualization='pictures of samples and predictions'),
     dict(engine='optimizer, samplers, hooks, launching'),
     dict(evaluation='metrics, probes, decoupling scores, tables of results'),

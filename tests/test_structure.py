@@ -1,5 +1,6 @@
 """Imports run one way: a room of the package imports only from rooms below it, and the picture that shows it is true."""
 import importlib.util
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,11 @@ FLOOR = {room: i for i, rooms in enumerate(structure.FLOORS) for room in rooms}
 def test_every_room_has_a_floor():
     rooms = {structure.room_of(path) for path in structure.PACKAGE.rglob('*.py')} - {'__init__'}
     assert rooms == set(FLOOR), 'docs/structure.py says on which floor a room is'
+
+
+def test_the_package_does_not_import_the_generator():
+    texts = {path: path.read_text(encoding='utf-8') for path in structure.PACKAGE.rglob('*.py')}
+    assert not [path for path, text in texts.items() if re.search(r'^\s*(from|import) decur_worlds\b', text, re.M)]
 
 
 def test_no_import_against_the_direction():

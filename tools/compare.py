@@ -14,25 +14,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-import torch
-from decoupling_study.document import replace_between
-from mmengine.config import Config
-from mmengine.registry import RUNNERS
-
-from decur.cli import add_argument, make_parser, output_file
-from decur.engine import load_config, prepare
-from decur.engine.amp import fast_bfloat16
-from decur.errors import ConfigError, DataError, exit_on_bad_input
-from decur.evaluation.intervals import t_interval
-from decur.evaluation.tables import markdown
-from decur.writing import write_bytes, write_json
-
-#: What encoders start from.
-STARTS = ('random', 'DeCUR')
-#: Files are read once, in the process of the run: starting workers would take longer than they save.
-_ALONE = {f'{loader}_dataloader.{key}': value for loader in ('train', 'test')
-          for key, value in (('num_workers', 0), ('persistent_workers', False), ('dataset.in_memory', True))}
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args() -> argparse.Namespace:
@@ -47,6 +29,29 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--scale', type=float, default=1.0, help='share of all epochs and iterations, to try the steps out')
     add_argument(parser, 'work-dir', help='where checkpoints go; default work_dirs/<folder of the study>')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+import numpy as np
+import torch
+from decoupling_study.document import replace_between
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+
+from decur.cli import output_file
+from decur.engine import load_config, prepare
+from decur.engine.amp import fast_bfloat16
+from decur.errors import ConfigError, DataError, exit_on_bad_input
+from decur.evaluation.intervals import t_interval
+from decur.evaluation.tables import markdown
+from decur.writing import write_bytes, write_json
+
+#: What encoders start from.
+STARTS = ('random', 'DeCUR')
+#: Files are read once, in the process of the run: starting workers would take longer than they save.
+_ALONE = {f'{loader}_dataloader.{key}': value for loader in ('train', 'test')
+          for key, value in (('num_workers', 0), ('persistent_workers', False), ('dataset.in_memory', True))}
 
 
 def config_of(path: Path, options: Mapping, work_dir: Path, seed: int, scale: float) -> Config:

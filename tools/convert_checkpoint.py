@@ -10,17 +10,13 @@ or a checkpoint of this project. What was taken, initialised and left out is pri
 import json
 from pathlib import Path
 
-from decur.cli import add_argument, make_parser, output_file
-from decur.engine import load_config
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.weights import save_file
-from decur.weights.convert import convert
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
     """Command line."""
     parser = make_parser(__doc__)
-    parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors)')
+    parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors), or the name of published weights')
     parser.add_argument('dst', metavar='DST', help='file to write (.pth or .safetensors; with --export .safetensors, for TorchGeo and '
                         'TerraTorch, which read with torch.load, .pth)')
     parser.add_argument('--config', required=True, help='the config whose model takes the weights')
@@ -32,6 +28,15 @@ def parse_args():
                         'published code trained (default: own)')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.cli import output_file
+from decur.engine import load_config
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.weights import save_file
+from decur.weights.convert import convert
 
 
 @exit_on_bad_input()

@@ -4,19 +4,7 @@ The data set is the config's score_dataset (configs/decoupling); another one wit
 """
 import warnings
 
-from mmengine.logging import MMLogger
-from mmengine.registry import DATASETS, init_default_scope
-
-from decur.binding import bind
-from decur.cli import add_argument, make_parser
-from decur.engine import load_config
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.evaluation.collect import score_model
-from decur.evaluation.measures import block_shares, factor_shares, probe_scores
-from decur.evaluation.tables import plain
-from decur.explain.loading import load_explained
-from decur.explain.representation import LEVELS
-from decur.writing import write_json
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -25,12 +13,27 @@ def parse_args():
     add_argument(parser, 'checkpoint', help='checkpoint file, or "random" for a model that is not trained')
     add_argument(parser, 'out', help='write all scores to this JSON file')
     parser.add_argument('--data', help='config whose score_dataset is used instead')
-    parser.add_argument('--level', default='embedding', choices=LEVELS, help='encoder: for checkpoints without projector')
+    parser.add_argument('--level', default='embedding', choices=['embedding', 'encoder'], help='encoder: for checkpoints without projector')
     parser.add_argument('--num-samples', type=int, help='instead of the data set\'s own number')
     add_argument(parser, 'seed', default=0, help='of the split of the probes (default: 0)')
     add_argument(parser, 'device')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from mmengine.logging import MMLogger
+from mmengine.registry import DATASETS, init_default_scope
+
+from decur.binding import bind
+from decur.engine import load_config
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.evaluation.collect import score_model
+from decur.evaluation.measures import block_shares, factor_shares, probe_scores
+from decur.evaluation.tables import plain
+from decur.explain.loading import load_explained
+from decur.writing import write_json
 
 
 def show(title: str, values: dict) -> None:

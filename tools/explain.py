@@ -6,49 +6,54 @@ import argparse
 import warnings
 from pathlib import Path
 
+from decur_command.arguments import add_argument, answer_help, make_parser
+
+#: As decur.explain.folder has them, whose other values are the defaults below.
+ANALYSES = ('alignment', 'tsne', 'spatial', 'spectral')
+
+
+def parse_args():
+    """Command line in OpenMMLab's convention."""
+    parser = make_parser(__doc__, 'config')
+    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
+    add_argument(parser, 'checkpoint', help='checkpoint file, or "random" for a model that is not trained')
+    parser.add_argument('--out', required=True, help='folder of the results')
+    parser.add_argument('--num-samples', type=int, default=256, help='samples drawn from the data set; 0 for all')
+    parser.add_argument('--batch-size', type=int, default=64, help='samples at a time')
+    parser.add_argument('--modalities', nargs='+', default=(), help='explain only these')
+    parser.add_argument('--analyses', nargs='+', default=ANALYSES, choices=ANALYSES, help='do only these')
+    parser.add_argument('--level', default='embedding', choices=('embedding', 'encoder'), help='encoder: for checkpoints without projector')
+    parser.add_argument('--loader', default='', metavar='NAME', help='dataloader of the config to take the data set from '
+                        '(default: test_dataloader where it makes sense, else train_dataloader)')
+    parser.add_argument('--layer', default='', help='layer for Grad-CAM, {} for the modality, as backbone.streams.{}.encoder.layer3 '
+                        '(default: the last stage map)')
+    parser.add_argument('--sign', default='signed', choices=('signed', 'positive', 'absolute'), help='of Grad-CAM')
+    parser.add_argument('--steps', type=int, default=50, help='of Integrated Gradients')
+    parser.add_argument('--perplexity', type=float, default=30.0, help='of t-SNE')
+    parser.add_argument('--max-dims', type=int, default=2000, help='dimensions per modality in the t-SNE; 0 for all')
+    parser.add_argument('--overlays', type=int, default=6, help='samples whose saliency is drawn')
+    add_argument(parser, 'seed', default=0, help='of the draw of samples and of t-SNE')
+    parser.add_argument('--num-workers', type=int, default=0, help='processes that read images')
+    add_argument(parser, 'device', help='where to compute: cpu, cuda or cuda:N')
+    add_argument(parser, 'cfg-options')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.binding import bind
-from decur.cli import add_argument, make_parser
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
-from decur.explain.folder import ANALYSES, Options
+from decur.explain.folder import Options
 from decur.explain.loading import load_explained
-from decur.explain.representation import LEVELS
 from decur.explain.run import Explanation
 from decur.writing import check_writable
 
 warnings.filterwarnings('ignore', message='Setting forward, backward hooks')  # captum's, on every call
-
-
-def parse_args():
-    """Command line in OpenMMLab's convention."""
-    default = Options()
-    parser = make_parser(__doc__, 'config')
-    parser.formatter_class = argparse.ArgumentDefaultsHelpFormatter
-    add_argument(parser, 'checkpoint', help='checkpoint file, or "random" for a model that is not trained')
-    parser.add_argument('--out', required=True, help='folder of the results')
-    parser.add_argument('--num-samples', type=int, default=default.num_samples, help='samples drawn from the data set; 0 for all')
-    parser.add_argument('--batch-size', type=int, default=default.batch_size, help='samples at a time')
-    parser.add_argument('--modalities', nargs='+', default=(), help='explain only these')
-    parser.add_argument('--analyses', nargs='+', default=ANALYSES, choices=ANALYSES, help='do only these')
-    parser.add_argument('--level', default=default.level, choices=LEVELS, help='encoder: for checkpoints without projector')
-    parser.add_argument('--loader', default='', metavar='NAME', help='dataloader of the config to take the data set from '
-                        '(default: test_dataloader where it makes sense, else train_dataloader)')
-    parser.add_argument('--layer', default='', help='layer for Grad-CAM, {} for the modality, as backbone.streams.{}.encoder.layer3 '
-                        '(default: the last stage map)')
-    parser.add_argument('--sign', default=default.sign, choices=('signed', 'positive', 'absolute'), help='of Grad-CAM')
-    parser.add_argument('--steps', type=int, default=default.steps, help='of Integrated Gradients')
-    parser.add_argument('--perplexity', type=float, default=default.perplexity, help='of t-SNE')
-    parser.add_argument('--max-dims', type=int, default=default.max_dims, help='dimensions per modality in the t-SNE; 0 for all')
-    parser.add_argument('--overlays', type=int, default=default.overlays, help='samples whose saliency is drawn')
-    add_argument(parser, 'seed', default=default.seed, help='of the draw of samples and of t-SNE')
-    parser.add_argument('--num-workers', type=int, default=0, help='processes that read images')
-    add_argument(parser, 'device', help='where to compute: cpu, cuda or cuda:N')
-    add_argument(parser, 'cfg-options')
-    return parser.parse_args()
 
 
 def build_dataset(cfg: Config, loader: str = ''):

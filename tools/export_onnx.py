@@ -1,7 +1,5 @@
 """Export a segmentation model (FCN, CMX) to ONNX and check it against PyTorch in ONNX Runtime."""
-from decur.apis import export_checked, load_model
-from decur.cli import add_argument, make_parser, output_file
-from decur.errors import exit_on_bad_input
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -14,6 +12,13 @@ def parse_args():
     parser.add_argument('--tolerance', type=float, default=1e-3, help='largest difference of logits, relative to the largest logit')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.apis import export_checked, load_model
+from decur.cli import output_file
+from decur.errors import exit_on_bad_input
 
 
 @exit_on_bad_input()

@@ -2,11 +2,7 @@
 
 Example: infer.py CONFIG CHECKPOINT rgb=images depth=depth --intrinsics 518.9 519.5 325.6 253.7 --out results
 """
-from decur.apis import SegmentationInferencer
-from decur.apis.inferencer import parse_sources
-from decur.cli import add_argument, make_parser
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.writing import output_folder
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -21,6 +17,14 @@ def parse_args():
     add_argument(parser, 'device')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.apis import SegmentationInferencer
+from decur.apis.inferencer import parse_sources
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.writing import output_folder
 
 
 @exit_on_bad_input()

@@ -2,19 +2,7 @@
 
 No training: every test sample takes the labels of its neighbours (cosine) among the training samples, both seen whole.
 """
-import torch
-from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner, set_random_seed
-
-from decur.binding import bind
-from decur.cli import add_argument, make_parser
-from decur.engine import load_config
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.evaluation.missing import format_table
-from decur.evaluation.probes import check_neighbours, knn_multilabel, labelled_features
-from decur.progress import Progress
-from decur.writing import write_json
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -28,6 +16,22 @@ def parse_args():
     add_argument(parser, 'out')
     add_argument(parser, 'cfg-options')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+import torch
+from mmengine.logging import MMLogger
+from mmengine.registry import MODELS, init_default_scope
+from mmengine.runner import Runner, set_random_seed
+
+from decur.binding import bind
+from decur.engine import load_config
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.evaluation.missing import format_table
+from decur.evaluation.probes import check_neighbours, knn_multilabel, labelled_features
+from decur.progress import Progress
+from decur.writing import write_json
 
 
 @exit_on_bad_input()

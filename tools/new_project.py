@@ -8,19 +8,7 @@ Proposes kinds of data, augmentations, encoder and schedule, which the configs t
 import os
 from pathlib import Path
 
-import numpy as np
-import torch
-from mmengine.registry import DATASETS, init_default_scope
-
-from decur.binding import bind
-from decur.cli import add_argument, make_parser
-from decur.engine import load_config
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.prepare.project import count_samples, look, write
-from decur.prepare.proposals import KINDS, propose, split_ids
-from decur.progress import Progress
-from decur.visualization import sheet
-from decur.visualization.images import modality_picture, save_picture
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -30,13 +18,31 @@ def parse_args():
     parser.add_argument('--out', help="the project's folder (default: FOLDER's name with -decur, where you are)")
     parser.add_argument('--labels', metavar='NAME', help='the folder of label maps, or none (default: told by its name)')
     parser.add_argument('--classes', metavar='A,B,...', help='names of the classes, in the order of their values')
-    parser.add_argument('--kind', nargs='+', default=[], metavar='NAME=KIND', help=f'what a folder holds: {", ".join(KINDS)}')
+    parser.add_argument('--kind', nargs='+', default=[], metavar='NAME=KIND',
+                        help='what a folder holds: sar, optical, rgb, elevation, hha, other')
     parser.add_argument('--count', type=int, default=64, help='images of each folder to read for statistics (default: 64)')
     parser.add_argument('--test-share', type=float, default=0.2, help='of the samples, about (default: 0.2)')
     parser.add_argument('--gpu', type=float, metavar='GIB', help="memory of the GPU to plan for; 0 for none (default: this machine's)")
     parser.add_argument('--force', action='store_true', help='write over files that were edited')
     add_argument(parser, 'seed', default=0, help='of the split and of the sample that is read (default: 0)')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+import numpy as np
+import torch
+from mmengine.registry import DATASETS, init_default_scope
+from own_project.data import look
+from own_project.files import count_samples, write
+from own_project.proposals import KINDS, propose, split_ids
+
+from decur.binding import bind
+from decur.engine import load_config
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.progress import Progress
+from decur.visualization import sheet
+from decur.visualization.images import modality_picture, save_picture
 
 
 def kinds_of(pairs: list) -> dict:

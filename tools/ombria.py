@@ -8,20 +8,7 @@ directory gets records.csv (a line for every run), tables.md and results.png. do
 import time
 from pathlib import Path
 
-from decoupling_study.document import replace_between
-from mmengine.config import Config
-from ombria_study.plan import plan
-from ombria_study.records import merge, read_records, row_of, write_records
-from ombria_study.report import Results, plot, tables
-from ombria_study.runs import Setup, execute_all
-from ombria_study.scores import iou
-
-from decur.cli import make_parser
-from decur.engine.amp import fast_bfloat16
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.explain.files import save_figure
-from decur.prepare.ombria import prepare
-from decur.writing import check_writable, output_folder, write_bytes
+from decur_command.arguments import answer_help, make_parser
 
 
 def parse_args():
@@ -43,6 +30,23 @@ def parse_args():
     parser.add_argument('--doc', type=Path, help='also write the tables into this document, between <!-- NAME --> and <!-- /NAME -->')
     parser.add_argument('--figure', type=Path, help='where the figure goes; default results.png in the work directory')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decoupling_study.document import replace_between
+from mmengine.config import Config
+from ombria_study.plan import plan
+from ombria_study.records import merge, read_records, row_of, write_records
+from ombria_study.report import Results, plot, tables
+from ombria_study.runs import Setup, execute_all
+from ombria_study.scores import iou
+
+from decur.engine.amp import fast_bfloat16
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.explain.files import save_figure
+from decur.prepare.ombria import prepare
+from decur.writing import check_writable, output_folder, write_bytes
 
 
 def run_all(runs: list, setup: Setup, jobs: int, path: Path) -> None:

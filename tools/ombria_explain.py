@@ -8,9 +8,23 @@
 import csv
 from pathlib import Path
 
+from decur_command.arguments import answer_help, make_parser
+
+
+def parse_args():
+    """Command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument('seen', type=Path, help='report on scenes of the pretraining')
+    parser.add_argument('unseen', type=Path, help='report on other scenes')
+    parser.add_argument('--out', type=Path, default=Path('docs/images/ombria_explained.png'), help='the picture')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
 import numpy as np
 
-from decur.cli import make_parser, output_file
+from decur.cli import output_file
 from decur.errors import DataError, exit_on_bad_input
 from decur.explain.files import save_figure
 from decur.explain.plots import BLOCK_COLOURS, figure
@@ -46,11 +60,7 @@ def histogram(rows: list) -> tuple:
 @exit_on_bad_input()
 def main():
     """Read two reports, draw."""
-    parser = make_parser(__doc__)
-    parser.add_argument('seen', type=Path, help='report on scenes of the pretraining')
-    parser.add_argument('unseen', type=Path, help='report on other scenes')
-    parser.add_argument('--out', type=Path, default=Path('docs/images/ombria_explained.png'), help='the picture')
-    args = parser.parse_args()
+    args = parse_args()
     output_file(args.out)
     fig, axes = figure(2, 2, width=6.2, height=4.4)
     for row, (folder, title) in enumerate(((args.seen, 'scenes of the pretraining'), (args.unseen, 'scenes it did not see'))):

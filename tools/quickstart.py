@@ -8,6 +8,21 @@ import json
 import time
 from pathlib import Path
 
+from decur_command.arguments import answer_help
+
+
+def parse_args():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument('--seed', type=int, default=0, help='seed of the pretraining and of the transfers')
+    parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'), help='where everything but the scenes goes')
+    parser.add_argument('--data', type=Path, default=Path('data/rooms'), help='where the scenes go')
+    parser.add_argument('--scale', type=float, default=1.0, help='share of all scenes, epochs and iterations, to try the steps out')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
 import numpy as np
 from PIL import Image
 
@@ -72,12 +87,7 @@ def picture(path: Path, out: Path, root: Path, table: dict, count: int = 5) -> N
 @exit_on_bad_input()
 def main() -> None:
     """Run all steps and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--seed', type=int, default=0, help='seed of the pretraining and of the transfers')
-    parser.add_argument('--out', type=Path, default=Path('work_dirs/quickstart'), help='where everything but the scenes goes')
-    parser.add_argument('--data', type=Path, default=Path('data/rooms'), help='where the scenes go')
-    parser.add_argument('--scale', type=float, default=1.0, help='share of all scenes, epochs and iterations, to try the steps out')
-    args = parser.parse_args()
+    args = parse_args()
     out = args.out / f'seed{args.seed}'
     start = time.time()
     pretraining = load_config(str(CONFIGS / PRETRAINING))

@@ -8,14 +8,8 @@ test goes below work_dirs, where tools/table.py finds it.
 import argparse
 from pathlib import Path
 
-from decur.engine import load_config
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.steps import run_step
+from decur_command.arguments import answer_help
 
-TOOLS = Path(__file__).parent
-CONFIGS = TOOLS.parent / 'configs'
-#: Data of the pretraining by data of the transfer.
-_PRETRAINED_ON = dict(bigearthnet='ssl4eo_s1-s2', geonrw='geonrw_rgb-dem', sunrgbd='sunrgbd_rgb-hha', nyudv2='sunrgbd_rgb-hha')
 _CONTRASTIVE = ['model.neck.hid_channels=512', 'model.neck.out_channels=128', 'model.neck.num_layers=2', 'model.head._delete_=True']
 #: Options that make another objective of a DeCUR config; ResNet50 has configs of its own.
 OBJECTIVES = {
@@ -25,8 +19,36 @@ OBJECTIVES = {
     'clip': [*_CONTRASTIVE, 'model.head.type=MultimodalCLIPHead', 'model.head.temperature=0.07'],
     'vicreg': ['model.head._delete_=True', 'model.head.type=MultimodalVICRegHead'],
 }
+
 #: Starts without a pretraining of this project; ImageNet weights are what the transfer config itself begins with, or --weights.
 STARTS = (*OBJECTIVES, 'random', 'imagenet')
+
+
+def parse_args() -> argparse.Namespace:
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('config', help='name of a transfer config, without .py')
+    parser.add_argument('--pretraining', choices=STARTS, default='decur', help='what the encoders start from (default: decur)')
+    parser.add_argument('--labels', type=float, default=100, metavar='PERCENT', help='share of the training labels (default: 100)')
+    parser.add_argument('--weights', help='a checkpoint to start from instead of a pretraining run')
+    parser.add_argument('--gpus', type=int, default=1, help='processes of the pretraining and the transfer (default: 1)')
+    parser.add_argument('--seed', type=int, default=0, help='of the pretraining and the transfer')
+    parser.add_argument('--tta', action='store_true', help='test at several scales and flipped (CMX is published so)')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs'), help='where everything goes')
+    parser.add_argument('--dry-run', action='store_true', help='print the configs and options; run nothing')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.engine import load_config
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.steps import run_step
+
+TOOLS = Path(__file__).parent
+CONFIGS = TOOLS.parent / 'configs'
+#: Data of the pretraining by data of the transfer.
+_PRETRAINED_ON = dict(bigearthnet='ssl4eo_s1-s2', geonrw='geonrw_rgb-dem', sunrgbd='sunrgbd_rgb-hha', nyudv2='sunrgbd_rgb-hha')
 
 
 def transfer_config(name: str) -> Path:
@@ -55,21 +77,6 @@ def pretraining_config(name: str, objective: str) -> tuple:
     if not path.is_file():
         raise ConfigError(f'there is no pretraining config for {name}: {path.name} does not exist.')
     return path, OBJECTIVES[objective]
-
-
-def parse_args() -> argparse.Namespace:
-    """Command line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('config', help='name of a transfer config, without .py')
-    parser.add_argument('--pretraining', choices=STARTS, default='decur', help='what the encoders start from (default: decur)')
-    parser.add_argument('--labels', type=float, default=100, metavar='PERCENT', help='share of the training labels (default: 100)')
-    parser.add_argument('--weights', help='a checkpoint to start from instead of a pretraining run')
-    parser.add_argument('--gpus', type=int, default=1, help='processes of the pretraining and the transfer (default: 1)')
-    parser.add_argument('--seed', type=int, default=0, help='of the pretraining and the transfer')
-    parser.add_argument('--tta', action='store_true', help='test at several scales and flipped (CMX is published so)')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs'), help='where everything goes')
-    parser.add_argument('--dry-run', action='store_true', help='print the configs and options; run nothing')
-    return parser.parse_args()
 
 
 def train(config: Path, folder: Path, args: argparse.Namespace, options: list) -> Path:

@@ -6,17 +6,7 @@ import argparse
 import time
 from pathlib import Path
 
-from decoupling_study import document
-from decoupling_study.figures import plot_world
-from decoupling_study.runs import execute, plan, read
-from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
-
-from decur.binding import bind
-from decur.cli import add_argument, make_parser
-from decur.errors import ConfigError, DataError, exit_on_bad_input
-from decur.explain.files import save_figure
-from decur.writing import check_writable, output_folder
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -32,6 +22,20 @@ def parse_args():
     parser.add_argument('--report-only', action='store_true', help='write what is there')
     add_argument(parser, 'cfg-options', help='override settings of every run')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decoupling_study import document
+from decoupling_study.figures import plot_world
+from decoupling_study.runs import execute, plan, read
+from mmengine.config import Config
+from mmengine.registry import DATASETS, init_default_scope
+
+from decur.binding import bind
+from decur.errors import ConfigError, DataError, exit_on_bad_input
+from decur.explain.files import save_figure
+from decur.writing import check_writable, output_folder
 
 
 def execute_all(runs: list, jobs: int) -> list:

@@ -3,12 +3,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from decur.cli import output_file
-from decur.errors import exit_on_bad_input
-from decur.evaluation.results import collect, read_runs, to_csv, to_markdown
-from decur.writing import write_bytes
-
-FORMATS = {'.md': to_markdown, '.csv': to_csv}
+from decur_command.arguments import answer_help
 
 
 def parse_args():
@@ -17,10 +12,20 @@ def parse_args():
     parser.add_argument('folders', nargs='*', default=['work_dirs'], help='where to look for test.json, at any depth (default: work_dirs)')
     parser.add_argument('--out', nargs='+', default=[], metavar='FILE', help='write the tables to these files, .md or .csv')
     args = parser.parse_args()
-    unknown = [name for name in args.out if Path(name).suffix not in FORMATS]
+    unknown = [name for name in args.out if Path(name).suffix not in ('.md', '.csv')]
     if unknown:
         parser.error(f'cannot write {unknown}: the file must end in .md or .csv')
     return args
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.cli import output_file
+from decur.errors import exit_on_bad_input
+from decur.evaluation.results import collect, read_runs, to_csv, to_markdown
+from decur.writing import write_bytes
+
+FORMATS = {'.md': to_markdown, '.csv': to_csv}
 
 
 @exit_on_bad_input()

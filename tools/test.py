@@ -3,13 +3,7 @@
 The metrics also go into <work dir>/<time stamp>/test.json, which tools/table.py collects. Runs on a GPU if PyTorch finds one, else on the
 CPU. CUDA_VISIBLE_DEVICES=1 chooses the second GPU, CUDA_VISIBLE_DEVICES=-1 the CPU.
 """
-from mmengine.registry import RUNNERS
-
-from decur.cli import make_parser
-from decur.engine import load_config, prepare, prepare_test
-from decur.engine.options import chosen
-from decur.errors import exit_on_bad_input
-from decur.writing import output_folder, write_json
+from decur_command.arguments import answer_help, make_parser
 
 
 def parse_args():
@@ -17,6 +11,16 @@ def parse_args():
     parser = make_parser(__doc__, 'config', 'checkpoint', 'work-dir', 'out', 'tta', 'allow-missing', 'cfg-options', 'launcher')
     parser.add_argument('--show-dir', help='write predicted label maps and pictures of input, label and prediction to this folder')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from mmengine.registry import RUNNERS
+
+from decur.engine import load_config, prepare, prepare_test
+from decur.engine.options import chosen
+from decur.errors import exit_on_bad_input
+from decur.writing import output_folder, write_json
 
 
 @exit_on_bad_input()

@@ -1,11 +1,5 @@
 """Test a segmentation model or a multi-label classifier with all of its modalities and with each alone, in one table."""
-from mmengine.registry import RUNNERS
-
-from decur.cli import make_parser
-from decur.engine import load_config, prepare, prepare_test
-from decur.errors import ConfigError, exit_on_bad_input
-from decur.evaluation.missing import format_table, test_modalities
-from decur.writing import write_json
+from decur_command.arguments import answer_help, make_parser
 
 
 def parse_args():
@@ -14,6 +8,16 @@ def parse_args():
     parser.add_argument('--subsets', nargs='+', metavar='A+B',
                         help='modalities that are there, e.g. rgb+hha rgb; default all, then each alone')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from mmengine.registry import RUNNERS
+
+from decur.engine import load_config, prepare, prepare_test
+from decur.errors import ConfigError, exit_on_bad_input
+from decur.evaluation.missing import format_table, test_modalities
+from decur.writing import write_json
 
 
 @exit_on_bad_input()

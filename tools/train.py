@@ -2,11 +2,7 @@
 
 Runs on a GPU if PyTorch finds one, else on the CPU. CUDA_VISIBLE_DEVICES=1 chooses the second GPU, CUDA_VISIBLE_DEVICES=-1 the CPU.
 """
-from mmengine.registry import RUNNERS
-
-from decur.cli import make_parser
-from decur.engine import load_config, prepare
-from decur.errors import ConfigError, exit_on_bad_input
+from decur_command.arguments import answer_help, make_parser
 
 
 def parse_args():
@@ -16,8 +12,16 @@ def parse_args():
                         help='go on from this checkpoint, or from the newest in the work directory that can be read')
     parser.add_argument('--auto-scale-lr', action='store_true',
                         help='fit the learning rate to the batch size of all processes (docs/scale.md)')
-    parser.add_argument('--amp', action='store_true', help='mixed precision (float16 on a GPU, bfloat16 on a CPU)')
+    parser.add_argument('--amp', action='store_true', help='mixed precision (bfloat16, or float16 on a GPU that lacks it)')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from mmengine.registry import RUNNERS
+
+from decur.engine import load_config, prepare
+from decur.errors import ConfigError, exit_on_bad_input
 
 
 @exit_on_bad_input()

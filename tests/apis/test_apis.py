@@ -19,8 +19,8 @@ from decur.apis.model import label_meta
 from decur.engine import load_config
 from decur.errors import ConfigError, DataError, WeightsError
 from decur.evaluation.missing import format_table, subsets_to_test
-from decur.synthetic.rooms_dataset import write_rooms
 from decur.weights.convert import build_model
+from decur_worlds.rooms_dataset import write_rooms
 
 CONFIG = str(ROOT / 'configs' / 'quickstart' / 'rooms_rgb-hha_small-resnet_finetune.py')
 

@@ -23,8 +23,8 @@ from decur.readers.depth import read_intrinsics
 from decur.readers.files import build_reader
 from decur.readers.store import close_environment, read_manifest, read_record
 from decur.registry import READERS
-from decur.synthetic.landcover_layouts import jp2
 from decur.weights.io import load_file, save_file
+from decur_worlds.landcover_layouts import jp2
 
 KINDS: dict[str, Callable] = {}
 

@@ -10,7 +10,7 @@ from decur.datasets import BigEarthNetDataset, SSL4EODataset
 from decur.datasets.bigearthnet import METADATA, list_v1
 from decur.errors import DataError
 from decur.readers.table import Table
-from decur.synthetic.landcover_layouts import write_landcover
+from decur_worlds.landcover_layouts import write_landcover
 
 ENTRIES = dict(s1=dict(channels=2, files=dict(sensor='s1')), s2=dict(channels=12, files=dict(sensor='s2')))
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from decur.datasets import BigEarthNetDataset, GeoNRWDataset, PairedRasterDataset, SSL4EODataset, recognise
 from decur.prepare import bigearthnet, geonrw, ssl4eo
-from decur.synthetic.landcover_layouts import write_landcover
+from decur_worlds.landcover_layouts import write_landcover
 
 MADE = {
     'ssl4eo': ('ssl4eo-v1.0', SSL4EODataset, ssl4eo), 'bigearthnet': ('bigearthnet-v1', BigEarthNetDataset, bigearthnet),

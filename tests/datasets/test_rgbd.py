@@ -10,10 +10,10 @@ from PIL import Image
 from decur.datasets import NYUv2Dataset, SUNRGBDDataset
 from decur.datasets.rgbd import NYUV2_CLASSES, SUNRGBD_CLASSES
 from decur.errors import ConfigError, DataError
-from decur.synthetic.rgbd_layouts import write_layout
-from decur.synthetic.rooms import TEST_OFFSET, generate_room
-from decur.synthetic.rooms_dataset import write_rooms
 from decur.transforms import depth_to_hha
+from decur_worlds.rgbd_layouts import write_layout
+from decur_worlds.rooms import TEST_OFFSET, generate_room
+from decur_worlds.rooms_dataset import write_rooms
 
 SIZE = (40, 56)
 RGB = dict(channels=3, reader=dict(type='PillowReader', mode='RGB'))

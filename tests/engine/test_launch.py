@@ -1,3 +1,4 @@
+import copy
 from types import SimpleNamespace
 
 import pytest
@@ -16,11 +17,17 @@ def test_first_host_of_a_slurm_list(nodes, first):
 def test_amp_picks_what_the_machine_can(monkeypatch):
     cfg = Config(dict(optim_wrapper=dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1))))
     monkeypatch.setattr('torch.cuda.is_available', lambda: False)
-    assert prepare(cfg.copy(), amp=True).optim_wrapper.type == 'CpuBf16OptimWrapper'
+    assert prepare(copy.deepcopy(cfg), amp=True).optim_wrapper.type == 'CpuBf16OptimWrapper'
     amp = Config(dict(optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', optimizer=dict(type='SGD', lr=0.1))))
     assert 'loss_scale' not in prepare(amp.copy()).optim_wrapper
     monkeypatch.setattr('torch.cuda.is_available', lambda: True)
-    assert prepare(cfg.copy(), amp=True).optim_wrapper.type == 'AmpOptimWrapper'
+    for able, dtype, scaled in ((True, 'bfloat16', dict(enabled=False)), (False, 'float16', 'dynamic')):
+        monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda including_emulation, able=able: able)
+        wrapper = prepare(copy.deepcopy(cfg), amp=True).optim_wrapper
+        assert (wrapper.type, wrapper.dtype, wrapper.loss_scale) == ('AmpOptimWrapper', dtype, scaled)
+    named = Config(dict(optim_wrapper=dict(cfg.optim_wrapper, dtype='float16')))
+    monkeypatch.setattr('torch.cuda.is_bf16_supported', lambda including_emulation: True)
+    assert prepare(named, amp=True).optim_wrapper.loss_scale == 'dynamic'
 
 
 def test_a_launcher_without_ranks_is_explained(monkeypatch):

@@ -10,7 +10,7 @@ from decur.datasets import PairedRasterDataset
 from decur.errors import ConfigError, DataError
 from decur.prepare.inspect import detect_layout, fit_statistics, inspect, report
 from decur.sensors import S2C_BANDS, STATISTICS
-from decur.synthetic.landcover_layouts import write_landcover
+from decur_worlds.landcover_layouts import write_landcover
 
 
 def test_generated_layouts(tmp_path):

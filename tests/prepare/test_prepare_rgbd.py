@@ -16,9 +16,9 @@ from decur.errors import ConfigError, DataError
 from decur.prepare import nyudv2, sunrgbd
 from decur.prepare.hha_folder import make_hha
 from decur.prepare.nyudv2 import NYUv2Release
-from decur.synthetic.rgbd_layouts import write_layout
-from decur.synthetic.rooms import TEST_OFFSET, generate_room
 from decur.transforms import depth_to_hha
+from decur_worlds.rgbd_layouts import write_layout
+from decur_worlds.rooms import TEST_OFFSET, generate_room
 
 TOOLS = Path(__file__).parents[2] / 'tools'
 SIZE = (40, 56)

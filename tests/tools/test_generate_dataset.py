@@ -9,8 +9,8 @@ from helpers import run_code, run_tool
 
 from decur.errors import ConfigError, DataError
 from decur.hha import depth_to_hha
-from decur.synthetic import rooms_dataset
-from decur.synthetic.rooms_dataset import write_rooms
+from decur_worlds import rooms_dataset
+from decur_worlds.rooms_dataset import write_rooms
 
 TOOL = Path(__file__).parents[2] / 'tools' / 'generate_dataset.py'
 SIZE = (32, 40)
@@ -57,7 +57,7 @@ def test_killed_and_resumed(reference, tmp_path):
     options = ('--num-train', '6', '--num-test', '3', '--workers', '1')
     script = f'''
 import os, signal, sys
-import decur.synthetic.rooms_dataset as module
+import decur_worlds.rooms_dataset as module
 real, count = module.write_png, [0]
 def write(path, image):
     count[0] += 1

@@ -7,12 +7,7 @@ OUT ending in .safetensors is one file; otherwise a folder of .npy files. A run 
 """
 import sys
 
-import decur
-from decur.apis.features import build_image_dataset, extract_features
-from decur.cli import add_argument, make_parser, output_file
-from decur.engine import load_config
-from decur.errors import exit_on_bad_input
-from decur.progress import Progress
+from decur_command.arguments import add_argument, answer_help, make_parser
 
 
 def parse_args():
@@ -36,6 +31,16 @@ def parse_args():
     if any(args.size) and min(args.size) < 1:
         parser.error(f'--size {args.size[0]} {args.size[1]}: give two positive numbers, or 0 0 to leave the images as they are.')
     return args
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+import decur
+from decur.apis.features import build_image_dataset, extract_features
+from decur.cli import output_file
+from decur.engine import load_config
+from decur.errors import exit_on_bad_input
+from decur.progress import Progress
 
 
 @exit_on_bad_input()

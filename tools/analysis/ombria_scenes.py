@@ -6,7 +6,19 @@ SRC is a clone of github.com/geodrak/OMBRIA. Says whether the scenes are those t
 """
 from pathlib import Path
 
-from decur.cli import make_parser
+from decur_command.arguments import answer_help, make_parser
+
+
+def parse_args():
+    """Command line."""
+    parser = make_parser(__doc__)
+    parser.add_argument('src', help='clone of the repository')
+    parser.add_argument('--out', metavar='DIR', help='write the lists of ids to this folder')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
 from decur.errors import DataError, exit_on_bad_input
 from decur.prepare.ombria import OmbriaRelease
 from decur.prepare.ombria_scenes import FIRST_CHIPS, find_scenes, splits
@@ -20,10 +32,7 @@ IMAGES = ('s1_before', 's2_before', 's2_after')
 @exit_on_bad_input()
 def main():
     """Read the chips, find, compare."""
-    parser = make_parser(__doc__)
-    parser.add_argument('src', help='clone of the repository')
-    parser.add_argument('--out', metavar='DIR', help='write the lists of ids to this folder')
-    args = parser.parse_args()
+    args = parse_args()
     units = OmbriaRelease(args.src).units(samples=True)
     read = PillowReader()
     chips = {int(unit.key[-4:]): [read(unit.files['paths'][name]) for name in IMAGES] for unit in units

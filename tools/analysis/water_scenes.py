@@ -11,12 +11,25 @@ import argparse
 from collections import defaultdict
 from pathlib import Path
 
+from decur_command.arguments import answer_help
+
+
+def parse_args():
+    """Command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('folder', type=Path, help='folder with images/ and labels/, as in the clone (its folder data)')
+    return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
 import numpy as np
 from scipy import fft
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from decur.errors import DataError, exit_on_bad_input
+from decur.prepare.folder_release import labelled_subsets
 from decur.readers import RasterioReader
 from decur.writing import write_bytes
 
@@ -88,19 +101,13 @@ def find_places(heights: np.ndarray) -> list:
 def splits(places: list) -> dict:
     """Places by size, in turn for training and for the test; and labelled subsets of the training chips, drawn by seed."""
     train, test = (sorted(chip for place in places[side::2] for chip in place) for side in (0, 1))
-    out = dict(train=train, test=test)
-    for count in FEW:
-        for seed in SEEDS:
-            out[f'few{count}_seed{seed}'] = sorted(np.random.default_rng(seed).permutation(train)[:count].tolist())
-    return out
+    return dict(train=train, test=test, **labelled_subsets(train, FEW, SEEDS))
 
 
 @exit_on_bad_input()
 def main():
     """Read the elevation of all chips and write the lists."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('folder', type=Path, help='folder with images/ and labels/, as in the clone (its folder data)')
-    args = parser.parse_args()
+    args = parse_args()
     files = {int(path.stem): path for path in (args.folder / 'images').glob('*.tif') if path.stem.isdigit()}
     if sorted(files) != list(range(CHIPS)):
         raise DataError(f'{args.folder / "images"} has {len(files)} chips, 0.tif to {CHIPS - 1}.tif are released. Clone the repository '

@@ -1,4 +1,4 @@
-"""Parameters, FLOPs and latency of any config's model."""
+"""Parameters, FLOPs, training memory and latency of any config's model."""
 import copy
 import time
 from collections.abc import Mapping, Sequence
@@ -67,6 +67,47 @@ def count_flops(model: nn.Module, inputs) -> int:
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         meta(inputs, mode='tensor')
     return counter.get_total_flops()
+
+
+def training_memory(model: nn.Module, cfg: Config, inputs, batch: int) -> dict:
+    """What a training step holds at least, in bytes, without computing anything (on the meta device).
+
+    Activations are what autograd keeps for the backward pass: of both views of every modality in pretraining. Frozen parts keep none. They
+    are counted in float32; with bfloat16 autocast about half of it is needed. Workspaces of the device's libraries, and the attention of a
+    fused kernel, which keeps less than the plain one that is counted here, are what makes the measured figure another.
+
+    Args:
+        model (nn.Module): The config's.
+        cfg (Config): Its optimiser says how many numbers it keeps for each parameter.
+        inputs: As from :func:`example_inputs`.
+        batch (int): Samples in ``inputs``.
+
+    Returns:
+        dict: ``state``: weights, gradients and the optimiser's state. ``sample``: activations of a sample.
+    """
+    meta = copy.deepcopy(model).to('meta').train()
+    pretraining = hasattr(meta, 'extract_embeddings')
+    if pretraining:
+        meta.micro_batch = None
+    inputs = inputs.to('meta') if isinstance(inputs, torch.Tensor) else {name: x.to('meta') for name, x in inputs.items()}
+    kept = {}
+
+    def keep(tensor):
+        storage = tensor.untyped_storage()
+        kept[storage._cdata] = storage
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor), sdpa_kernel(SDPBackend.MATH):
+        output = meta.extract_embeddings(inputs) if pretraining else meta(inputs, mode='tensor')
+    own = {t.untyped_storage()._cdata for t in (*meta.parameters(), *meta.buffers())}
+    activations = sum(storage.nbytes() for key, storage in kept.items() if key not in own)
+    del output
+    optimizer = cfg.get('optim_wrapper', {}).get('optimizer', {})
+    moments = 2 if 'Adam' in str(optimizer.get('type', '')) else 1 if optimizer.get('momentum', .9) else 0
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    weights = sum(t.numel() * t.element_size() for t in (*model.parameters(), *model.buffers()))
+    views = getattr(model.head, 'num_views', 2) if pretraining else 1
+    return dict(state=weights + 4 * trained * (1 + moments), sample=activations * views / batch)
 
 
 @torch.inference_mode()

@@ -72,7 +72,8 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
 
     MMEngine sets a CUDA device before it starts a group, so on a CPU-only machine the (gloo) group is started here, and the model
     wrapper gets no device. There the memory of a step is kept for the next
-    (:func:`~decur.engine.allocator.keep_freed_memory`). ``amp`` chooses bfloat16 autocast on a CPU and the config's (or float16) on a GPU.
+    (:func:`~decur.engine.allocator.keep_freed_memory`). ``amp`` chooses bfloat16 autocast on a CPU and on a GPU
+    that has it, float16 with a loss scale on an older one, unless the config names a ``dtype``.
 
     Args:
         cfg (Config): As from :func:`load_config`.
@@ -100,7 +101,9 @@ def prepare(cfg: Config, launcher: str = 'none', amp: bool = False) -> Config:
         wrapper = cfg.optim_wrapper
         wrapper.type = 'CpuBf16OptimWrapper' if on_cpu else 'AmpOptimWrapper'
         if not on_cpu:
-            wrapper.setdefault('loss_scale', 'dynamic')
+            wrapper.setdefault('dtype', 'bfloat16' if torch.cuda.is_bf16_supported(including_emulation=False) else 'float16')
+            # bfloat16 has the range of float32, so nothing needs to be scaled.
+            wrapper.setdefault('loss_scale', dict(enabled=False) if wrapper.dtype == 'bfloat16' else 'dynamic')
     elif on_cpu and cfg.get('optim_wrapper', {}).get('type') == 'AmpOptimWrapper':
         cfg.optim_wrapper.type = 'CpuBf16OptimWrapper'
         cfg.optim_wrapper.pop('loss_scale', None)

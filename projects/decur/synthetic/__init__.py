@@ -1,1 +1,1 @@
-"""Worlds that can be made: RGB-D rooms and others, for tests, the quickstart and controlled experiments."""
+"""Samples with known factors, drawn in memory, for controlled experiments (the package ``decur_worlds`` generates data sets on disk)."""

@@ -9,9 +9,10 @@ import torch
 from helpers import ROOT, entries, run_code, run_tool, write_pairs
 from mmengine.config import Config
 from mmengine.registry import MODELS
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 import decur
-from decur.apis.complexity import build_for_analysis, count_flops, count_parameters, example_inputs
+from decur.apis.complexity import build_for_analysis, count_flops, count_parameters, example_inputs, training_memory
 from decur.apis.features import build_image_dataset, extract_features
 from decur.errors import ConfigError, DataError
 from decur.weights import load_file, save_file
@@ -61,6 +62,31 @@ def test_attention_is_counted():
     n, d = 197, 384
     expected = 2 * (12 * (12 * n * d**2 + 2 * n * n * d) + 196 * d * 256 * 2)
     assert count_flops(model, dict(sar=example_inputs(model, modalities, (224, 224))['sar'])) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize('config', ['decoupling/shapes_optical-radar_small-resnet_decur', 'decur/geonrw_rgb-dem_vit-s16_decur'])
+def test_training_memory_is_what_autograd_keeps(config):
+    """On the meta device as in a real pass, where storages are told apart by their address."""
+    cfg = Config.fromfile(ROOT / 'configs' / f'{config}.py')
+    cfg.model.neck.update(hid_channels=16, out_channels=16)
+    model, modalities = build_for_analysis(cfg)
+    inputs = example_inputs(model, modalities, (224, 224) if 'vit' in config else (24, 24), 2)
+    memory, kept = training_memory(model, cfg, inputs, 2), {}
+
+    def keep(tensor):
+        kept[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda x: x), sdpa_kernel(SDPBackend.MATH):
+        embeddings = model.train().extract_embeddings(inputs)
+    own = {t.untyped_storage().data_ptr() for t in (*model.parameters(), *model.buffers())}
+    # Both views; libraries keep a little more where an empty workspace has an address.
+    assert memory['sample'] * 2 == pytest.approx(2 * sum(s.nbytes() for p, s in kept.items() if p not in own), rel=.01)
+    assert embeddings
+    # Weights, gradients and the moments of the optimiser; and the buffers.
+    numbers = sum(p.numel() for p in model.parameters())
+    copies = 4 if 'Adam' in cfg.optim_wrapper.optimizer.type else 3
+    assert memory['state'] == 4 * copies * numbers + sum(b.numel() * b.element_size() for b in model.buffers())
 
 
 @pytest.mark.parametrize('size, batch', [((0, 64), 1), ((64, -1), 1), ((64, 64), 0)])

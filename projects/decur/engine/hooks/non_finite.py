@@ -50,7 +50,8 @@ class NonFiniteLossHook(Hook):
 
         def checked_step(**kwargs):
             # A float16 loss scaler looks itself, and gradients that it has not scaled back yet would mislead.
-            if self.check_gradients and getattr(runner.optim_wrapper, 'loss_scaler', None) is None:
+            scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
+            if self.check_gradients and not (scaler and scaler.is_enabled()):
                 grads = [p.grad for p in model.parameters() if p.grad is not None]
                 # A norm is finite only if every number is (or they overflow it, which is as bad). One wait for the device.
                 bad = bool(grads) and not bool(torch.isfinite(torch.stack(torch._foreach_norm(grads))).all())

@@ -1,0 +1,4 @@
+"""``python -m decur_command`` is ``decur``."""
+from . import main
+
+main()
