@@ -11,8 +11,8 @@ import pytest
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.errors import ConfigError, DataError
-from decur.synthetic.landcover_layouts import write_landcover
 from decur.transforms import ModalityLoader
+from decur_worlds.landcover_layouts import write_landcover
 
 torchgeo = pytest.importorskip('torchgeo.datasets')
 FIXTURES = os.environ.get('DECUR_TORCHGEO_DATA')
@@ -86,7 +86,8 @@ def test_the_names_are_those_of_the_values_not_of_the_documentation(landcover):
     root = landcover / 'bigearthnet'
     theirs = build(modalities=dict(sar=S1, optical=S2A), dataset=dict(type='BigEarthNet', split='train', bands='all'), data_root=str(root),
                    label='label')
-    ours = DATASETS.build(dict(type='BigEarthNetDataset', data_root=str(root), split='bigearthnet-train.csv', pipeline=LOAD, modalities=dict(
+    ours = DATASETS.build(dict(type='BigEarthNetDataset', data_root=str(root), split='bigearthnet-train.csv', pipeline=LOAD,
+                               modalities=dict(
         sar=files_of(S1, 120, sensor='s1'), optical=files_of(S2A, 120, sensor='s2'))))
     assert len(theirs) == len(ours) == 3
     for sample, mine in zip(theirs, ours):
@@ -140,7 +141,8 @@ CASES = dict(
                                                 optical=dict(type='SSL4EOS12', split='s2c', seasons=2)),
                 modalities=dict(sar=S1, optical=S2C), dates=2, indices=(0, ),
                 pipeline=[dict(type='DrawSeasons', num_views=1, mode='first'), *LOAD], size=264),
-    bigearthnet_v1=dict(path='bigearthnet/v1', dataset=dict(type='BigEarthNet'), modalities=dict(sar=S1, optical=S2A), label='label', size=120),
+    bigearthnet_v1=dict(path='bigearthnet/v1', dataset=dict(type='BigEarthNet'), label='label', size=120,
+                        modalities=dict(sar=S1, optical=S2A)),
     bigearthnet_v2=dict(path='bigearthnet/v2', dataset=dict(type='BigEarthNetV2'), label='label', size=120, modalities=dict(
         sar=dict(S1, files=dict(key='image_s1')), optical=dict(S2A, files=dict(key='image_s2')))),
     sen12ms=dict(path='sen12ms', dataset=dict(type='SEN12MS'), modalities=dict(sar=S1, optical=S2C), label='mask', size=64),
