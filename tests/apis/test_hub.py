@@ -109,7 +109,8 @@ def test_the_card(tmp_path):
     example = load_file(folder / 'example.safetensors')
     # The numbers on the card are those of the example.
     row = next(line for line in text.splitlines() if line.startswith('| `sar` | 32 x 32'))
-    assert f'{example["feature.sar"][0]:.4g}' in row and f'{example["seen.sar"][0].double().mean():.4g}' in row
+    assert f'{example["feature.sar"][0]:.4g}' in row and f'{example["image.sar"][10, 10, 1]:.4g}' in row
+    assert f'{example["seen.sar"][1, 10, 10]:.4g}' in row
     assert 0 <= example['seen.sar'].min() and example['seen.sar'].max() <= 1
     own = trained().save_pretrained(tmp_path / 'own', licence='mit', example=images())
     assert torch.equal(load_file(own / 'example.safetensors')['image.sar'], torch.from_numpy(images()['sar']))
