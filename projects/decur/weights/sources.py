@@ -114,7 +114,8 @@ def _check_published(path: Path, published: Weights) -> None:
     note = path.with_name(f'.{path.name}.sha256')
     status = path.stat()
     stamp = [str(status.st_size), str(status.st_mtime_ns)]
-    noted, *noted_stamp = note.read_text(encoding='utf-8').split() if note.is_file() else ('', )
+    parts = note.read_text(encoding='utf-8', errors='replace').split() if note.is_file() else ()
+    noted, *noted_stamp = parts if len(parts) == 3 else ('', )
     digest = noted
     if noted_stamp != stamp:
         digest = file_digest(path)
