@@ -241,6 +241,11 @@ def test_an_init_cfg_places_bands_by_name(tmp_path):
 
     found = first(('B8', 'B04', 'NDVI'))
     assert torch.equal(found[:, :2], weight[:, [7, 3]]) and not found[:, 2].any()
+    thrice = ('DEM', ) * 3 + S2[3:]
+    assert torch.equal(first(('DEM', 'B4'), bands=thrice), torch.stack([weight[:, :3].sum(1), weight[:, 3]], 1))
+    assert torch.equal(first(('DEM', ) * 3, bands=thrice), weight[:, :3])
+    equal = first(('DEM', ) * 2, bands=thrice)  # equal channels give what they gave
+    assert torch.allclose(equal.sum(1), weight[:, :3].sum(1), atol=1e-6)
     for names, changes, says in ((('B4', ), dict(bands=None), 'needs the names of the 13 bands that the weights'),
                                  (('B4', ), dict(bands=S2[:3]), r'init_cfg=dict\(..., bands=\(...\)\), got 3'),
                                  (('NDVI', ), {}, 'has none of them: NDVI')):

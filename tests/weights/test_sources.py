@@ -73,6 +73,19 @@ def test_what_went_wrong_is_not_kept(server, hub, served, says):
     assert fetch(f'{address}/w.pth').read_bytes() == BODY
 
 
+def test_a_connection_that_breaks_off(server, hub, monkeypatch):
+    files, address = server
+    files['/w.pth'] = BODY
+
+    def reset(*args):
+        raise ConnectionResetError(104, 'Connection reset by peer')
+
+    monkeypatch.setattr('http.client.HTTPResponse.read', reset)
+    with pytest.raises(WeightsError, match=r'fetched .the connection broke off, ConnectionResetError: .*Fetch it by hand') as info:
+        fetch(f'{address}/w.pth')
+    assert 'cannot be written' not in str(info.value) and not list(hub.iterdir())
+
+
 def test_another_digest_is_not_kept(server, hub):
     files, address = server
     files['/w.pth'] = BODY

@@ -49,8 +49,8 @@ def model_card(encoder, name: str, licence: str, data: str | None, results: Sequ
         'Images are arrays `(H, W, C)` with the bands above, in the units of the data; `transforms` does the preprocessing.\n',
         '## Preprocessing\n', *(_preprocessing(modality, entry) for modality, entry in encoder.modalities.items()),
         '## A checked example\n', "`example.safetensors` holds an image of each modality, what the encoder sees of it, and its feature. "
-        '`decur.load` computes them again and refuses to load if they are not the same. Means over the image by band, and the first values '
-        'of the feature:\n', _example_table(encoder, example),
+        '`decur.load` computes them again and refuses to load if they are not the same. A pixel of each image, and the first values of '
+        'the feature:\n', _example_table(encoder, example),
         '## Data\n', (data or _data(encoder)) + '\n', '## Results\n',
         (markdown(list(results[0]), [[str(value) for value in row.values()] for row in results]) if results else 'None were given.') + '\n',
         '## Licence\n', f'{licence}\n', '## Citation\n', f'```bibtex\n{_PAPER}\n```\n']
@@ -105,9 +105,11 @@ def _example_table(encoder, example: Mapping) -> str:
     rows = []
     for name in encoder.modalities:
         image, seen, feature = (example[f'{kind}.{name}'].to(torch.float64) for kind in ('image', 'seen', 'feature'))
-        rows.append((f'`{name}`', ' x '.join(map(str, image.shape)), ', '.join(f'{value:.4g}' for value in image.mean((0, 1))),
-                     ', '.join(f'{value:.4g}' for value in seen.mean((1, 2))), ', '.join(f'{value:.4g}' for value in feature[:4])))
-    return markdown(('modality', 'image', 'given', 'seen by the encoder', 'feature'), rows) + '\n'
+        row, column = image.shape[0] // 3, image.shape[1] // 3
+        given, seen = image[row, column], seen[:, row, column]
+        rows.append((f'`{name}`', ' x '.join(map(str, image.shape)), f'{row}, {column}',
+                     *(', '.join(f'{value:.4g}' for value in values) for values in (given, seen, feature[:4]))))
+    return markdown(('modality', 'image', 'row, column', 'given', 'seen by the encoder', 'feature'), rows) + '\n'
 
 
 def _data(encoder) -> str:

@@ -1,4 +1,4 @@
-"""Raw values to the 8 bits that remote-sensing pretraining works on (supplement B.1 and B.2).
+"""Conversion of raw values to the 8 bits of remote-sensing pretraining (supplement B.1 and B.2).
 
 Each class is a step of a modality entry's ``radiometry`` and is applied right after reading: a callable ``(H, W, C) -> (H, W, C)``. Where
 pixels are missing the image is a masked array: they are left out of every statistic and stay missing. What the steps return is planar
@@ -89,7 +89,7 @@ class RemoveOffset:
         """``(H, W, C)`` to the same shape and type.
 
         Raises:
-            DataError: If the image has not the band.
+            DataError: If the image does not have the band.
         """
         if image.ndim != 3 or image.shape[2] <= self.band:
             raise DataError(f'an image of shape {image.shape} has no band with index {self.band} to tell the offset by: give all 13 bands.')
@@ -142,8 +142,8 @@ class ToEightBit:
 
     Args:
         mean (Sequence[float], optional), std (Sequence[float], optional): By band, in the units of the image.
-        statistics (str, optional): The id of known ones instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked against
-            the image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
+        statistics (str, optional): Id of published statistics instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked
+            against the image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
         bands (Sequence[str], optional): Which of the bands of ``statistics`` the images have, in their order. Defaults to all.
 
     Raises:

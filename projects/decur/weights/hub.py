@@ -62,7 +62,7 @@ def explain(error: Exception, repository: str, file: str = '', writing: bool = F
     if 'GatedRepoError' in kinds:
         return f'{what}. Its owner grants access one by one: ask on the page of {repository}, then log in with `hf auth login`.'
     if kinds & {'LocalTokenNotFoundError'} or status == 401 and writing:
-        return f'{what}. Nobody is logged in: run `hf auth login` with a token that may write, or pass token=.'
+        return f'{what}. Nobody is logged in, or the token is not valid: run `hf auth login` with a token that may write, or pass token=.'
     if status == 403:
         return (f'{what}. The token has no permission {"to write to" if writing else "to read"} {repository}: log in with `hf auth login` '
                 f'as somebody who has, or {"push to a repository of your own" if writing else "ask its owner"}.')

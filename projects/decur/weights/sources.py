@@ -114,7 +114,8 @@ def _check_published(path: Path, published: Weights) -> None:
     note = path.with_name(f'.{path.name}.sha256')
     status = path.stat()
     stamp = [str(status.st_size), str(status.st_mtime_ns)]
-    noted, *noted_stamp = note.read_text(encoding='utf-8').split() if note.is_file() else ('', )
+    parts = note.read_text(encoding='utf-8', errors='replace').split() if note.is_file() else ()
+    noted, *noted_stamp = parts if len(parts) == 3 else ('', )
     digest = noted
     if noted_stamp != stamp:
         digest = file_digest(path)
@@ -215,13 +216,13 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
                     urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor):
         opener.add_handler(handler())
     request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
-    with replacing(path) as temporary:
-        with open(temporary, 'wb') as file, opener.open(request, timeout=60) as response:
+    with opener.open(request, timeout=60) as response, replacing(path) as temporary:
+        with open(temporary, 'wb') as file:
             # Python returns less than was announced without an error when a connection ends early.
             announced = response.headers.get('Content-Length') or ''
             announced = int(announced) if re.fullmatch(r'[0-9]{1,18}', announced.strip()) else None
             with tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
-                while block := response.read(1 << 20):
+                while block := _read(response):
                     file.write(block)
                     bar.update(len(block))
             written = file.tell()
@@ -235,6 +236,14 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
                 load_file(temporary, suffix=path.suffix)
             except WeightsError as error:
                 raise WeightsError(f'what was sent is no whole checkpoint{str(error).removeprefix(str(temporary))}') from error
+
+
+def _read(response) -> bytes:
+    """Up to a mebibyte of an answer. What breaks off is the connection, not the file that is being written."""
+    try:
+        return response.read(1 << 20)
+    except OSError as error:
+        raise WeightsError(f'the connection broke off, {first_line(error)}') from error
 
 
 def check_sha256(path: Path, expected: str, name: str | None = None) -> None:
