@@ -25,7 +25,8 @@ def parse_args():
     scene.add_argument('--overlap', type=int, help='of neighbouring windows, pixels (default: a quarter of the window)')
     scene.add_argument('--batch-size', type=int, help='windows at a time (default: 1)')
     scene.add_argument('--probabilities', action='store_true', default=None, help='write class probabilities instead of class indices')
-    scene.add_argument('--resample', choices=('nearest', 'bilinear', 'cubic', 'average'), help='bring scenes that lie on another grid onto that of the reference')
+    scene.add_argument('--resample', choices=('nearest', 'bilinear', 'cubic', 'average'),
+                       help='bring scenes that lie on another grid onto that of the reference')
     scene.add_argument('--reference', metavar='NAME', help='modality whose grid the map has (default: the first one given)')
     scene.add_argument('--missing', nargs='+', metavar='NAME', help='modalities of the model that there is no scene of')
     scene.add_argument('--nodata-where', choices=('any', 'all'), help='the map has no class where any scene has a missing pixel (default), '

@@ -35,7 +35,8 @@ def parse_args():
     scene.add_argument('--window', type=int, help='side of the windows, pixels (default: 224)')
     scene.add_argument('--stride', type=int, help='pixels from a window to the next (default: the window)')
     scene.add_argument('--min-valid', type=float, help='a window with a smaller share of valid pixels has no vector (default: 0.5)')
-    scene.add_argument('--resample', choices=('nearest', 'bilinear', 'cubic', 'average'), help='bring scenes that lie on another grid onto that of the reference')
+    scene.add_argument('--resample', choices=('nearest', 'bilinear', 'cubic', 'average'),
+                       help='bring scenes that lie on another grid onto that of the reference')
     scene.add_argument('--reference', metavar='NAME', help='modality whose grid it is (default: the first one given)')
     scene.add_argument('--geoparquet', action='store_true', default=None, help='write OUT/features.parquet too (needs pyarrow)')
     add_argument(parser, 'device')
