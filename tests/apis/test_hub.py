@@ -123,8 +123,11 @@ def test_published_weights_keep_their_licence(tmp_path):
         encoder.save_pretrained(tmp_path / 'model')
     assert not (tmp_path / 'model').exists()
     for metadata in encoder.metadata.values():
-        metadata['weights_licence'] = 'Apache-2.0'
-    assert 'license: apache-2.0' in (encoder.save_pretrained(tmp_path / 'model') / 'README.md').read_text()
+        metadata.update(weights='decur_of_somebody', weights_licence='Apache-2.0')
+    encoder.train()
+    text = (encoder.save_pretrained(tmp_path / 'model') / 'README.md').read_text()
+    assert 'license: apache-2.0' in text and 'The weights are the published decur_of_somebody.' in text
+    assert encoder.training and decur.load(tmp_path / 'model')  # the example is that of evaluation
     with pytest.raises(ConfigError, match='results must be rows with the same keys'):
         encoder.save_pretrained(tmp_path / 'model', results=[dict(a=1), dict(b=1)])
     with pytest.raises(ConfigError, match="the example names modality 'rgb'"):
