@@ -229,6 +229,8 @@ def hub(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=.02), daemon=True).start()
     monkeypatch.setenv('HF_ENDPOINT', server.address)
     monkeypatch.setenv('HF_TOKEN', 'hf_of_someone')
+    monkeypatch.setenv('NO_PROXY', '127.0.0.1')
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setattr(constants, 'HF_HUB_DISABLE_XET', True, raising=False)
     yield server
