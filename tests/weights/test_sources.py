@@ -73,6 +73,19 @@ def test_what_went_wrong_is_not_kept(server, hub, served, says):
     assert fetch(f'{address}/w.pth').read_bytes() == BODY
 
 
+def test_a_connection_that_breaks_off(server, hub, monkeypatch):
+    files, address = server
+    files['/w.pth'] = BODY
+
+    def reset(*args):
+        raise ConnectionResetError(104, 'Connection reset by peer')
+
+    monkeypatch.setattr('http.client.HTTPResponse.read', reset)
+    with pytest.raises(WeightsError, match=r'fetched .the connection broke off, ConnectionResetError: .*Fetch it by hand') as info:
+        fetch(f'{address}/w.pth')
+    assert 'cannot be written' not in str(info.value) and not list(hub.iterdir())
+
+
 def test_another_digest_is_not_kept(server, hub):
     files, address = server
     files['/w.pth'] = BODY
@@ -129,17 +142,17 @@ def test_hub(tmp_path, monkeypatch):
     hub = pytest.importorskip('huggingface_hub')
     asked = []
 
-    def download(repository, file, revision=None):
+    def download(self, repository, file, revision=None):
         asked.append((repository, file, revision))
         if repository == 'a/none':
             raise OSError('404 Client Error\nmore')
         return tmp_path / 'x'
 
-    monkeypatch.setattr(hub, 'hf_hub_download', download)
+    monkeypatch.setattr(hub.HfApi, 'hf_hub_download', download)
     assert fetch('hf://a/b/c/d.pth') == tmp_path / 'x'
     fetch('hf://a/b@v2/d.pth')
     assert asked == [('a/b', 'c/d.pth', None), ('a/b', 'd.pth', 'v2')]
     with pytest.raises(WeightsError, match='OSError: 404 Client Error'):
         fetch('hf://a/none/d.pth')
-    with pytest.raises(WeightsError, match='expected hf://OWNER/REPO/FILE'):
-        fetch('hf://a/b')
+    with pytest.raises(WeightsError, match='expected hf://OWNER/REPO'):
+        fetch('hf://a')

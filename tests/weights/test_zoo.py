@@ -13,6 +13,7 @@ import pytest
 import torch
 from helpers import ROOT, run_tool
 from mmengine.registry import MODELS
+from mmengine.runner import CheckpointLoader
 
 import decur
 from decur.apis.model import read_config
@@ -44,7 +45,7 @@ def test_the_table_says_what_the_config_does(name):
     for modality, inputs in entry.inputs.items():
         found = entries[modality]
         assert list(inputs.bands) == found['bands']
-        assert (encoder_order(found) == [2, 1, 0]) == ('reversed' in inputs.scaling)
+        assert (encoder_order(found) == [2, 1, 0]) == ('reversed' in inputs.scaling) == inputs.reversed
         steps = {step['type']: step for step in found.get('radiometry', ())}
         assert (steps.get('ToEightBit') or {}).get('statistics', '') == inputs.statistics
         assert not inputs.statistics or STATISTICS[inputs.statistics].bands == inputs.bands
@@ -196,6 +197,10 @@ def test_encoders_of_the_joint_attention_files_use_the_one_that_was_trained(publ
     encoder = decur.load('decur_resnet50-rda_ssl4eo-s12')
     for modality in ('sar', 'optical'):
         assert torch.equal(encoder.backbone.streams[modality].attention['2'].proj_q.weight, content['module.da1_l3.proj_q.weight'])
+    alone = decur.load('decur_resnet50-rda_ssl4eo-s12', modalities=['optical'])
+    assert list(alone.modalities) == ['optical']
+    assert torch.equal(alone.backbone.streams['optical'].encoder.conv1.weight, content['module.backbone_2.conv1.weight'])
+    assert torch.equal(alone.backbone.streams['optical'].attention['2'].proj_q.weight, content['module.da1_l3.proj_q.weight'])
 
 
 def test_a_model_that_interacts_and_only_a_browser_downloads(publish, hub):
@@ -223,9 +228,28 @@ def test_configs_take_names(publish, tmp_path):
     backbone = MODELS.build(dict(type='MultimodalBackbone', modalities=entries))
     backbone.init_weights()
     assert torch.equal(backbone.streams['sar'].encoder.conv1.weight, single['conv1.weight'])
+    assert torch.equal(CheckpointLoader.load_checkpoint(f'decur://{name}')['conv1.weight'], single['conv1.weight'])  # load_from
     cfg = read_config(zoo.WEIGHTS[name].config, {**zoo.WEIGHTS[both].options, 'model.neck.hid_channels': 16, 'model.neck.out_channels': 16})
     converted = convert(name, cfg)[0]['state_dict']
     assert torch.equal(converted['backbone.streams.sar.encoder.conv1.weight'], single['conv1.weight'])
+
+
+def test_a_config_that_reads_channels_in_another_order_is_told(publish):
+    name = 'decur_mit-b2_sunrgbd'
+    content = publish(name)['model']
+    small = {f'modalities.{modality}.encoder.arch': 'b0' for modality in ('rgb', 'hha')}
+    published_order = {f'modalities.{modality}.channel_order': 'bgr' for modality in ('rgb', 'hha')}
+    for options in (small, {**small, **published_order}):
+        entries = read_config('cmx/sunrgbd_rgb-hha_mit-b2_finetune', options).modalities
+        backbone = MODELS.build(dict(type='MultimodalBackbone', modalities=entries, pretrained=name))
+        if options is small:
+            with pytest.raises(WeightsError, match=r"trained on the bands B, G, R, modality 'rgb' gives it R, G, B: the same bands in "
+                               r"another order. Set modalities.rgb.channel_order='bgr'"):
+                backbone.init_weights()
+        else:
+            backbone.init_weights()
+            assert torch.equal(backbone.streams['rgb'].encoder.layers[0][0].projection.weight,
+                               content['module.backbone_1.patch_embed1.proj.weight'])
 
 
 def test_unknown_names_show_the_closest():
@@ -280,6 +304,8 @@ def test_an_unknown_digest_is_noted_on_first_use(publish, server, hub, caplog, m
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     assert any(level == logging.WARNING and digest in text and 'no digest' in text for level, text in said)
     note = hub / f'.{path.name}.sha256'
+    note.write_text('damaged')
+    fetch(name)
     assert note.read_text().split()[0] == digest
     said.clear()
     fetch(name)

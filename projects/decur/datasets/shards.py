@@ -78,7 +78,7 @@ class ShardDataset(MultimodalDataset):
     Raises:
         ShardError: If a shard is damaged, missing or out of reach.
         DataError: If products hold other samples in shards of one name.
-        ConfigError: If an option cannot be.
+        ConfigError: If an option is not valid.
     """
 
     METAINFO = dict(classes=(), palette=None)

@@ -27,6 +27,7 @@ from tqdm import tqdm
 
 from ..errors import WeightsError, closest, first_line
 from ..writing import WriteError, replacing, write_bytes
+from .hub import CONFIG, WEIGHTS, from_hub
 from .io import load_file, read_head
 from .zoo import Weights, hint, named_weights
 
@@ -46,8 +47,9 @@ def fetch(source, sha256: str | None = None) -> Path:
     Args:
         source (str or Path): A path; the name of published weights (:func:`~decur.weights.zoo.list_weights`), also as ``decur://NAME``;
             ``http(s)://...``; ``torchvision://resnet50`` (ImageNet weights of that name, version 1); ``open-mmlab://NAME`` or
-            ``mmcls://NAME``; ``hf://OWNER/REPO/FILE``, optionally ``hf://OWNER/REPO@REVISION/FILE`` (needs ``huggingface_hub``). A file
-            that exists is taken before weights of that name.
+            ``mmcls://NAME``; ``hf://OWNER/REPO`` of a model that :func:`~decur.apis.hub.push_to_hub` wrote, or ``hf://OWNER/REPO/FILE``,
+            optionally ``REPO@REVISION`` (needs ``huggingface_hub``). A path may be the folder of such a model. A file that exists is taken
+            before weights of that name.
         sha256 (str, optional): The digest (or its first letters) that the file must have.
 
     Returns:
@@ -66,13 +68,18 @@ def fetch(source, sha256: str | None = None) -> Path:
         path = Path(source).expanduser()
         if not os.path.exists(path):  # unlike Path.exists, also of a name that is too long
             raise WeightsError(f'{str(path)[:200]}: no such checkpoint file{hint(source)}')
+        if path.is_dir():
+            if not (path / WEIGHTS).is_file():
+                raise WeightsError(f'{path}: a folder without {WEIGHTS} and {CONFIG}, so it is no model that save_pretrained wrote. Give a '
+                                   'checkpoint file.')
+            path = path / WEIGHTS
         read_head(path)
     elif address.startswith(('http://', 'https://')):
         path = download(address, sha256)
     elif scheme in _ZOOS:
         path = Path(_get_mmengine_home()) / address
     elif scheme == 'hf':
-        path = _from_hub(source, name)
+        path = from_hub(source)
     else:
         raise WeightsError(f'{source}: unknown kind of source {scheme!r}, which is not read. Fetch the file and give its path, or use '
                            'http(s)://, torchvision://NAME or hf://OWNER/REPO/FILE.')
@@ -107,7 +114,8 @@ def _check_published(path: Path, published: Weights) -> None:
     note = path.with_name(f'.{path.name}.sha256')
     status = path.stat()
     stamp = [str(status.st_size), str(status.st_mtime_ns)]
-    noted, *noted_stamp = note.read_text(encoding='utf-8').split() if note.is_file() else ('', )
+    parts = note.read_text(encoding='utf-8', errors='replace').split() if note.is_file() else ()
+    noted, *noted_stamp = parts if len(parts) == 3 else ('', )
     digest = noted
     if noted_stamp != stamp:
         digest = file_digest(path)
@@ -150,22 +158,6 @@ def _zoo_address(source: str, scheme: str, name: str) -> str:
     if found is None:
         raise WeightsError(f'{source}: {owner} has no weights of that name{closest(name, table)}')
     return found
-
-
-def _from_hub(source: str, rest: str) -> Path:
-    parts = rest.split('/', 2)
-    if len(parts) < 3 or not all(parts):
-        raise WeightsError(f'{source}: expected hf://OWNER/REPO/FILE.')
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise WeightsError(f'{source}: needs huggingface_hub: pip install huggingface_hub.') from error
-    name, _, revision = parts[1].partition('@')
-    try:
-        return Path(hf_hub_download(f'{parts[0]}/{name}', parts[2], revision=revision or None))
-    except Exception as error:  # the hub raises many kinds: no network, no such repository, file or revision, no access
-        raise WeightsError(f'{source}: could not be fetched ({first_line(error)}). '
-                           'Check the name, or fetch the file by hand and give its path.') from error
 
 
 def folder_of_downloads() -> Path:
@@ -224,13 +216,13 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
                     urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor):
         opener.add_handler(handler())
     request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
-    with replacing(path) as temporary:
-        with open(temporary, 'wb') as file, opener.open(request, timeout=60) as response:
+    with opener.open(request, timeout=60) as response, replacing(path) as temporary:
+        with open(temporary, 'wb') as file:
             # Python returns less than was announced without an error when a connection ends early.
             announced = response.headers.get('Content-Length') or ''
             announced = int(announced) if re.fullmatch(r'[0-9]{1,18}', announced.strip()) else None
             with tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
-                while block := response.read(1 << 20):
+                while block := _read(response):
                     file.write(block)
                     bar.update(len(block))
             written = file.tell()
@@ -244,6 +236,14 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
                 load_file(temporary, suffix=path.suffix)
             except WeightsError as error:
                 raise WeightsError(f'what was sent is no whole checkpoint{str(error).removeprefix(str(temporary))}') from error
+
+
+def _read(response) -> bytes:
+    """Up to a mebibyte of an answer. What breaks off is the connection, not the file that is being written."""
+    try:
+        return response.read(1 << 20)
+    except OSError as error:
+        raise WeightsError(f'the connection broke off, {first_line(error)}') from error
 
 
 def check_sha256(path: Path, expected: str, name: str | None = None) -> None:

@@ -9,7 +9,7 @@ the SegFormer configs of mmseg; the README files of NVlabs/SegFormer and of huaa
 """
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -27,6 +27,7 @@ class Inputs:
         scaling (str): What was done to them before the encoder.
         size (str): Size of the images in training, and how they came to it.
         statistics (str): Id in :data:`~decur.sensors.STATISTICS`, where there are such.
+        reversed (bool): Whether the encoder sees the channels in the opposite order (images that were read with OpenCV).
     """
 
     bands: tuple
@@ -34,6 +35,12 @@ class Inputs:
     scaling: str
     size: str
     statistics: str = ''
+    reversed: bool = False
+
+    @property
+    def seen(self) -> tuple:
+        """The bands in the order in which the encoder sees them."""
+        return self.bands[::-1] if self.reversed else self.bands
 
 
 @dataclass(frozen=True)
@@ -149,15 +156,15 @@ _S2 = Inputs(
     'mean ± 2 standard deviations to 0..255; divided by 255', _CROPS.format('264 x 264 pixels of 10 m (20 and 60 m bands resampled)'),
     'ssl4eo_s2c')
 _RGB_BGR = Inputs(('R', 'G', 'B'), '0..255 (8 bit)', 'reversed to B, G, R (the training code read images with OpenCV); divided by 255',
-                  _CROPS.format('250 x 250 pixels of 1 m'))
+                  _CROPS.format('250 x 250 pixels of 1 m'), reversed=True)
 _DEM = Inputs(('DEM', 'DEM', 'DEM'), 'metres',
               '1st to 99th percentile of the image to 0..255; divided by 255; the one channel three times',
               _CROPS.format('250 x 250 pixels of 1 m'))
 _IMAGENET = 'the mean (123.675, 116.28, 103.53) and standard deviation (58.395, 57.12, 57.375) of ImageNet'
 _SUN = 'views of 224 x 224, cropped (50 to 100 % of the area) and resized'
 _OPENCV = f'channels reversed (read with OpenCV), then {_IMAGENET} in the order R, G, B'
-_SUN_RGB = Inputs(('R', 'G', 'B'), '0..255 (8 bit)', _OPENCV, _SUN)
-_SUN_HHA = Inputs(('disparity', 'height', 'angle'), '0..255 (8 bit)', _OPENCV, _SUN)
+_SUN_RGB = Inputs(('R', 'G', 'B'), '0..255 (8 bit)', _OPENCV, _SUN, reversed=True)
+_SUN_HHA = Inputs(('disparity', 'height', 'angle'), '0..255 (8 bit)', _OPENCV, _SUN, reversed=True)
 
 _TORCHGEO_S1 = ('TorchGeo: resize to 256 x 256, centre crop of 224, mean (-12.59, -20.26) and standard deviation (5.26, 5.91): about '
                 '-2..2 where the encoder was trained on 0..1.')
@@ -301,12 +308,12 @@ def _starting_points() -> list:
             elsewhere="OpenMMLab's conversion of the files that the page offers on Google Drive. The configs of onedl-mmsegmentation "
                       'name the same files at https://mmassets.onedl.ai.'))
     drive = 'https://drive.google.com/file/d/1hlyglGnEB0pnWXfHPtBtCGGlKMDh2K--/view?usp=sharing'
-    cmx = Inputs(('R', 'G', 'B'), '0..255 (8 bit)', _OPENCV, 'crops of 480 x 640')
+    cmx = Inputs(('R', 'G', 'B'), '0..255 (8 bit)', _OPENCV, 'crops of 480 x 640', reversed=True)
     out.append(Weights(
         name='cmx_mit-b2_nyudv2', method='supervised (CMX)', data='NYU-Depth v2', encoder='CMX MiT-B2', file='cmx_mit-b2_nyudv2.pth',
         address='', page=drive, licence='none stated in the README of the repository (huaaaliu/RGBX_Semantic_Segmentation)',
         config='cmx/nyudv2_rgb-hha_mit-b2_published', modalities=('rgb', 'hha'),
-        inputs=dict(rgb=cmx, hha=Inputs(('disparity', 'height', 'angle'), cmx.units, cmx.scaling, cmx.size)),
+        inputs=dict(rgb=cmx, hha=replace(cmx, bands=('disparity', 'height', 'angle'))),
         note='Only the encoders with their rectification are built by decur.load; the segmentor is loaded by its config.'))
     return out
 
