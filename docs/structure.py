@@ -24,7 +24,7 @@ FLOORS = (
          weights='what a checkpoint is; strict loading; export'),
     dict(models='encoders in stages, interactions, projectors, objectives, heads', synthetic='samples with known factors, drawn in memory',
          visualization='pictures of samples and predictions'),
-    dict(engine='optimizer, samplers, hooks, launching'),
+    dict(engine='optimizer, samplers, hooks, launching', scenes='whole rasters: one grid, windows, blending, COG'),
     dict(evaluation='metrics, probes, decoupling scores, tables of results'),
     dict(explain='alignment, t-SNE, saliency, and the report'),
     dict(apis='calls for programs: load, features, inference, export', prepare='releases to a compact store; inspection',
