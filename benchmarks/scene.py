@@ -33,6 +33,8 @@ CLASSES = (('water', ), ('wetland', ), ('sand', 'bare'), ('broadleaf', 'conifer'
 CLASS_OF = np.array([next(i for i, names in enumerate(CLASSES) if cover.name in names) for cover in COVERS], np.uint8)
 #: Landscapes are made and sensed in squares of this side, pixels; a multiple of the steps of Sentinel-2's bands.
 BLOCK = 1020
+#: Different landscapes in a scene; the squares repeat them, mirrored.
+LANDSCAPES = 4
 WEST, NORTH = 600000., 5400000.
 
 
@@ -75,9 +77,12 @@ def make(root: Path, chips: int, size: int) -> None:
             rasterio.open(root / 'scene_label.tif', 'w', height=size, width=size, count=1, dtype='uint8', nodata=255,
                           transform=from_origin(WEST, NORTH, 10, 10), **profile) as truth:
         s2.descriptions, s1.descriptions = BANDS, ('VV', 'VH')
+        squares = [sense(2, index, BLOCK) for index in range(LANDSCAPES)]
         for row in range(0, size, BLOCK):
             for column in range(0, size, BLOCK):
-                radar, optical, label = sense(2, (row // BLOCK) * 100 + column // BLOCK, BLOCK)
+                y, x = row // BLOCK, column // BLOCK
+                flips = (1 - 2 * (y // 2 % 2), 1 - 2 * (x // 2 % 2))
+                radar, optical, label = (array[::flips[0], ::flips[1]].copy() for array in squares[(2 * y + x) % LANDSCAPES])
                 rows, columns = (np.arange(start, min(start + BLOCK, size)) for start in (row, column))
                 optical[(rows[:, None] + columns[None, :] < size // 4).nonzero()] = 0  # beyond the swath
                 height, width = len(rows), len(columns)

@@ -25,12 +25,12 @@ data = dict(
     metainfo=dict(
         classes=('water', 'wetland', 'bare', 'forest', 'grass', 'crops', 'built'),
         palette=[[65, 105, 225], [110, 160, 190], [200, 180, 140], [34, 110, 34], [150, 200, 90], [235, 200, 80], [200, 40, 40]]))
-train_dataloader = dict(batch_size=16, num_workers=1, dataset=dict(split='train.txt', **data))
+train_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(split='train.txt', **data))
 test_dataloader = dict(batch_size=8, num_workers=1, dataset=dict(split='test.txt', **data))
 model = dict(decode_head=dict(num_classes=7))
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
     paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
-param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=300, by_epoch=False)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=1000000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=300))
+param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=100, by_epoch=False)]
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=100, val_interval=1000000)
+default_hooks = dict(checkpoint=dict(by_epoch=False, interval=100))
