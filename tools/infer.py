@@ -7,6 +7,7 @@ With a folder as --out: predictions, overlays and pictures of every image. With 
 (docs/scenes.md). A map that was stopped goes on where it was.
 """
 import sys
+from contextlib import ExitStack
 
 from decur_command.arguments import add_argument, answer_help, make_parser
 
@@ -59,10 +60,13 @@ def run_scene(args, sources: dict) -> None:
     if options['overlap'] is None:
         options['overlap'] = options['window'] // 4
     segment = SegmentationInferencer(args.config, args.checkpoint, args.device, options=args.cfg_options)
-    with Progress(unit='windows', file=sys.stderr) as progress:
+    with ExitStack() as stack:
+        bars = []
+
         def show(done, total):
-            progress.total = total
-            progress.advance(done)
+            if not bars:  # how many windows there are is known once the scenes are open
+                bars.append(stack.enter_context(Progress(total, unit='windows', file=sys.stderr)))
+            bars[0].advance(done)
         found = map_scene(segment, sources, args.out, progress=show, **options)
     height, width = found['shape']
     print(f'{args.out}: {height} x {width} pixels, {found["windows"]} windows, {100 * found["nodata"] / height / width:.1f} % nodata')

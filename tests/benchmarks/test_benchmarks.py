@@ -78,7 +78,8 @@ def test_bands(sample_data, tmp_path):
     encoder = LoadedEncoder(dict(optical=dict(
         channels=13, bands=S2C_BANDS, mean=[1500.], std=[1000.], encoder=dict(type='SmallResNet', stem_channels=8, base_channels=8))))
     folder = encoder.save_pretrained(tmp_path / 'encoder', licence='mit')
-    done = run_tool('benchmarks/bands.py', folder, '--data', sample_data / 'sites_s1_s2_dem')
+    done = run_tool('benchmarks/bands.py', folder, '--data', sample_data / 'sites_s1_s2_dem', '--plot', tmp_path / 'bands.svg')
+    assert (tmp_path / 'bands.svg').stat().st_size > 1000
     lines = [line for line in done.stdout.splitlines() if line.startswith('| 1') or '(B4' in line]
     rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines]
     assert len(rows) == 12 and '30 windows of 5 sites' in done.stdout

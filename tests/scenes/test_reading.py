@@ -164,3 +164,14 @@ def test_missing_pixels_get_the_mean(tmp_path):
     assert np.allclose(images['sar'][gone['sar']], (-12, -20)) and np.allclose(images['dem'][gone['dem']], 300)
     images, gone = open_scene(pair(tmp_path), MODALITIES).load((0, 0, 10, 20))
     assert gone['sar'].all() and np.allclose(images['sar'], (-12, -20)) and images['sar'].shape == (10, 20, 2)
+
+
+def test_real_sites_are_read_as_they_are(sample_data):
+    files = {name: sorted((sample_data / 'sites_s1_s2_dem' / folder).glob('*.tif'))[0] for name, folder in
+             (('optical', 'S2L1C'), ('sar', 'S1RTC'), ('dem', 'DEM'))}
+    entries = dict(optical=dict(channels=13), sar=dict(channels=2), dem=dict(channels=1))
+    scene = open_scene(files, entries)
+    assert scene.shape == (224, 224)
+    for name, image in scene.read((10, 20, 100, 120)).items():
+        with rasterio.open(files[name]) as raster:
+            assert np.allclose(image, raster.read().transpose(1, 2, 0)[10:110, 20:140])

@@ -8,6 +8,7 @@ Of a data set, OUT ending in .safetensors is one file, otherwise a folder of .np
 pixel per window and a band per feature (docs/scenes.md). A run that was stopped goes on where it was.
 """
 import sys
+from contextlib import ExitStack
 
 from decur_command.arguments import add_argument, answer_help, make_parser
 
@@ -68,10 +69,13 @@ def run_scene(args) -> None:
     options = {name: getattr(args, name) for name in SCENE_OPTIONS if getattr(args, name) is not None}
     encoder = decur.load(args.checkpoint, config=args.model_config, modalities=args.modalities or list(sources), sha256=args.sha256,
                          device=args.device)
-    with Progress(unit='windows', file=sys.stderr) as progress:
+    with ExitStack() as stack:
+        bars = []
+
         def show(done, total):
-            progress.total = total
-            progress.advance(done)
+            if not bars:  # how many windows there are is known once the scenes are open
+                bars.append(stack.enter_context(Progress(total, unit='windows', file=sys.stderr)))
+            bars[0].advance(done)
         found = extract_scene_features(encoder, sources, args.out, size=args.size, batch_size=args.batch_size, progress=show, **options)
     rows, columns = found['grid']
     print(f'{args.out}: {rows} x {columns} windows, {found["vectors"]} with a vector: '
