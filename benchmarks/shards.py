@@ -8,17 +8,24 @@ A rate is given by the wall clock and by the processor time that the worker took
 
 - `all dates`: the same content as the published loader, all dates of both products;
 - `two views`: what pretraining reads, one date for each of two views;
+- `streamed`: the same from an address (a server on this machine), with an empty cache and an index at the address;
 - `first batch`: from nothing (no index) and from an index, over many shards of small members;
 - `memory`: of the worker, its own (private) and resident, MiB.
 
     python benchmarks/shards.py [--samples 128] [--size 264] [--rounds 3] [--shards 477] [--out FILE]
 """
 import argparse
+import io
 import json
 import os
+import re
 import resource
 import tempfile
 import time
+from contextlib import contextmanager
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +33,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from decur.datasets import ShardDataset
+from decur.engine import ShardSampler
 from decur.readers.shards import read_member
 from decur.sensors import S1_BANDS, S2C_BANDS
 from decur_worlds.shard_layouts import write_shard, zarr_zip
@@ -33,6 +41,8 @@ from decur_worlds.shard_layouts import write_shard, zarr_zip
 PRODUCTS = dict(S1GRD=S1_BANDS, S2L1C=S2C_BANDS)
 #: Members that differ; the others repeat their content under another key.
 DIFFERENT = 8
+#: Where :func:`served` serves.
+SERVER: dict = {}
 
 
 def make_shards(folder: Path, shards: int, per_shard: int, size: int, dates: int = 4) -> None:
@@ -42,7 +52,7 @@ def make_shards(folder: Path, shards: int, per_shard: int, size: int, dates: int
         contents = []
         for _ in range(min(DIFFERENT, shards * per_shard)):
             image = np.cumsum(np.cumsum(rng.normal(0, 1, (dates, len(bands), size, size)), axis=2), axis=3) / size
-            image = 1500 + 400 * image + rng.normal(0, 18, image.shape)
+            image = 700 + 400 * image + rng.normal(0, 18, image.shape)
             image = (image / 100 - 30).astype(np.float16) if product == 'S1GRD' else np.clip(image, 1, 10000).astype(np.int16)
             contents.append(zarr_zip(image, bands, [None] * dates, 'sample', (0, 0)))
         for shard in range(shards):
@@ -81,17 +91,56 @@ def ours(folder: Path, size: int, content: str):
     """A map-style data set."""
     if content == 'all dates':
         return AllDates(ShardDataset(entries(size), str(folder), split='train', pipeline=[]))
-    steps = [dict(type='DrawSeasons'), dict(type='LoadModalities')]
-    dataset = ShardDataset(entries(size), str(folder), split='train', pipeline=steps)
+    steps, options = [dict(type='DrawSeasons'), dict(type='LoadModalities')], {}
+    if content == 'streamed':
+        options = dict(cache_folder=tempfile.mkdtemp(dir=folder.parent))
+    dataset = ShardDataset(entries(size), SERVER['address'] if options else str(folder), split='train', pipeline=steps, **options)
     dataset.seed = 0
     dataset.pipeline.transforms.append(as_tensors)
     return dataset
 
 
+class _Ranges(SimpleHTTPRequestHandler):
+    """The standard server with parts of files."""
+
+    protocol_version = 'HTTP/1.1'
+
+    def log_message(self, *args):
+        """Nothing."""
+
+    def send_head(self):
+        """A part of a file where one is asked for."""
+        part, path = re.fullmatch(r'bytes=(\d+)-(\d+)', self.headers.get('Range') or ''), Path(self.translate_path(self.path))
+        if not part or not path.is_file():
+            return super().send_head()
+        first, last = int(part[1]), min(int(part[2]), path.stat().st_size - 1)
+        with open(path, 'rb') as file:
+            file.seek(first)
+            data = file.read(last - first + 1)
+        self.send_response(206)
+        self.send_header('Content-Range', f'bytes {first}-{last}/{path.stat().st_size}')
+        self.send_header('Content-Length', str(len(data)))
+        self.end_headers()
+        return io.BytesIO(data)
+
+
+@contextmanager
+def served(folder: Path):
+    """The folder at an address, by a process of its own."""
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(_Ranges, directory=str(folder)))
+    process = get_context('fork').Process(target=server.serve_forever, daemon=True)
+    process.start()
+    SERVER['address'] = f'http://127.0.0.1:{server.server_port}'
+    try:
+        yield
+    finally:
+        process.kill()
+        process.join()
+        server.server_close()
+
+
 def published(folder: Path, batch_size: int):
     """The published loader's way of reading, with webdataset, fsspec and zarr."""
-    import io
-
     import fsspec
     import webdataset
     import zarr
@@ -122,7 +171,9 @@ def loader(folder: Path, kind: str, size: int, batch_size: int) -> DataLoader:
     common = dict(num_workers=1, worker_init_fn=one_thread)
     if kind == 'published':
         return DataLoader(published(folder, batch_size), batch_size=None, **common)
-    return DataLoader(ours(folder, size, kind), batch_size=batch_size, collate_fn=collate, **common)
+    dataset = ours(folder, size, kind)
+    sampler = ShardSampler(dataset, shuffle=False) if kind == 'streamed' else None
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate, **common)
 
 
 def one_thread(worker: int) -> None:
@@ -183,7 +234,7 @@ def main() -> None:
     parser.add_argument('--out', help='write the figures to this JSON file too')
     args = parser.parse_args()
     torch.set_num_threads(1)
-    kinds = ['all dates', 'two views']
+    kinds = ['all dates', 'two views', 'streamed']
     try:
         import webdataset  # noqa: F401
         kinds.insert(0, 'published')
@@ -194,9 +245,11 @@ def main() -> None:
         large, many = Path(name, 'large'), Path(name, 'many')
         make_shards(large, 2, args.samples // 2, args.size)
         found = {kind: [] for kind in kinds}
-        for _ in range(args.rounds):  # in turns
-            for kind in kinds:
-                found[kind].append(rate(large, kind, args.size, args.batch_size))
+        ours(large, args.size, 'two views')  # leaves the index that is served
+        with served(large):
+            for _ in range(args.rounds):  # in turns
+                for kind in kinds:
+                    found[kind].append(rate(large, kind, args.size, args.batch_size))
         for kind, runs in found.items():
             record['rates'][kind] = {clock: float(np.median([run[i] for run in runs])) for i, clock in enumerate(('wall', 'processor'))}
             record['memory'][kind] = {key: max(memory[key] for *_, memory in runs) for key in ('private', 'resident')}

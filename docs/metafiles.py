@@ -1,7 +1,8 @@
 """The metafile of each folder of configs and model-index.yml, which OpenMMLab's ``mim search`` and ``mim download`` read.
 
-``python docs/metafiles.py`` writes them: from the name of a config (configs/README.md has the rule), from the config itself, and from
-``decur/evaluation/published.py``. tests/configs/test_metafiles.py keeps them true. No result in them was computed by this project.
+``python docs/metafiles.py`` writes them: from the name of a config (configs/README.md has the rule), from the config itself, from
+``decur/evaluation/published.py`` and, for the weights, from ``decur/weights/zoo.py``. tests/configs/test_metafiles.py keeps them true. No
+result in them was computed by this project.
 """
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import yaml
 from mmengine.config import Config
 
 from decur.evaluation.published import FIGURES, PAPER, PUBLISHED, SETTINGS
+from decur.weights import zoo
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / 'configs'
@@ -27,16 +29,9 @@ PROTOCOLS = {
     'finetune': 'transfer, encoders fine-tuned', 'published': "test of the authors' weights"
 }
 TASKS = {'classification': 'Multi-label classification'}
-#: Checkpoints of the paper's authors, by config. In their names: `decur convert` fits them to the config.
-AUTHORS = 'https://huggingface.co/wangyi111/DeCUR/resolve/main/'
-WEIGHTS = {
-    'ssl4eo_s1-s2_r50_decur': 'rn50_ssl4eo-s12_joint_decur_ep100.pth',
-    'ssl4eo_s1-s2_r50-rda_decur': 'rn50_rda_ssl4eo-s12_joint_decur_ep100.pth',
-    'geonrw_rgb-dem_r50_decur': 'rn50_geonrw_joint_decur_ep100.pth',
-    'geonrw_rgb-dem_r50-rda_decur': 'rn50_rda_geonrw_joint_decur_ep100.pth',
-    'decur_sunrgbd': 'mitb2_sunrgbd_rgb_hha_decur_ep200.pth',
-    'sunrgbd_rgb-hha_mit-b5_decur': 'mitb5_sunrgbd_rgb_hha_decur_ep200.pth',
-}
+#: Checkpoints of the paper's authors with both encoders, by config. In their names: `decur convert` fits them to the config.
+WEIGHTS = {entry.config.rpartition('/')[2]: entry.address for entry in zoo.WEIGHTS.values()
+           if entry.method == 'DeCUR' and len(entry.modalities) == 2}
 HEAD = ('# Written by docs/metafiles.py. Figures are those that the paper publishes, for the code of its authors; none was computed by '
         'this project.\n')
 
@@ -77,7 +72,7 @@ def model(path: Path) -> dict:
     entry = {'Name': stem, 'Metadata': facts, 'In Collection': 'DeCUR', 'Results': results(stem, folder)}
     if stem in WEIGHTS:
         facts['Weights From'] = "the paper's authors, in their names; tools/convert_checkpoint.py fits them to this config"
-        entry['Weights'] = AUTHORS + WEIGHTS[stem]
+        entry['Weights'] = WEIGHTS[stem]
     return {**entry, 'Config': path.relative_to(ROOT).as_posix()}
 
 

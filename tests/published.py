@@ -72,13 +72,14 @@ def cmx(classes=5, dims=DIMS, depths=DEPTHS):
     return state
 
 
-def resnet(prefix='', channels=3, depth=50, classes=0):
-    """torchvision's ResNet50."""
+def resnet(prefix='', channels=3, depth=50, classes=0, width=64):
+    """torchvision's ResNet50; ``width`` channels after its first layer."""
     state = {}
-    _add(state, f'{prefix}conv1', 64, channels, 7, 7, bias=False)
-    _bn(state, f'{prefix}bn1', 64)
-    before = 64
-    for layer, (blocks, width) in enumerate(zip((3, 4, 6, 3), (64, 128, 256, 512)), 1):
+    _add(state, f'{prefix}conv1', width, channels, 7, 7, bias=False)
+    _bn(state, f'{prefix}bn1', width)
+    before = width
+    for layer, blocks in enumerate((3, 4, 6, 3), 1):
+        width *= 1 if layer == 1 else 2
         for n in range(blocks):
             at = f'{prefix}layer{layer}.{n}'
             for k, (out, inside, size) in enumerate(((width, before, 1), (width, width, 3), (4 * width, width, 1)), 1):

@@ -15,7 +15,7 @@ from decur_command.arguments import add_argument, answer_help, make_parser
 def parse_args():
     """Command line."""
     parser = make_parser(__doc__)
-    parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors)')
+    parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors), or the name of published weights')
     parser.add_argument('dst', metavar='DST', help='file to write (.pth or .safetensors; with --export .safetensors)')
     parser.add_argument('--config', required=True, help='the config whose model takes the weights')
     parser.add_argument('--modality', metavar='NAME', help='the modality a single encoder is for; with --export the one to write')

@@ -33,12 +33,13 @@ answer_help(parse_args)  # before the imports that take seconds
 import numpy as np
 import torch
 from mmengine.registry import DATASETS, init_default_scope
+from own_project.data import look
+from own_project.files import count_samples, write
+from own_project.proposals import KINDS, propose, split_ids
 
 from decur.binding import bind
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
-from decur.prepare.project import count_samples, look, write
-from decur.prepare.proposals import KINDS, propose, split_ids
 from decur.progress import Progress
 from decur.visualization import sheet
 from decur.visualization.images import modality_picture, save_picture

@@ -36,9 +36,9 @@ from decur.visualization import sheet
 from decur.visualization.images import save_picture
 from decur.writing import output_folder, write_bytes
 
-CONFIGS = Path(__file__).resolve().parents[1] / 'configs' / 'ombria'
-#: Column title: folder and file of the checkpoint, config.
-MODELS = {f'{start}, {title}': (f'transfer_{protocol}/{name}_subset0.pth', f'ombria_s1-s2_small-resnet_{protocol}.py')
+CONFIG = Path(__file__).resolve().parents[1] / 'configs' / 'ombria' / 'ombria_s1-s2_small-resnet_finetune.py'
+#: Column title: folder and file of the checkpoint.
+MODELS = {f'{start}, {title}': f'transfer_{protocol}/{name}_subset0.pth'
           for protocol, title in (('frozen', 'frozen'), ('finetune', 'fine-tuned'))
           for start, name in (('random', 'random'), ('DeCUR', 'decur'))}
 #: Chips with less or more flood than these shares are not drawn: they show one colour.
@@ -47,13 +47,13 @@ SHARES = .05, .95
 COLOURS = {'dry': (226, 216, 188), 'flood': (0, 90, 200), 'flood that is missed': (214, 40, 120), 'dry, called flood': (255, 150, 0)}
 
 
-def predict(checkpoint: Path, config: str, data: Path, chips: list, kept: Path) -> np.ndarray:
+def predict(checkpoint: Path, data: Path, chips: list, kept: Path) -> np.ndarray:
     """Where a segmentor sees flood, (N, H, W) bool; computed once, kept as a bit a pixel."""
     if kept.is_file():
         bits = np.load(kept)
         if len(bits) == len(chips):
             return np.unpackbits(bits, axis=-1).astype(bool)
-    segment = SegmentationInferencer(str(CONFIGS / config), str(checkpoint))
+    segment = SegmentationInferencer(str(CONFIG), str(checkpoint))
     found = np.stack([segment(dict(sar=str(data / 's1' / f'{chip}.tif'), optical=str(data / 's2' / f'{chip}.tif')))['prediction'] == 1
                       for chip in chips])
     output_folder(kept.parent)
@@ -102,8 +102,8 @@ def main():
     chips = path.read_text(encoding='utf-8').split()
     read = AutoReader()
     labels = np.stack([read(str(args.data / 'label' / f'{chip}.png'))[..., 0] == 1 for chip in chips])
-    found = {title: predict(args.checkpoints / file, config, args.data, chips, args.work_dir / f'{path.stem}_{Path(file).parent.name}_'
-                            f'{Path(file).stem}.npy') for title, (file, config) in MODELS.items()}
+    found = {title: predict(args.checkpoints / file, args.data, chips, args.work_dir / f'{path.stem}_{Path(file).parent.name}_'
+                            f'{Path(file).stem}.npy') for title, file in MODELS.items()}
     random, decur, *_ = found.values()
     shares = labels.mean(axis=(1, 2))
     shown = np.flatnonzero((shares >= SHARES[0]) & (shares <= SHARES[1]))

@@ -1,5 +1,7 @@
 # Not a run: what tools/ombria.py pretrains, transfers and compares; docs/ombria.md has the protocol and what came out.
 pretraining = 'ombria_s1-s2_small-resnet_decur.py'
+# One sensor, and frozen encoders, are options of it.
+transfer = 'ombria_s1-s2_small-resnet_finetune.py'
 #: Seeds of pretraining. The transfer with labelled subset s starts from the pretraining of seed s modulo their number.
 seeds = (0, 1, 2, 3, 4)
 # The projector of SimCLR and CLIP is the two-layer one of the other baselines of this project.

@@ -7,6 +7,6 @@ labelled = 'few10_seed{}.txt'
 figure = 'IoU.pothole'
 seeds = (0, 1, 2)
 frozen = {'model.backbone.frozen': True}
-rgb = {'modalities.disparity': None, 'model.decode_head.in_channels': (24, 48, 96)}
+rgb = {'modalities.disparity': None}
 #: Row of the table, options of the transfer.
 rows = {'RGB + disparity, frozen': frozen, 'RGB + disparity, fine-tuned': {}, 'RGB, frozen': {**frozen, **rgb}, 'RGB, fine-tuned': rgb}

@@ -1,7 +1,5 @@
 # RGB segmentation of generated rooms from 128 labelled scenes, all weights trained.
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/datasets/paired_segmentation.py', '../_base_/models/fcn_multi_level.py'
-]
+_base_ = '../_base_/small_transfer.py'
 encoder = dict(type='SmallResNet', stem_channels=24, base_channels=24, strides=(2, 2, 2, 2))
 modalities = dict(
     rgb=dict(
@@ -17,12 +15,9 @@ data = dict(
     label=dict(folder='label', suffix='.png'),
     metainfo=dict(classes=classes, palette=palette),
     reduce_zero_label=True)
-train_dataloader = dict(num_workers=1, dataset=dict(split='train.txt', num_samples=128, **data))
-test_dataloader = dict(batch_size=32, num_workers=1, dataset=dict(split='test.txt', **data))
+train_dataloader = dict(dataset=dict(split='train.txt', num_samples=128, **data))
+test_dataloader = dict(batch_size=32, dataset=dict(split='test.txt', **data))
 model = dict(decode_head=dict(num_classes=7))
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
-    paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=400, by_epoch=False)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=400, val_interval=1000000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=400))
+train_cfg = dict(max_iters=400)
+default_hooks = dict(checkpoint=dict(interval=400))

@@ -1,21 +1,9 @@
 # DeCUR on a few sites of Sentinel-1 and Sentinel-2: windows of 64x64 pixels, cut while reading from the left three quarters of every site.
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/modalities/sites.py', '../_base_/datasets/paired_pretraining.py',
-    '../_base_/schedules/lars_100e.py'
-]
-model = dict(
-    type='MultimodalPretraining',
-    backbone=dict(type='MultimodalBackbone'),
-    neck=dict(type='MultimodalProjector', hid_channels=512, out_channels=512),
-    head=dict(type='DeCURHead', common_dim=384))
+_base_ = ['../_base_/small_pretraining.py', '../_base_/modalities/sites.py']
 train_dataloader = dict(
     batch_size=32,
-    num_workers=1,
     dataset=dict(
         data_root='data/sites_s1_s2_dem',
-        tile=dict(tile_size=(64, 64), stride=(16, 16), blocks='train', test_share=0.3),
-        pipeline=[dict(type='LoadModalities'), dict(type='MakeViews', aligned=True), dict(type='PackModalities')]))
-optim_wrapper = dict(optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.01), paramwise_cfg=dict(_delete_=True))
+        tile=dict(tile_size=(64, 64), stride=(16, 16), blocks='train', test_share=0.3)))
 param_scheduler = [dict(type='CosineAnnealingLR', T_max=20, by_epoch=True, convert_to_iter_based=True)]
 train_cfg = dict(max_epochs=20)
-default_hooks = dict(logger=dict(interval=10))

@@ -1,8 +1,5 @@
 # Land cover of the sites' right 30 % from frozen encoders, trained on the rest; give the encoders with model.backbone.pretrained=CHECKPOINT.
-_base_ = [
-    '../_base_/default_runtime.py', '../_base_/modalities/sites.py', '../_base_/datasets/paired_segmentation.py',
-    '../_base_/models/fcn_multi_level.py'
-]
+_base_ = ['../_base_/small_transfer.py', '../_base_/modalities/sites.py']
 data = dict(
     data_root='data/sites_s1_s2_dem',
     label=dict(folder='LULC', suffix='.tif'),
@@ -12,15 +9,12 @@ data = dict(
                  [165, 155, 143], [179, 159, 225]]),
     reduce_zero_label=True)
 train_dataloader = dict(
-    num_workers=1, dataset=dict(tile=dict(tile_size=(64, 64), stride=(32, 32), blocks='train', test_share=0.3), **data))
+    dataset=dict(tile=dict(tile_size=(64, 64), stride=(32, 32), blocks='train', test_share=0.3), **data))
 test_dataloader = dict(
-    batch_size=8, num_workers=1, dataset=dict(tile=dict(tile_size=(64, 64), blocks='test', test_share=0.3, count_once=True), **data))
+    batch_size=8, dataset=dict(tile=dict(tile_size=(64, 64), blocks='test', test_share=0.3, count_once=True), **data))
 model = dict(
     backbone=dict(frozen=True),
     decode_head=dict(num_classes=9))
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01),
-    paramwise_cfg=dict(custom_keys={'decode_head': dict(lr_mult=10.0)}))
 param_scheduler = [dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=300, by_epoch=False)]
-train_cfg = dict(type='IterBasedTrainLoop', max_iters=300, val_interval=1000000)
-default_hooks = dict(checkpoint=dict(by_epoch=False, interval=300))
+train_cfg = dict(max_iters=300)
+default_hooks = dict(checkpoint=dict(interval=300))

@@ -9,5 +9,6 @@ from .apis import build_model, load
 from .binding import bind
 from .synthetic import factors_dataset  # noqa: F401
 from .version import __version__
+from .weights.zoo import list_weights
 
-__all__ = ['__version__', 'bind', 'build_model', 'load']
+__all__ = ['__version__', 'bind', 'build_model', 'list_weights', 'load']

@@ -26,6 +26,7 @@ COMMANDS = {
     'complexity': ('analysis/get_complexity.py', 'parameters, FLOPs and latency of a model'),
     'explain': ('explain.py', 'what common and unique dimensions look at'),
     'decoupling': ('decoupling.py', 'what common and unique dimensions hold, on data with known factors'),
+    'weights': ('list_weights.py', 'published weights by name: what they are, and their download'),
     'convert': ('convert_checkpoint.py', 'weights of another project for a config; an encoder for another library'),
     'export': ('export_onnx.py', 'a segmentation model as ONNX'),
     'table': ('table.py', 'the results of tests in the tables of the paper'),

@@ -28,7 +28,7 @@ _LOOKS = {
 
 
 def material(rng, look):
-    """A :class:`Material` of the typical ``look``, or (one time in seven) of any."""
+    """A random :class:`Material` of the kind that is typical of ``look``, or (one time in seven) of any kind."""
     if rng.random() > TYPICAL:
         look = rng.choice(list(_LOOKS))
     patterns, hue, saturation, value, scale, gloss = _LOOKS[look]

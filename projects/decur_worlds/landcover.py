@@ -1,9 +1,9 @@
-"""Land cover that several sensors see: a procedural landscape, the same for all of them.
+"""A procedural landscape of land cover, which several sensors observe.
 
 A landscape is made of parcels (cells of a warped Voronoi diagram). Smooth fields (elevation, urbanity, moisture) decide what a parcel
-is, so that neighbours fit: water fills the lowest ground, beaches and marshes lie along it, towns are compact, forests take the higher
-ground and fields what is left. What the sensors make of it is in :mod:`decur_worlds.landcover_sensors`, and the files of the public
-data sets in :mod:`decur_worlds.landcover_layouts`.
+is, so that neighbouring parcels fit: water fills the lowest ground, beaches and marshes lie along it, towns are compact, forests cover the
+higher ground, and fields the rest. :mod:`decur_worlds.landcover_sensors` simulates the sensors, and
+:mod:`decur_worlds.landcover_layouts` writes the files of the public data sets.
 """
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -70,18 +70,18 @@ REGIONS = dict(
 
 @dataclass
 class Landscape:
-    """What is on the ground, north up, one value a pixel.
+    """A landscape on a grid of pixels, north up.
 
     Attributes:
         cover (ndarray): ``(H, W)`` uint8, index into :data:`COVERS`.
-        parcel (ndarray): ``(H, W)`` uint32, equal within a parcel and random from one to the next.
+        parcel (ndarray): ``(H, W)`` uint32, a random number for each parcel.
         edge (ndarray): ``(H, W)`` float32, distance to the parcel's border, metres (about).
         terrain (ndarray): ``(H, W)`` float32, height of the bare ground, metres.
         texture (ndarray): ``(H, W)`` float32, variation within a cover, mean 0, within -1..1.
         x (ndarray), y (ndarray): ``(H, W)`` float64, metres to the east and to the south.
         pixel (float): Side of a pixel, metres.
         biome (str): One of :data:`BIOMES`.
-        seed (int): Of everything that is drawn later on for this landscape.
+        seed (int): Of all later draws for this landscape.
     """
 
     cover: np.ndarray
@@ -121,7 +121,7 @@ def fbm(x, y, wavelength, seed, octaves=3):
 
 
 def mix(n):
-    """Random uint32 of uint32 ``n``."""
+    """A hash of uint32 ``n``, uint32."""
     n = np.asarray(n, np.uint32)
     n = (n ^ (n >> np.uint32(16))) * np.uint32(0x7feb352d)
     n = (n ^ (n >> np.uint32(15))) * np.uint32(0x846ca68b)
@@ -129,7 +129,7 @@ def mix(n):
 
 
 def unit(n, salt=0):
-    """Uniform float32 in 0..1 of uint32 ``n``; another one for another ``salt``."""
+    """A hash of uint32 ``n`` and ``salt``, uniform float32 in 0..1."""
     return (mix(np.asarray(n, np.uint32) + np.uint32((salt * 0x9e3779b9) & 0xffffffff)) >> np.uint32(8)).astype(np.float32) / (1 << 24)
 
 
@@ -173,7 +173,7 @@ def make_landscape(seed: int, index: int, size, pixel: float = 10., region: str 
     """Make the landscape ``index`` of a world.
 
     Args:
-        seed (int), index (int): The same give the same landscape; nothing else is drawn.
+        seed (int), index (int): The landscape depends on these and on the arguments below alone.
         size (int | tuple[int]): Height and width, pixels.
         pixel (float): Side of a pixel, metres. Defaults to 10.
         region (str): One of :data:`REGIONS`. Defaults to ``'europe'``.

@@ -1,7 +1,7 @@
-"""A landscape at 1 m as aerial images, elevation and land-cover labels show it: houses, streets, railways and single trees are there.
+"""A landscape at 1 m as an aerial image, an elevation model and land-cover labels, with houses, streets, railways and single trees.
 
-Colour does not tell a grey roof from a car park, nor a canopy from a meadow in the shade; height does. Height does not tell a road from
-a field, nor water from a runway; colour does.
+Colour alone does not separate a grey roof from a car park, nor a canopy from a meadow in the shade; height does. Height alone does not
+separate a road from a field, nor water from a runway; colour does.
 """
 import numpy as np
 

@@ -1,7 +1,7 @@
 """Generated land cover in the layouts of SSL4EO-S12 v1.0, BigEarthNet v1 and v2, and GeoNRW, file by file as they are released.
 
-Names, types, native resolutions and metadata are those of the releases, so whatever reads or prepares the public data reads these.
-Every file is written at once; a run that was stopped goes on with what is missing, and the same seed gives the same files.
+Names, types, native resolutions and metadata are those of the releases, so programs for the public data read these files too. Writes are
+atomic; a run that was stopped goes on with the files that are missing, and the same seed gives the same files.
 """
 import json
 import warnings
@@ -228,7 +228,7 @@ def _geonrw_image(job, out, seed, size):
 
 def write_landcover(layout: str, out, num_train: int, num_test: int = 0, num_validation: int = 0, size: int | None = None, seed: int = 0,
                     workers: int = 1) -> None:
-    """Write generated land cover as a public data set comes. Goes on where it was stopped.
+    """Write generated land cover in the layout of a public data set. A run that was stopped goes on.
 
     Args:
         layout (str): One of :data:`LAYOUTS`.
@@ -240,7 +240,7 @@ def write_landcover(layout: str, out, num_train: int, num_test: int = 0, num_val
         workers (int): Processes.
 
     Raises:
-        ConfigError: If something of this cannot be, or the folder holds other things.
+        ConfigError: If an argument is out of range, or the folder holds other files.
     """
     check_choice('layout', layout, LAYOUTS)
     counts = dict(train=num_train, validation=num_validation, test=num_test)

@@ -1,8 +1,9 @@
-"""What Sentinel-2 and Sentinel-1 see of a landscape.
+"""Simulated Sentinel-2 and Sentinel-1 images of a landscape.
 
-Neither sees all. Clouds and haze cover the optical image and the seasons change it; speckle, the sensor's viewing side and slopes change
-the radar's. Marsh and pasture, bare soil and fallow fields, or dry fields and sand look alike in optical light and differ in backscatter
-(flooded plants and walls reflect twice); forests of needles and leaves, or water and sand, are alike to the radar and differ in colour.
+Each sensor misses something. The optical image has clouds, haze and seasons; the radar image has speckle, and depends on the viewing side
+and on slopes. Marsh and pasture, bare soil and fallow fields, or dry fields and sand have similar optical spectra and different backscatter
+(double bounce at flooded plants and walls); coniferous and broad-leaved forest, or water and sand, have similar backscatter and different
+spectra.
 """
 import cv2
 import numpy as np
@@ -99,9 +100,9 @@ def sense_optical(landscape: Landscape, season: int, rng, clouds: float = .25, s
     Args:
         landscape (Landscape): At 10 m.
         season (int): Index into :data:`SEASONS`.
-        rng (numpy.random.Generator): Draws weather, light and noise.
+        rng (numpy.random.Generator): Draws clouds, haze, illumination and noise.
         clouds (float): Probability that there are clouds.
-        snow (bool): Whether snow lies.
+        snow (bool): Whether the ground is covered with snow.
 
     Returns:
         dict: ``l2a`` ``{band: (h, w) uint16}`` (12 bands), ``l1c`` (13 bands), each at its native resolution, and ``cloud``, the covered

@@ -1,6 +1,6 @@
-"""Generated rooms in the layouts that RGB-D data sets go by, down to the structure of their MATLAB files.
+"""Generated rooms in the layouts of public RGB-D data sets, including the structure of their MATLAB files.
 
-With these, everything that reads or prepares a public data set runs on data that can be made anywhere.
+With them, everything that reads or prepares a public data set can be tested without downloading it.
 """
 from contextlib import contextmanager
 from pathlib import Path
@@ -144,7 +144,7 @@ def _write_folders(out, rooms, layout):
 
 
 def write_layout(layout, out, num_train, num_test, size=(128, 128), seed=0):
-    """Write generated rooms as a public data set comes.
+    """Write generated rooms in the layout of a public data set.
 
     Args:
         layout (str): ``sunrgbd`` (the release with its toolbox), ``nyudv2`` (the MATLAB files), or a layout of
@@ -153,7 +153,7 @@ def write_layout(layout, out, num_train, num_test, size=(128, 128), seed=0):
         num_train, num_test, size, seed: As :func:`decur_worlds.rooms_dataset.write_rooms`; scenes are the same in every layout.
 
     Raises:
-        ConfigError: An unknown layout, or a folder that holds something.
+        ConfigError: An unknown layout, or a folder that is not empty.
     """
     check_choice('layout', layout, LAYOUTS)
     out = Path(out)

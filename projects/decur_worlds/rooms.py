@@ -1,8 +1,8 @@
 """Procedural rooms seen by an RGB-D camera: colour, metric depth with a sensor's noise and holes, and class labels.
 
-The two modalities share the layout of the scene, and each has what the other lacks. Colour knows materials, light and what hangs flat on
-a wall (pictures, windows, rugs), but one surface in seven looks like anything at all and light and shadow are arbitrary. Depth knows the
-exact geometry of untextured things, but neither materials nor what is flat, and it is noisy and has holes.
+Both modalities show the same scene, and each shows something that the other does not. Colour shows materials, lighting and flat objects
+(pictures, windows, rugs); but one surface in seven has a random material, and the lighting is random. Depth shows the shape of surfaces
+that have no texture, but neither materials nor flat objects; it is noisy, and some of its pixels are missing.
 """
 from types import SimpleNamespace
 
@@ -42,7 +42,7 @@ def _camera(rng, room, size):
 
 
 class _Plan:
-    """The floor plan: finds places that are free."""
+    """The floor plan: finds free places for furniture."""
 
     def __init__(self, rng, room, camera):
         self.rng, self.room, self.taken = rng, room, []
@@ -83,7 +83,7 @@ class _Plan:
         return furniture.place(parts, x, z, yaw) if self._fits(furniture.extent(parts), x, z, yaw, gap) else None
 
     def _fits(self, box, x, z, yaw, gap):
-        """Take the place of a box if it is free."""
+        """Reserve the ground of a box if it is free; whether it was."""
         corners = np.array([[a, b, c] for a in box[:, 0] for b in box[:, 1] for c in box[:, 2]]).T
         ground = (rotation(yaw) @ corners + np.array([x, 0, z])[:, None])[[0, 2]]
         place = ground.min(1), ground.max(1)
@@ -177,7 +177,7 @@ def _wall_decals(rng, room):
 
 
 def make_scene(seed, index, size=(128, 128)):
-    """Build scene ``index`` of ``seed`` for pictures of ``size`` (height, width); the same whatever else was made before.
+    """Build scene ``index`` of ``seed`` for images of ``size`` (height, width). It does not depend on which scenes were built before.
 
     Returns:
         SimpleNamespace: ``size`` (width, height, depth) in metres with one corner of the floor at the origin; ``primitives``, of which the
@@ -327,7 +327,7 @@ def render(scene):
 
 
 def _expose(rng, image, grade):
-    """What a camera makes of sRGB ``image``: a little blur, vignetting and noise that grows with brightness; uint8."""
+    """Simulate a camera on an sRGB ``image``: a little blur, vignetting and noise that grows with brightness; uint8."""
     h, w = image.shape[:2]
     image = cv2.GaussianBlur(image, (0, 0), grade['blur'])
     y, x = np.linspace(-1, 1, h, dtype=np.float32)[:, None], np.linspace(-1, 1, w, dtype=np.float32)
@@ -338,7 +338,7 @@ def _expose(rng, image, grade):
 
 
 def _sense_depth(rng, depth, incidence, reflectance, focal):
-    """What a structured-light sensor makes of ``depth``: noise and steps that grow with its square, ragged edges, holes (0)."""
+    """Simulate a structured-light sensor on ``depth``: noise and steps that grow with its square, ragged edges, holes (0)."""
     h, w = depth.shape
     # Edges are ragged: some pixels report their neighbour's depth.
     shift = rng.normal(0, .35 * w / 128 + .1, (2, h, w))

@@ -1,4 +1,4 @@
-"""Rooms on disk, in the layout that the RGB-D configs read.
+"""Writing generated rooms in the layout that the RGB-D configs read.
 
 ``OUT/{rgb,depth,hha,label}/<stem>.png``, ``OUT/intrinsics.json`` (``{stem: [fx, fy, cx, cy]}``, pixels), ``OUT/train.txt`` and
 ``OUT/test.txt`` (a stem a line). Depth is uint16 millimetres, 0 missing; HHA is made of that depth; label 0 is void, then
@@ -44,7 +44,7 @@ def write_rooms(out, num_train, num_test, size=(128, 128), seed=0, workers=1):
     workers make them.
 
     Raises:
-        ConfigError: Numbers or sizes that cannot be, or a folder that holds something else.
+        ConfigError: If a number or size is out of range, or the folder holds something else.
     """
     if num_train < 0 or num_test < 0 or num_train + num_test == 0:
         raise ConfigError(f'nothing to generate: {num_train} training and {num_test} test scenes')

@@ -1,8 +1,8 @@
 """Generated land cover in tar shards, as SSL4EO-S12 v1.1 and TerraMesh are shipped now.
 
 ``{split}/{product}/{name}_shard_NNNNNN.tar`` with a member ``{key}.zarr.zip`` (zarr format 2, consolidated) for each sample; the shards of
-all products hold the same keys in the same order. Names, types and members are those of the releases, so whatever reads these reads the
-public data. Every shard is written at once; a run that was stopped goes on with what is missing, and the same seed gives the same files.
+all products hold the same keys in the same order. Names, types and members are those of the releases, so programs for the public data read
+these shards too. Writes are atomic; a run that was stopped goes on with the missing shards, and the same seed gives the same files.
 """
 import io
 import tarfile
@@ -82,7 +82,7 @@ def zarr_zip(bands: np.ndarray, names: tuple, times: list, key: str, location: t
 
 
 def write_shard(path: Path, members: list) -> None:
-    """Write ``[(key, bytes), ...]`` as a shard, at once."""
+    """Write ``[(key, bytes), ...]`` as a shard, atomically."""
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode='w', format=tarfile.USTAR_FORMAT) as archive:
         for key, data in members:
@@ -165,7 +165,7 @@ def shard_jobs(release: str, counts: dict, per_shard: int) -> list:
 
 def write_shards(release: str, out: str | Path, num_train: int, num_val: int = 0, per_shard: int = 16, size: int = 264, seed: int = 0,
                  workers: int = 1) -> None:
-    """Write generated land cover as shards. Goes on where it was stopped.
+    """Write generated land cover as shards. A run that was stopped goes on.
 
     Args:
         release (str): ``'ssl4eo'`` (four dates) or ``'terramesh'`` (one date, S1RTC or S1GRD).
@@ -177,7 +177,7 @@ def write_shards(release: str, out: str | Path, num_train: int, num_val: int = 0
         workers (int): Processes.
 
     Raises:
-        ConfigError: If something of this cannot be, or the folder holds other things.
+        ConfigError: If an argument is out of range, or the folder holds other files.
     """
     if release not in RELEASES:
         raise ConfigError(f'release must be one of {RELEASES}, got {release!r}.')

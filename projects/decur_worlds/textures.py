@@ -1,4 +1,4 @@
-"""Procedural surface colours: functions of surface coordinates in metres, the same for the same material at any resolution."""
+"""Procedural surface colours: functions of surface coordinates in metres, whatever the resolution of the image."""
 from dataclasses import dataclass
 
 import numpy as np
@@ -6,9 +6,9 @@ import numpy as np
 
 @dataclass
 class Material:
-    """A surface. ``first`` and ``second`` are sRGB colours (3, ) in 0..1; ``scale`` is the size in metres of what repeats.
+    """A pattern of two sRGB colours, ``first`` and ``second``, (3, ) in 0..1, with period ``scale`` in metres.
 
-    ``gloss`` (0..1) is how much of the light it mirrors; ``seed`` makes the pattern's own irregularities.
+    ``gloss`` (0..1) is the share of the light that is reflected specularly; ``seed`` is that of the pattern's irregularities.
     """
     kind: str
     first: np.ndarray

@@ -48,6 +48,9 @@ assert DepthReader is decur.readers.depth.DepthReader and readers.PillowReader i
 assert old is decur.prepare.mat and old.__name__ == 'decur.prepare.mat'
 from decur.datasets.bands import BandReader
 from decur.datasets.bigearthnet import S2_BANDS
+from decur.synthetic.rooms import generate_room
+import decur_worlds.rooms
+assert generate_room is decur_worlds.rooms.generate_room
 try:
     import decur.datasets.nothing
 except ModuleNotFoundError:

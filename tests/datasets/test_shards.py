@@ -227,7 +227,7 @@ def test_a_damaged_member_is_named_and_replaced_only_if_asked(tmp_path):
 
 def test_shards_of_different_keys(tmp_path):
     make(tmp_path, change=lambda product, key, data: None if product == 'S1GRD' and key.endswith('4') else data)
-    with pytest.raises(DataError, match=r"1 samples lack .*'ssl4eos12_train_0000004' of ssl4eos12_shard_000002.tar.*\['S1GRD'\]"):
+    with pytest.raises(DataError, match="'ssl4eos12_train_0000004' of ssl4eos12_shard_000002.tar is not in S1GRD"):
         ShardDataset(ENTRIES, str(tmp_path), pipeline=LOAD)
     assert [s['sample_id'][-1] for s in ShardDataset(ENTRIES, str(tmp_path), missing='skip', pipeline=LOAD)] == list('01235')
     kept = ShardDataset(ENTRIES, str(tmp_path), missing='keep', pipeline=LOAD)

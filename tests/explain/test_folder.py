@@ -11,8 +11,8 @@ from decur.explain.folder import Folder, Options
 
 
 @pytest.mark.parametrize('settings, message', [
-    (dict(analyses=('smell', )), 'smell'), (dict(analyses=()), 'analyses must be some of'), (dict(level='pixels'), 'level must be one of'),
-    (dict(sign='both'), 'sign must be one of'), (dict(num_samples=-1), 'num_samples must be at least 0, got -1'),
+    (dict(analyses=('smell', )), 'smell'), (dict(analyses=()), 'analyses is empty'), (dict(level='pixels'), 'level must be'),
+    (dict(sign='both'), 'sign must be'), (dict(num_samples=-1), 'num_samples must be at least 0, got -1'),
     (dict(batch_size=3), 'batch_size must be at least 4'), (dict(steps=0), 'steps must'), (dict(bins=0), 'bins must'),
     (dict(overlays=-1), 'overlays must'), (dict(max_dims=-1), 'max_dims must'), (dict(seed=-1), 'seed must'),
     (dict(perplexity=0.), 'perplexity must'),

@@ -13,6 +13,7 @@ from decur.readers import PillowReader
 def release(tmp_path, monkeypatch):
     """Two frames of each folder, of sizes that 4 does not divide."""
     monkeypatch.setattr(potholes, 'FRAMES', dict(dataset1=2, dataset2=2, dataset3=2))
+    monkeypatch.setattr(PotholesRelease, 'expected', dict(train=2, test=4))
     rng, src = np.random.default_rng(0), tmp_path / 'clone'
     for number, name in enumerate(potholes.FRAMES):
         size = 130, 257 + number

@@ -67,10 +67,11 @@ def test_help_of_a_sub_command_is_its_own():
 def test_choices_and_defaults_that_are_written_in_a_tool_are_those_of_the_package():
     code = """
 import runpy, sys
+sys.path.insert(0, 'tools')
 from decur.explain.folder import ANALYSES, Options
 from decur.explain.gradcam import SIGNS
 from decur.explain.representation import LEVELS
-from decur.prepare.proposals import KINDS
+from own_project.proposals import KINDS
 sys.argv = ['x', 'CONFIG', 'CHECKPOINT', '--out', 'OUT']
 explain = runpy.run_path('tools/explain.py')
 args = vars(explain['parse_args']())

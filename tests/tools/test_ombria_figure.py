@@ -36,6 +36,6 @@ def test_predictions_are_kept(tmp_path, monkeypatch):
 
     monkeypatch.setattr(figure, 'SegmentationInferencer', segmentor)
     for _ in range(2):
-        found = figure.predict(tmp_path / 'a.pth', 'c.py', tmp_path, ['0', '1'], tmp_path / 'kept' / 'a.npy')
+        found = figure.predict(tmp_path / 'a.pth', tmp_path, ['0', '1'], tmp_path / 'kept' / 'a.npy')
         assert (found == masks).all()
     assert len(calls) == 1

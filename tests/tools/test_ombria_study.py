@@ -46,11 +46,9 @@ def test_a_pretraining_stands_before_the_first_transfer_that_needs_it():
     assert {run.subset for run in plan(study(), ['first', 'more'], quick=True) if isinstance(run, Transfer)} == {0}
 
 
-def test_every_round_of_the_study_has_its_configs_and_lists():
+def test_the_study_has_its_configs_and_arms():
     found = plan(Config.fromfile(STUDY))
-    for run in found:
-        if isinstance(run, Transfer) and run.protocol != 'per-pixel':
-            assert (STUDY.parent / run.config).is_file(), run.config
+    assert all((STUDY.parent / Config.fromfile(STUDY)[name]).is_file() for name in ('pretraining', 'transfer'))
     pretrained = {run.arm for run in found if isinstance(run, Pretraining)}
     assert pretrained == {'decur', 'barlow_twins', 'simclr', 'clip', 'vicreg', 'single', 'barlow_twins_x2', 'clip_x2'}
 
@@ -91,6 +89,10 @@ def test_what_a_run_trains_is_what_the_plan_says(tmp_path):
     cfg = runs.config_of(cell, setup(tmp_path))
     assert cfg.train_dataloader.dataset.split == 'scene_few8_seed13.txt' and cfg.randomness.seed == 13
     assert cfg.model.backbone.pretrained == str(tmp_path / 'work/pretrain/decur/seed3/weights.pth')
+    # One sensor, and frozen encoders.
+    alone = runs.config_of(Transfer('random', None, 's1', 'frozen', 'all', 0, options={'train_cfg.max_iters': 7}), setup(tmp_path))
+    assert alone.modalities.optical is None and alone.modalities.sar and alone.model.backbone.frozen and alone.train_cfg.max_iters == 7
+    assert cfg.modalities.optical and not cfg.model.backbone.get('frozen')
     # A result belongs to the settings of its pretraining too, and not to where files lie.
     key = runs.fingerprint(cell, setup(tmp_path))
     assert key == runs.fingerprint(cell, setup(tmp_path / 'elsewhere'))

@@ -83,9 +83,10 @@ def test_sar_optical(tmp_path):
     run_tool(*generate, tmp_path / 'bigearthnet', '--layout', 'bigearthnet', '--num-train', 8, '--num-test', 6, '--size', 96)
     run_tool('tools/prepare_dataset.py', 'ssl4eo', tmp_path / 'ssl4eo', tmp_path / 'store', '--products', 's1', 's2c')
     weights = train('landcover_s1-s2_small-resnet_decur.py', tmp_path / 'decur', tmp_path / 'store', 1)
+    config = 'landcover_s1-s2_small-resnet_frozen.py'
     for protocol in ('frozen', 'finetune'):
-        config = f'landcover_s1-s2_small-resnet_{protocol}.py'
-        checkpoint = train(config, tmp_path / protocol, tmp_path / 'bigearthnet', 1, f'model.backbone.pretrained={weights}')
+        checkpoint = train(config, tmp_path / protocol, tmp_path / 'bigearthnet', 1, f'model.backbone.pretrained={weights}',
+                           f'model.backbone.frozen={protocol == "frozen"}')
         assert_started_from(checkpoint, weights, frozen=protocol == 'frozen')
         found = scores(config, checkpoint, tmp_path / 'bigearthnet')
         expected = counted(config, checkpoint, tmp_path / 'bigearthnet')
@@ -111,10 +112,10 @@ def test_rgb_dem(tmp_path):
     data = tmp_path / 'geonrw'
     run_tool('tools/generate_dataset.py', 'landcover', data, '--layout', 'geonrw', '--num-train', 8, '--num-test', 3, '--size', 128)
     weights = train('landcover_rgb-dem_small-resnet_decur.py', tmp_path / 'decur', data, 1)
+    config = 'landcover_rgb-dem_small-resnet_frozen.py'
     for protocol in ('frozen', 'finetune'):
-        config = f'landcover_rgb-dem_small-resnet_{protocol}.py'
         checkpoint = train(config, tmp_path / protocol, data, 1, 'train_dataloader.dataset.num_samples=8',
-                           f'model.backbone.pretrained={weights}')
+                           f'model.backbone.pretrained={weights}', f'model.backbone.frozen={protocol == "frozen"}')
         assert_started_from(checkpoint, weights, frozen=protocol == 'frozen')
         found = scores(config, checkpoint, data, '--show-dir', checkpoint.parent / 'show')
         expected = counted_figures(checkpoint.parent / 'show' / 'predictions', partial(geonrw_label, data), 10)

@@ -352,3 +352,10 @@ def test_a_download_that_is_cut_is_not_kept(tmp_path, monkeypatch, length):
         if length != 'no number':
             assert torch.equal(load_file(download(address))['a'], torch.arange(1000.))
         server.shutdown()
+
+
+@pytest.mark.parametrize('name', ['w.pth', 'w.safetensors'])
+def test_files_may_be_read_by_whom_the_umask_lets(tmp_path, name):
+    (tmp_path / 'plain').touch()
+    path = save_file(dict(w=torch.zeros(2)), tmp_path / name)
+    assert path.stat().st_mode == (tmp_path / 'plain').stat().st_mode

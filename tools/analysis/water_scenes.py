@@ -29,6 +29,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from decur.errors import DataError, exit_on_bad_input
+from decur.prepare.folder_release import labelled_subsets
 from decur.readers import RasterioReader
 from decur.writing import write_bytes
 
@@ -100,11 +101,7 @@ def find_places(heights: np.ndarray) -> list:
 def splits(places: list) -> dict:
     """Places by size, in turn for training and for the test; and labelled subsets of the training chips, drawn by seed."""
     train, test = (sorted(chip for place in places[side::2] for chip in place) for side in (0, 1))
-    out = dict(train=train, test=test)
-    for count in FEW:
-        for seed in SEEDS:
-            out[f'few{count}_seed{seed}'] = sorted(np.random.default_rng(seed).permutation(train)[:count].tolist())
-    return out
+    return dict(train=train, test=test, **labelled_subsets(train, FEW, SEEDS))
 
 
 @exit_on_bad_input()

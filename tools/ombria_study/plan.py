@@ -10,6 +10,8 @@ from decur.errors import ConfigError
 _ROUND = ('name', 'arms', 'protocols', 'sensors', 'labels', 'subsets', 'options', 'variant')
 #: Number of labelled chips to the list of :mod:`decur.prepare.ombria_scenes` (formatted with the subset).
 SPLITS = {'8': 'scene_few8_seed{}.txt', '32': 'scene_few32_seed{}.txt', '128': 'scene_few128_seed{}.txt', 'all': 'scene_train.txt'}
+#: Sensors to the options of a config that leave the others out.
+ALONE = {'s1-s2': {}, 's1': {'modalities.optical': None}, 's2': {'modalities.sar': None}}
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ class Transfer:
         labels: number of labelled chips: a key of :data:`SPLITS`.
         subset: seed of the labelled subset, of the head and of the order of the data.
         variant: what else differs, in words; empty if nothing does.
-        options: overrides of the transfer config that this is.
+        options: further overrides of the study's transfer config.
     """
 
     arm: str
@@ -65,9 +67,9 @@ class Transfer:
         return f'transfer/{self.arm}/{self.sensors}_{self.protocol}_{self.labels}{variant}/subset{self.subset}'
 
     @property
-    def config(self) -> str:
-        """Its config, in the folder of the study."""
-        return f'ombria_{self.sensors}_small-resnet_{self.protocol}.py'
+    def settings(self) -> dict:
+        """Options of the transfer config for its sensors and its protocol, and its own."""
+        return {**ALONE[self.sensors], **({'model.backbone.frozen': True} if self.protocol == 'frozen' else {}), **self.options}
 
     @property
     def split(self) -> str:
@@ -80,7 +82,7 @@ def plan(study: Config, rounds: Sequence[str] | None = None, quick: bool = False
     """What is to run, in order: round by round, subset by subset, a pretraining before the first transfer that needs it.
 
     Args:
-        study: ``pretraining``, ``seeds``, ``arms`` and ``rounds``, see ``configs/ombria/study.py``.
+        study: ``pretraining``, ``transfer``, ``seeds``, ``arms`` and ``rounds``, see ``configs/ombria/study.py``.
         rounds, arms, subsets: those to run: names of rounds and arms, labelled subsets. Default to all.
         quick: Only the first labelled subset, of the first three rounds.
 

@@ -71,8 +71,9 @@ def config_of(run: Pretraining | Transfer, setup: Setup) -> Config:
     Raises:
         ConfigError: If an option is none of the config's.
     """
-    name = Config.fromfile(setup.study).pretraining if isinstance(run, Pretraining) else run.config
-    options = {**copy.deepcopy(dict(run.options)), **_ONE_THREAD, 'train_dataloader.dataset.data_root': str(setup.data)}
+    study = Config.fromfile(setup.study)
+    name, changes = (study.pretraining, run.options) if isinstance(run, Pretraining) else (study.transfer, run.settings)
+    options = {**copy.deepcopy(dict(changes)), **_ONE_THREAD, 'train_dataloader.dataset.data_root': str(setup.data)}
     if isinstance(run, Pretraining):
         options['train_dataloader.pin_memory'] = False
     else:

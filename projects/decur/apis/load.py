@@ -1,5 +1,6 @@
-"""Encoders in one call: from a config, or from a checkpoint that says what it is."""
+"""Encoders in one call: published ones by name, from a checkpoint that says what it is, or from a config."""
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,14 +12,17 @@ from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_finite, check_modalities, select
 from ..transforms.loading import ModalityLoader
-from ..weights.convert import build_model
 from ..weights.description import without_memory
 from ..weights.fit import fit
 from ..weights.formats import parse
+from ..weights.hub import CONFIG, WEIGHTS
 from ..weights.io import load_file, unwrap
 from ..weights.metadata import describe_config, read_metadata, read_notes
 from ..weights.sources import fetch
 from ..weights.strict import check_fit, load_strict
+from ..weights.zoo import Weights, named_weights
+from .bands import change_bands
+from .hub import check_folder, push_to_hub, save_pretrained
 from .model import read_config
 
 _CURE = 'Name the config that it was trained with: config=...'
@@ -66,13 +70,14 @@ class LoadedEncoder(nn.Module):
 
     Attributes:
         modalities (dict[str, dict]): Entries: ``channels``, ``encoder``, ...
+        interactions (dict | None): Modules between the encoders, as in a config.
         transforms (dict[str, ModalityTransform]): By modality, ``(H, W, C)`` image to ``(C, H, W)`` tensor.
         metadata (dict[str, dict]): By modality: ``bands``, ``mean``, ``std`` and what the entry's ``meta`` says (``data``, ``licence``).
     """
 
     def __init__(self, modalities: Mapping, interactions: Mapping | None = None):
         super().__init__()
-        self.modalities = check_modalities(modalities)
+        self.modalities, self.interactions = check_modalities(modalities), interactions
         with DefaultScope.overwrite_default_scope('mmengine'):
             self.backbone = MODELS.build(dict(type='MultimodalBackbone', modalities=self.modalities, interactions=interactions or None))
             self.data_preprocessor = MODELS.build(dict(type='MultimodalDataPreprocessor', modalities=self.modalities))
@@ -106,25 +111,45 @@ class LoadedEncoder(nn.Module):
         """As :meth:`extract_feat`."""
         return self.extract_feat(inputs)
 
+    def save_pretrained(self, folder, **card) -> Path:
+        """Write weights, config, a checked example and a model card to a folder; see :func:`~decur.apis.hub.save_pretrained`."""
+        return save_pretrained(self, folder, **card)
 
-def load(source, config=None, modalities: Sequence[str] | None = None, sha256: str | None = None, device='cpu') -> LoadedEncoder:
+    def push_to_hub(self, repository: str, **options) -> str:
+        """Write the same to ``OWNER/REPO`` of the Hugging Face hub; see :func:`~decur.apis.hub.push_to_hub`."""
+        return push_to_hub(self, repository, **options)
+
+
+def load(source, config=None, modalities: Sequence[str] | None = None, sha256: str | None = None, device='cpu',
+         bands: Mapping | Sequence[str] | None = None, missing: str | None = None, reference=None) -> LoadedEncoder:
     """Build encoders with their weights.
 
     ::
 
-        encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')
+        encoder = decur.load('decur_resnet50_ssl4eo-s12')                         # published: decur.list_weights() lists the names
+        encoder = decur.load('work_dirs/decur_sunrgbd/epoch_200.pth')             # of this project
+        encoder = decur.load('hf://OWNER/REPO')                                   # that encoder.push_to_hub wrote; or a folder
         encoder = decur.load('hf://OWNER/REPO/FILE.pth', config='configs/decur/ssl4eo_s1-s2_r50_decur.py', modalities=['sar'])
         x = torch.stack([encoder.transforms['sar'](image) for image in images])   # images (H, W, C) in the data's units
         features = encoder.extract_feat(dict(sar=x))['sar']                       # (N, F)
+        decur.load('decur_resnet50_ssl4eo-s12_optical', bands=('B4', 'B3', 'B2', 'B8'), missing='drop')    # images of four bands
 
     Args:
-        source (str | Path | Config): A checkpoint (a path, ``http(s)://``, ``hf://OWNER/REPO/FILE``), or a config, whose encoders are then
-            initialised as the config says.
-        config (str | Path | Config, optional): The config of a checkpoint that does not describe itself: the published weights, those of
-            other libraries. Checkpoints of this project do.
+        source (str | Path | Config): The name of published weights; a checkpoint (a path, ``http(s)://``, ``hf://OWNER/REPO/FILE``); a
+            model that :meth:`~LoadedEncoder.save_pretrained` or :meth:`~LoadedEncoder.push_to_hub` wrote (its folder, ``hf://OWNER/REPO``);
+            or a config, whose encoders are then initialised as the config says.
+        config (str | Path | Config, optional): The config of a checkpoint that does not describe itself: those of other libraries and
+            projects. Checkpoints of this project do, and for published weights it is known: the encoders then see images as they did in
+            their training.
         modalities (Sequence[str], optional): The ones to build. Defaults to those that the file has weights for.
-        sha256 (str, optional): Digest (or its first letters) that the checkpoint must have.
+        sha256 (str, optional): Digest (or its first letters) that the checkpoint must have. That of published weights is checked anyway.
         device (str | torch.device): Where to. Defaults to ``'cpu'``.
+        bands (dict[str, Sequence[str]] | Sequence[str], optional): The bands that the images have, in their order, by modality (of a single
+            one as they are). The first layer is changed to fit; what the weights were not trained on is refused.
+        missing (str, optional): What stands for bands of the weights that the images lack: ``'drop'`` (nothing), ``'mean'`` (the mean of
+            each) or ``'estimate'`` (a linear estimate from the others, from ``reference``); see :mod:`decur.weights.bands`.
+        reference (Sequence[ndarray] | dict, optional): Images with all bands, for ``'estimate'``; see
+            :func:`~decur.apis.bands.change_bands`.
 
     Returns:
         LoadedEncoder: In eval mode.
@@ -136,46 +161,89 @@ def load(source, config=None, modalities: Sequence[str] | None = None, sha256: s
     if isinstance(source, Config) or str(source).endswith('.py'):
         if sha256:
             raise ConfigError('sha256 is the digest of a checkpoint, but the source is a config.')
-        cfg = _config(source)
-        encoder = LoadedEncoder(*_selected(describe_config(cfg), modalities, 'the config'))
-        original = cfg['model']['backbone']['modalities']
-        for name, stream in encoder.backbone.streams.items():
-            init_cfg = (original[name]['encoder'].get('init_cfg') or {})
-            if init_cfg.get('type') == 'Pretrained':
-                stream.init_cfg = dict(init_cfg)
-        encoder.backbone.init_weights()
-        return encoder.to(device)
+        return _with_bands(_initialised(source, modalities), source, bands, missing, reference).to(device)
     path = fetch(source, sha256)
     checkpoint = load_file(path)
-    if config is None:
-        described = read_metadata(checkpoint, path)
-        if not described:
-            raise WeightsError(f'{source} does not say which encoders it holds. Name a config: decur.load({str(source)!r}, config=...).')
-        untrained = described.get('initialised', ())
-        if modalities is None and not described.get('interactions'):
-            # A converted file has random weights where its source had none.
-            modalities = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' not in untrained]
-        entries, interactions = _selected(described, modalities, str(source))
-        _check_trained(entries, untrained, str(source))
-        weights = unwrap(checkpoint, source)
-        with without_memory(weights, source):
-            claimed = LoadedEncoder(entries, interactions).backbone.state_dict()
-        state = _own_state(weights, entries, str(source))
-        check_fit(claimed, state, source, what='the encoders that it describes', cure=_CURE)
-        return _loaded(entries, interactions, state, source).to(device)
+    published = named_weights(source)
+    if config is not None:
+        encoder = _fitted(checkpoint, path, source, describe_config(_config(config)), modalities, str(config))
+    elif published is not None:
+        encoder = _published(checkpoint, path, published, modalities)
+    else:
+        encoder = _described(checkpoint, path, source, modalities)
+        if path.name == WEIGHTS and (path.parent / CONFIG).is_file():
+            check_folder(encoder, path.parent, source)
+    return _with_bands(encoder, source, bands, missing, reference).to(device)
+
+
+def _with_bands(encoder: LoadedEncoder, source, bands, missing: str | None, reference) -> LoadedEncoder:
+    """The same encoders for images with other bands."""
+    if bands is None:
+        if missing is not None or reference is not None:
+            raise ConfigError('missing= and reference= say what stands for bands that are absent; name those that are there: bands=(...).')
+        return encoder
+    entries, state = change_bands(encoder, bands, missing, reference)
+    changed = LoadedEncoder(entries, encoder.interactions)
+    load_strict(changed.backbone, state, source, what='the encoders for these bands', cure=_CURE)
+    return changed
+
+
+def _initialised(config, modalities: Sequence[str] | None) -> LoadedEncoder:
+    """Encoders of a config with the weights that it starts from."""
     cfg = _config(config)
+    encoder = LoadedEncoder(*_selected(describe_config(cfg), modalities, 'the config'))
+    original = cfg['model']['backbone']['modalities']
+    for name, stream in encoder.backbone.streams.items():
+        init_cfg = (original[name]['encoder'].get('init_cfg') or {})
+        if init_cfg.get('type') == 'Pretrained':
+            stream.init_cfg = dict(init_cfg)
+    encoder.backbone.init_weights()
+    return encoder
+
+
+def _described(checkpoint: Mapping, path: Path, source, modalities: Sequence[str] | None) -> LoadedEncoder:
+    """Encoders of a checkpoint that describes itself."""
+    described = read_metadata(checkpoint, path)
+    if not described:
+        raise WeightsError(f'{source} does not say which encoders it holds. Name a config: decur.load({str(source)!r}, config=...).')
+    untrained = described.get('initialised', ())
+    if modalities is None and not described.get('interactions'):
+        # A converted file has random weights where its source had none.
+        modalities = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' not in untrained]
+    entries, interactions = _selected(described, modalities, str(source))
+    _check_trained(entries, untrained, str(source))
+    weights = unwrap(checkpoint, source)
+    with without_memory(weights, source):
+        claimed = LoadedEncoder(entries, interactions).backbone.state_dict()
+    state = _own_state(weights, entries, str(source))
+    check_fit(claimed, state, source, what='the encoders that it describes', cure=_CURE)
+    return _loaded(entries, interactions, state, source)
+
+
+def _published(checkpoint: Mapping, path: Path, published: Weights, modalities: Sequence[str] | None) -> LoadedEncoder:
+    """Encoders of published weights, which see images as they did in their training."""
+    described = describe_config(read_config(published.config, published.options))
+    for entry in described['modalities'].values():
+        entry['meta'] = dict(entry.get('meta') or {}, weights=published.name, weights_licence=published.licence)
+    if not described['interactions']:
+        described['modalities'] = {name: described['modalities'][name] for name in published.modalities}
+    return _fitted(checkpoint, path, published.name, described, modalities, published.name, published.attention)
+
+
+def _fitted(checkpoint: Mapping, path: Path, source, described: Mapping, modalities: Sequence[str] | None, origin: str,
+            attention: str = 'own') -> LoadedEncoder:
+    """Encoders of a checkpoint that others describe: ``described`` as from :func:`~decur.weights.metadata.describe`."""
     parsed = parse(checkpoint, str(source))
-    model = build_model(cfg)
     one = modalities[0] if modalities is not None and len(modalities) == 1 else None
-    state, report = fit(parsed, model, one)
-    found = [name for name in model.backbone.streams if f'backbone.streams.{name}.encoder' in report.taken]
+    state, report = fit(parsed, LoadedEncoder(described['modalities'], described['interactions']), one, attention)
+    found = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' in report.taken]
     wanted = list(modalities) if modalities is not None else found
     missing = [name for name in wanted if name not in found]
     if missing:
         raise WeightsError(f'{source} ({report.kind}) has no encoder for {missing}; it has one for {found}.')
-    entries, interactions = _selected(describe_config(cfg), wanted, str(config))
+    entries, interactions = _selected(described, wanted, origin)
     _check_trained(entries, (*report.initialised, *read_notes(checkpoint, path)['initialised']), str(source))
-    return _loaded(entries, interactions, _own_state(state, entries, str(source)), source).to(device)
+    return _loaded(entries, interactions, _own_state(state, entries, str(source)), source)
 
 
 def _config(config) -> Config:

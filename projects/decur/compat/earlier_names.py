@@ -1,4 +1,4 @@
-"""Let programs import modules by the names that they had before readers and preparation got rooms of their own.
+"""Let programs import modules by their earlier names, before readers, preparation and generated data got rooms of their own.
 
 A class or function is the same object under both names. Delete this file when no program uses the earlier names any more.
 """
@@ -17,6 +17,9 @@ MOVED = {
     'decur.datasets.store': 'decur.readers.store',
     'decur.datasets.table': 'decur.readers.table',
     'decur.datasets.zarr_archives': 'decur.readers.zarr_archives',
+    **{f'decur.synthetic.{name}': f'decur_worlds.{name}' for name in (
+        'furniture', 'landcover', 'landcover_aerial', 'landcover_layouts', 'landcover_sensors', 'raycast', 'rgbd_layouts', 'rooms',
+        'rooms_dataset', 'shard_layouts', 'textures')},
 }
 
 
@@ -24,7 +27,8 @@ class _Moved(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds a module under its earlier name, and puts the one of today in its place."""
 
     def find_spec(self, name, path=None, target=None):
-        room = name.startswith('decur.datasets.') and next((room for room in MOVED if f'{name}.'.startswith(f'{room}.')), None)
+        earlier = name.startswith(('decur.datasets.', 'decur.synthetic.'))
+        room = earlier and next((room for room in MOVED if f'{name}.'.startswith(f'{room}.')), None)
         return importlib.machinery.ModuleSpec(name, self, is_package=True) if room else None
 
     def create_module(self, spec):

@@ -7,9 +7,9 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from decur.errors import ConfigError, DataError, check_choice
+from decur.errors import ConfigError, DataError, check_choice, some
 from decur.modalities import check_modalities
-from decur.readers.table import LazySamples, Table
+from decur.readers.table import LazySamples
 
 from .georeference import GeoreferenceCheck
 from .labels import LabelTable
@@ -118,13 +118,14 @@ class MultimodalDataset(BaseDataset):
         return {name: check_choice(f'modality {name!r}: {key} of files=dict({key}=...)', (entry.get('files') or {}).get(key), known)
                 for name, entry in self.modalities.items()}
 
-    def complete(self, samples: np.ndarray, present: Mapping, text: str) -> np.ndarray:
-        """Which samples to use, by the option ``missing``. Those that are left out are noted in ``skipped`` with what they lack.
+    def complete(self, samples: np.ndarray, present: Mapping, text: str, **more: np.ndarray) -> np.ndarray:
+        """Which samples to use, by the option ``missing``. Those that are left out are logged, and noted in ``skipped``.
 
         Args:
             samples (ndarray): ``(N,)`` bytes, their names.
             present (dict[str, ndarray]): ``(N,)`` bool by what a sample should have.
-            text (str): Of the error, with ``{sample}`` and ``{lacking}``.
+            text (str): Of the error, with ``{sample}``, ``{lacking}`` and the names in ``more``.
+            **more (ndarray): ``(N,)`` each, what else the error says of a sample.
 
         Returns:
             ndarray: ``(N,)`` bool.
@@ -136,27 +137,14 @@ class MultimodalDataset(BaseDataset):
         for i in np.flatnonzero(~use):
             sample, lacking = samples[i].decode(), ', '.join(name for name, has in present.items() if not has[i])
             if self.missing == 'error':
-                raise DataError(f'{text.format(sample=sample, lacking=lacking)} under {str(self.data_root)!r}. Complete the data, or set '
-                                'missing="skip".')
+                words = text.format(sample=sample, lacking=lacking, **{name: values[i] for name, values in more.items()})
+                raise DataError(f'{words} under {str(self.data_root)!r}. Complete the data, or set missing="skip" (left out) or "keep" '
+                                '(used without it).')
             self.skipped[sample] = f'no {lacking}'
+        if self.skipped:
+            listed = some((f'{sample} ({reason})' for sample, reason in self.skipped.items()), 5)
+            print_log(f'{type(self).__name__}: left out {len(self.skipped)} of {len(samples)} samples: {listed}', logger='current')
         return use
-
-    @staticmethod
-    def kept_index(path: Path) -> Table | None:
-        """An index that an earlier start kept; None if there is none, or it cannot be read."""
-        try:
-            return Table.load(path)
-        except DataError as error:
-            print_log(f'{error} It is made of the data.', logger='current')
-        return None
-
-    @staticmethod
-    def keep_index(index: Table, path: Path, option: str) -> None:
-        """Keep an index for the next start; where it cannot be written, say by which ``option`` it could."""
-        try:
-            index.save(path)
-        except OSError as error:
-            print_log(f'the index cannot be kept at {path} ({error}): every start will list all data. Set {option}.', logger='current')
 
     def bind_transforms(self, transforms: Sequence) -> None:
         """Tell the transforms that ask for it (``bind(modalities, dataset)``) about this dataset; wrappers are searched too."""

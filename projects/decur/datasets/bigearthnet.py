@@ -1,7 +1,6 @@
 """BigEarthNet-MM v1 (Sumbul et al., arXiv 2105.07921) and v2 (reBEN, Clasen et al., arXiv 2407.03653): multi-label scenes, S1 with S2."""
 import csv
 import json
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -18,6 +17,7 @@ from decur.sensors import BIGEARTHNET_BANDS, S1_BANDS, S2A_BANDS
 
 from .base import MISSING, MultimodalDataset
 from .finding import folder_names, read_list
+from .kept_index import keep, load_kept
 from .layouts import Layout, Part, train_command
 
 S2_BANDS = BIGEARTHNET_BANDS['s2']  # an earlier name
@@ -350,16 +350,14 @@ class BigEarthNetDataset(MultimodalDataset):
             raise ConfigError('BigEarthNet v2 has 19 classes: set num_classes=19.')
         index = self._index(version)
         rows = self._chosen(version, index)
-        count = len(rows)
         present = {sensor.upper(): index[sensor][rows] != b'' for sensor in sorted(set(sensors.values()))}
         rows = rows[self.complete(index['id'][rows], present, 'patch {sample!r} has no {lacking} patch')]
         labels = self._chosen_classes(class_matrix(index['labels'][rows], index.attributes['labels'], self.label_names))
         empty = ~labels.any(axis=1)
         self.skipped.update(dict.fromkeys((name.decode() for name in index['id'][rows[empty]].tolist()), 'none of the classes'))
+        if empty.any():
+            print_log(f'BigEarthNetDataset: left out {empty.sum()} of {len(rows)} patches that have none of the classes', logger='current')
         rows, labels = rows[~empty], labels[~empty]
-        if self.skipped:
-            print_log(f'BigEarthNetDataset: left out {len(self.skipped)} of {count} patches: {dict(Counter(self.skipped.values()))}',
-                      logger='current')
         self._columns = dict({name: index[name][rows] for name in ('id', 's1', 's2')}, labels=labels)
         self._layout = sensors, version, is_store(self.data_root)
         self.serialize_data = False  # the arrays are shared by the workers as they are
@@ -410,7 +408,7 @@ class BigEarthNetDataset(MultimodalDataset):
         if is_store(self.data_root):
             return read_index(self.data_root)
         path, state = self._index_path(version), folder_state(self.data_root, version)
-        old = self.kept_index(path)
+        old = load_kept(path)
         if old is not None and old.attributes.get('version') != version:
             print_log(f'{path} is of another data set and is made again', logger='current')
             old = None
@@ -422,7 +420,7 @@ class BigEarthNetDataset(MultimodalDataset):
         if old is not None and any(not np.array_equal(old[name], index[name]) for name in ('id', 's1', 's2', 'labels', 'split')):
             print_log(f'{path} was older than its folder: it listed {len(old)} patches, there are {len(index)}. It is brought up to date.',
                       logger='current')
-        self.keep_index(index, path, 'index_file')
+        keep(index, path, 'index_file')
         return index
 
     @staticmethod

@@ -2,7 +2,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from decur.errors import ConfigError, DataError
@@ -45,6 +45,32 @@ def folder_names(folder: str | Path) -> list:
         return []
     with os.scandir(folder) as entries:  # which knows folders without asking for each
         return sorted(entry.name for entry in entries if not is_hidden(entry.name) and entry.is_dir())
+
+
+def split_folder(root: str | Path, split: str | None, splits: Sequence, products: Iterable, name: str) -> Path | None:
+    """The folder of a release's products: ``root``, or that of a split below it; None where neither has one of the products.
+
+    Args:
+        root (str | Path): The release, or a split of it.
+        split (str, optional): Which split.
+        splits (Sequence[str]): Those that the release has.
+        products (Iterable[str]): Names of its folders.
+        name (str): Of the release, for errors.
+
+    Raises:
+        ConfigError: If the split is not there, or there are several to choose from.
+    """
+    root, products = Path(root), list(products)
+    holds = [folder for folder in (root, *(root / part for part in splits)) if any((folder / product).is_dir() for product in products)]
+    if not holds and split is None:
+        return None
+    if root in holds and split in (None, root.name):
+        return root
+    if split is None or root / split not in holds:
+        there = [folder.name for folder in holds if folder != root] or 'none'
+        raise ConfigError(f'split={split!r}: {root} holds the splits {there} of {name}; choose one (split={splits[0]!r}, --split '
+                          f'{splits[0]}).')
+    return root / split
 
 
 def walk(folder: str | Path) -> Iterator[str]:

@@ -265,7 +265,7 @@ def tile_windows(size: Sequence,
         list[tuple[int]]: Windows, row by row.
 
     Raises:
-        ConfigError: If no window fits, or an option cannot be.
+        ConfigError: If no window fits, or an option is not valid.
     """
     height, width = size
     step = tile_size if stride is None else stride

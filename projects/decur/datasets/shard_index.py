@@ -14,6 +14,7 @@ from decur.readers.shards import ShardError, dates_of, scan_file, scan_shard
 from decur.readers.table import Table
 
 from .finding import file_names
+from .kept_index import update_index
 
 #: Name of the index of a product.
 INDEX = 'decur_shards_{}.safetensors'
@@ -98,7 +99,7 @@ def remote_index(address: str, cache: ShardCache, shards: str | None = None, dam
         keys, offsets, lengths = scan_shard(shard, sizes[name], lambda offset, size: read(offset, min(size, sizes[name] - offset)))
         return keys, offsets, lengths, dates_of(shard, keys[0], read, offsets[0], lengths[0])
 
-    return _update(path, stamps, scan, address, damaged, True, times=False)
+    return _update(path, stamps, scan, address, damaged, same=lambda before, now: before[0] == now[0])
 
 
 def _fetch_index(address: str, path: Path, cache: ShardCache) -> None:
@@ -116,63 +117,16 @@ def _leave_out(error: ShardError, damaged: str) -> None:
     print_log(f'{error} It is left out (damaged="skip").', logger='current', level=30)
 
 
-def _update(path: Path, stamps: Mapping, scan: Callable, where: str, damaged: str, save: bool, times: bool = True) -> Table:
-    """The kept index, if it is of these shards; else one in which only those that changed are read again."""
-    names, kept = list(stamps), {}
-    try:
-        old = Table.load(path)
-        before = dict(zip(old.attributes['files'], enumerate(old.attributes['stamps'])))
-        for name, stamp in stamps.items():
-            number, found = before.get(name, (None, None))
-            if found is not None and (found == stamp if times else found[0] == stamp[0]):
-                kept[name] = number
-        if list(kept) == names == old.attributes['files']:
-            return old
-        print_log(f'{path}: {len(names) - len(kept)} of {len(names)} shards in {where} are new or have changed', logger='current')
-    except (DataError, LookupError, TypeError):
-        old = None
-        print_log(f'{where}: the headers of {len(names)} shards are read for the index', logger='current')
-    with ThreadPoolExecutor(READERS) as pool:
-        def read(name):
-            try:
-                return scan(name) if name not in kept else None
-            except ShardError as error:
-                return _leave_out(error, damaged) or error
-        found = dict(zip(names, pool.map(read, names)))
-    files, dates, columns = [], [], dict(key=[], shard=[], offset=[], size=[])
-    for name, result in found.items():
-        if isinstance(result, ShardError):
-            continue
-        if result is None:
-            own = np.flatnonzero(old['shard'] == kept[name])
-            result = *(old[column][own] for column in ('key', 'offset', 'size')), old.attributes['dates'][kept[name]]
-        keys, offsets, sizes, date = result
-        columns['key'].append(np.asarray([key.encode() for key in keys] if isinstance(keys, list) else keys))
-        columns['shard'].append(np.full(len(keys), len(files), np.int32))
-        columns['offset'].append(np.asarray(offsets, np.int64))
-        columns['size'].append(np.asarray(sizes, np.int64))
-        files.append(name)
-        dates.append(date)
-    if not files:
-        raise DataError(f'{where}: no shard can be read.')
-    table = Table({name: np.concatenate(parts) for name, parts in columns.items()},
-                  dict(files=files, stamps=[stamps[name] for name in files], dates=dates))
-    _check_keys(table, where)
-    if save:
+def _update(path: Path, stamps: Mapping, scan: Callable, where: str, damaged: str, save: bool = True, **kwargs) -> Table:
+    """The index of the shards, of which those that changed are read again."""
+    def rows(name):
         try:
-            table.save(path)
-        except OSError as error:
-            print_log(f'the index cannot be kept at {path} ({error}): every start will read the headers. Set index_folder.',
-                      logger='current')
-    return table
+            keys, offsets, sizes, dates = scan(name)
+        except ShardError as error:
+            return _leave_out(error, damaged)
+        return dict(key=keys, offset=np.array(offsets, np.int64), size=np.array(sizes, np.int64)), dict(dates=dates)
 
-
-def _check_keys(table: Table, where: str) -> None:
-    keys, counts = np.unique(table['key'], return_counts=True)
-    if counts.max() > 1:
-        twice = keys[counts.argmax()]
-        files = [table.attributes['files'][i] for i in table['shard'][table['key'] == twice]]
-        raise DataError(f'{where}: sample {twice.decode()!r} is in two shards, {files[0]} and {files[1]}. Is one there twice?')
+    return update_index(path, stamps, rows, ('key', 'offset', 'size'), 'shard', where, save, READERS, **kwargs)
 
 
 def _select(table: Table, names: list, where: str, damaged: str) -> Table:

@@ -8,14 +8,14 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError, closest
+from decur.errors import ConfigError, DataError, check_choice
 from decur.readers.bands import BandReader
 from decur.readers.shard_cache import ShardCache, is_address
 from decur.readers.shards import ShardError, close_shards, read_member
 from decur.readers.table import LazySamples, Table
 
-from .base import MultimodalDataset
-from .finding import file_names
+from .base import MISSING, MultimodalDataset
+from .finding import file_names, split_folder
 from .layouts import Layout, Part, train_command
 from .shard_index import local_index, remote_index
 
@@ -38,15 +38,10 @@ def shards_folder(root: str | Path, split: str | None) -> str:
     """
     if is_address(root):
         return str(root).rstrip('/') + (f'/{split}' if split else '')
-    root = Path(root)
-    holds = [folder for folder in (root, *(root / name for name in SPLITS)) if any((folder / name).is_dir() for name in PRODUCTS)]
-    if not holds:
+    found = split_folder(root, split, SPLITS, PRODUCTS, 'SSL4EO-S12 v1.1 or TerraMesh')
+    if found is None:
         raise DataError(f'{root} has no folders of products ({", ".join(PRODUCTS)}), nor {" or ".join(SPLITS)} with such.')
-    if split is None and root in holds or split == root.name and root in holds:
-        return str(root)
-    if split is None or root / split not in holds:
-        raise ConfigError(f'split={split!r}: {root} holds {[folder.name for folder in holds]}; choose one (split="train").')
-    return str(root / split)
+    return str(found)
 
 
 @DATASETS.register_module()
@@ -83,7 +78,7 @@ class ShardDataset(MultimodalDataset):
     Raises:
         ShardError: If a shard is damaged, missing or out of reach.
         DataError: If products hold other samples in shards of one name.
-        ConfigError: If an option cannot be.
+        ConfigError: If an option is not valid.
     """
 
     METAINFO = dict(classes=(), palette=None)
@@ -92,13 +87,10 @@ class ShardDataset(MultimodalDataset):
                  damaged: str = 'error', shards: str | None = None, index_folder: str | None = None, cache_folder: str | None = None,
                  cache_size: float = 64., timeout: float = 60., attempts: int = 5, wait: float = 1.,
                  storage_options: Mapping | None = None, label_values: Mapping | None = None, **kwargs):
-        for name, value, allowed in (('missing', missing, ('error', 'skip', 'keep')), ('damaged', damaged, ('error', 'skip')),
-                                     ('label', label, (None, *PRODUCTS))):
-            if value not in allowed:
-                raise ConfigError(f'{name} must be one of {allowed}, got {value!r}.')
         if not cache_size > 0 or attempts < 1:
             raise ConfigError(f'cache_size must be above 0 GiB and attempts at least 1, got {cache_size!r} and {attempts!r}.')
-        self.split, self.label, self.missing, self.damaged = split, label, missing, damaged
+        self.split, self.label = split, check_choice('label', label, (None, *PRODUCTS))
+        self.missing, self.damaged = check_choice('missing', missing, MISSING), check_choice('damaged', damaged, ('error', 'skip'))
         self.shards, self.index_folder = shards, index_folder
         self.cache = ShardCache(str(Path(cache_folder or '~/.cache/decur/shards').expanduser()), int(cache_size * 2**30), timeout, attempts,
                                 wait, dict(storage_options or {})) if is_address(data_root) else None
@@ -133,16 +125,6 @@ class ShardDataset(MultimodalDataset):
         if self.cache is None:
             super()._join_prefix()
 
-    def _products(self) -> dict:
-        products = {}
-        for name, entry in self.modalities.items():
-            product = (entry.get('files') or {}).get('product')
-            if product not in PRODUCTS:
-                raise ConfigError(f'modality {name!r}: files=dict(product=...) must be one of {PRODUCTS}, got {product!r}'
-                                  f'{closest(product, PRODUCTS)}')
-            products[name] = product
-        return products
-
     def _index(self, folder: str, product: str) -> Table:
         if self.cache is not None:
             return remote_index(f'{folder}/{product}', self.cache, self.shards, self.damaged)
@@ -152,17 +134,18 @@ class ShardDataset(MultimodalDataset):
         """Find the samples of all products in the indices."""
         if self.cache is None:
             self.existing_root()
-        folder, products = shards_folder(self.data_root, self.split), self._products()
+        folder, products = shards_folder(self.data_root, self.split), self.chosen_files('product', PRODUCTS)
         wanted = dict.fromkeys([*products.values(), *([self.label] if self.label else [])])
         tables = {product: self._index(folder, product) for product in wanted}
         close_shards()
         keys, shards, rows = _join(tables)
         names = np.unique(np.concatenate([table.attributes['files'] for table in tables.values()]))
-        lacking = {}
+        present = {}
         for product, row in rows.items():
             never = np.array([product in NEVER.get(name.partition('_shard')[0], ()) for name in names.tolist()])
-            lacking[product] = (row < 0) & ~never[shards]
-        kept = self._complete(folder, tables, keys, names[shards], lacking)
+            present[product] = (row >= 0) | never[shards]
+        kept = np.flatnonzero(self.complete(keys, present, 'sample {sample!r} of {shard} is not in {lacking}, whose shard of that name '
+                                            'should have it,', shard=names[shards]))
         present = np.any([rows[product][kept] >= 0 for product in products.values()], axis=0)
         if self.label:
             present &= rows[self.label][kept] >= 0
@@ -173,22 +156,6 @@ class ShardDataset(MultimodalDataset):
         self._folder, self._tables, self._product_of = folder, tables, products
         self.serialize_data = False  # the arrays are shared by the workers as they are
         return LazySamples(self._sample, np.arange(len(kept)))
-
-    def _complete(self, folder: str, tables: Mapping, keys: np.ndarray, shards: np.ndarray, lacking: Mapping) -> np.ndarray:
-        """Rows that stay: all, or those that lack nothing."""
-        some = np.any(list(lacking.values()), axis=0)
-        if not some.any() or self.missing == 'keep':
-            return np.arange(len(keys))
-        absent = {int(i): [product for product, gone in lacking.items() if gone[i]] for i in np.flatnonzero(some)}
-        first = next(iter(absent))
-        if self.missing == 'error':
-            raise DataError(f'{folder}: {len(absent)} samples lack a product that others of their shard have; the first is '
-                            f'{keys[first].decode()!r} of {shards[first]}, which is not in {absent[first]}. Download the shards of all '
-                            'products again, or set missing="skip" (left out) or "keep" (trained on without it).')
-        self.skipped = {keys[i].decode(): products for i, products in absent.items()}
-        print_log(f'ShardDataset: skipped {len(absent)} samples for want of a product, the first '
-                  f'{[*self.skipped.items()][:5]}', logger='current')
-        return np.flatnonzero(~some)
 
     @property
     def shard_of_sample(self) -> np.ndarray:

@@ -6,7 +6,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError, check_choice
@@ -17,7 +16,8 @@ from decur.readers.zarr_archives import open_archive, read_entries
 from decur.sensors import SSL4EO_BANDS
 
 from .base import MISSING, MultimodalDataset
-from .finding import file_names, folder_names
+from .finding import file_names, folder_names, split_folder
+from .kept_index import update_index
 from .layouts import Layout, Part, train_command
 
 #: Where v1.1 keeps the products; only it has ``rgb``.
@@ -67,19 +67,7 @@ def archive_folder(root: str | Path, split: str | None = None) -> Path | None:
     Raises:
         ConfigError: If the split is not there, or there are several to choose from.
     """
-    root = Path(root)
-    holds = [folder for folder in (root, *(root / name for name in V11_SPLITS))
-             if any((folder / name).is_dir() for name in V11_FOLDERS.values())]
-    if not holds:
-        if split is not None:
-            raise ConfigError(f'split={split!r}: {root} has no splits of SSL4EO-S12 v1.1 (train/S1GRD, val/S1GRD, ...).')
-        return None
-    if root in holds and split in (None, root.name):
-        return root
-    if split is None or root / split not in holds:
-        raise ConfigError(f'split={split!r}: {root} holds the splits {[folder.name for folder in holds if folder != root]} of '
-                          "SSL4EO-S12 v1.1; choose one (split='train', --split train).")
-    return root / split
+    return split_folder(root, split, V11_SPLITS, V11_FOLDERS.values(), 'SSL4EO-S12 v1.1')
 
 
 def list_archives(folder: Path) -> list:
@@ -227,9 +215,6 @@ class SSL4EODataset(MultimodalDataset):
             rows[product] = np.array([place.get(location, -1) for location in locations.tolist()], np.int64)
         present = {product: row >= 0 for product, row in rows.items()}
         use = self.complete(locations, present, 'location {sample!r} has no scene of {lacking}')
-        if self.skipped:
-            listed = ', '.join(f'{location} ({reason})' for location, reason in list(self.skipped.items())[:10])
-            print_log(f'SSL4EODataset: skipped {len(self.skipped)} locations for want of a product: {listed}', logger='current')
         self._root, self._products, self._stored = root, products, is_store(root)
         self._locations, self._seasons = locations[use], {product: (rows[product][use], table) for product, table in tables.items()}
         self.serialize_data = False  # the arrays are shared by the workers as they are
@@ -283,28 +268,14 @@ class SSL4EODataset(MultimodalDataset):
         """``location``, ``file`` (number of its archive), ``sample`` (place in it) and ``times`` (the seasons by date) of a product."""
         names = list_archives(folder)
         path = (Path(self.index_folder) if self.index_folder else folder.parent) / f'decur_index_{folder.name}.safetensors'
-        stats = [(folder / name).stat() for name in names]
-        stamps, kept = [[stat.st_size, stat.st_mtime_ns] for stat in stats], {}
-        old = self.kept_index(path)
-        if old is not None and 'times' in old.columns:
-            # Archives that are as they were when they were read.
-            now, listed = dict(zip(names, stamps)), zip(old.attributes.get('files', ()), old.attributes.get('stamps', ()))
-            kept = {name: number for number, (name, stamp) in enumerate(listed) if now.get(name) == stamp}
-        if old is None or [*kept] != names or old.attributes['files'] != names:
-            rows = []
-            for file, name in enumerate(names):
-                if name in kept:
-                    own = np.flatnonzero(old['file'] == kept[name])
-                    rows += [(old['location'][i].decode(), file, int(old['sample'][i]), old['times'][i].tolist()) for i in own]
-                else:
-                    rows += [(location, file, sample, [int(scene.split('_')[0]) for scene in scenes])
-                             for location, sample, scenes in read_archive(folder / name)]
-            print_log(f'{path}: {len(names) - len(kept)} of {len(names)} archives in {folder} were read', logger='current')
-            columns = list(zip(*rows))
-            old = Table(dict(location=list(columns[0]), file=np.array(columns[1], np.int32), sample=np.array(columns[2], np.int32),
-                             times=np.array(columns[3], np.int32)), dict(files=names, stamps=stamps))
-            if len(np.unique(old['location'])) < len(old):
-                raise DataError(f'{folder}: a location is in two archives. Is one of them there twice, under two names?')
-            self.keep_index(old, path, 'index_folder')
-        old.attributes['folder'] = str(folder)
-        return old
+        stats = {name: (folder / name).stat() for name in names}
+        stamps = {name: [stat.st_size, stat.st_mtime_ns] for name, stat in stats.items()}
+
+        def scan(name):
+            locations, samples, seasons = zip(*read_archive(folder / name))
+            times = [[int(scene.split('_')[0]) for scene in scenes] for scenes in seasons]
+            return dict(location=list(locations), sample=np.array(samples, np.int32), times=np.array(times, np.int32)), {}
+
+        index = update_index(path, stamps, scan, ('location', 'sample', 'times'), 'file', str(folder))
+        index.attributes['folder'] = str(folder)
+        return index

@@ -9,7 +9,7 @@ from mmengine.registry import OPTIM_WRAPPER_CONSTRUCTORS, OPTIM_WRAPPERS, OPTIMI
 from torch import nn
 from torch.optim import Optimizer
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 
 RULES = ('barlow_twins', 'you2017')
 
@@ -58,8 +58,7 @@ class ForeachLARS(Optimizer):
             wrong = {key: group[key] for key in ('lr', 'momentum', 'weight_decay', 'eta') if not group[key] >= 0}
             if wrong:
                 raise ConfigError(f'ForeachLARS: {wrong} must not be negative.')
-            if group['rule'] not in RULES:
-                raise ConfigError(f"ForeachLARS: rule must be one of {RULES}, got {group['rule']!r}.")
+            check_choice('ForeachLARS: rule', group['rule'], RULES)
 
     @torch.no_grad()
     def step(self, closure: Callable | None = None):

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 from decur.writing import output_folder, read_json, write_json
 
 from .files import load_npz
@@ -55,12 +55,12 @@ class Options:
     overlays: int = 6
 
     def __post_init__(self):
-        wrong = [name for name in self.analyses if name not in ANALYSES]
-        if wrong or not self.analyses:
-            raise ConfigError(f'analyses must be some of {ANALYSES}, got {tuple(self.analyses)}.')
-        for name, choices in (('level', LEVELS), ('sign', SIGNS)):
-            if getattr(self, name) not in choices:
-                raise ConfigError(f'{name} must be one of {choices}, got {getattr(self, name)!r}.')
+        if not self.analyses:
+            raise ConfigError(f'analyses is empty; it takes some of {ANALYSES}.')
+        for name in self.analyses:
+            check_choice('each of analyses', name, ANALYSES)
+        check_choice('level', self.level, LEVELS)
+        check_choice('sign', self.sign, SIGNS)
         least = dict(num_samples=0, batch_size=4, seed=0, bins=1, max_dims=0, steps=1, overlays=0)
         for name, value in least.items():
             if getattr(self, name) < value:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 import numpy as np
 from torch import Tensor
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 
 from .representation import BlockMeans
 
@@ -28,8 +28,7 @@ def grad_cam(means: BlockMeans, images: Tensor, size: Sequence[int] | None = Non
         ConfigError: If the representation does not depend on the layer (the last tokens beside a class token that is the feature).
     """
     from captum.attr import LayerAttribution, LayerGradCam
-    if sign not in SIGNS:
-        raise ConfigError(f'sign must be one of {SIGNS}, got {sign!r}.')
+    check_choice('sign', sign, SIGNS)
     method = LayerGradCam(means, means.tap)
     images = images.detach().requires_grad_()  # so that frozen encoders have a graph too
     out = {}

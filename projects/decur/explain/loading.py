@@ -6,7 +6,7 @@ from mmengine.registry import MODELS
 from torch import nn
 
 from decur.binding import bind
-from decur.errors import ConfigError, WeightsError
+from decur.errors import ConfigError, WeightsError, check_choice
 from decur.weights import load_file, load_strict, unwrap
 from decur.weights.names import below
 from decur.weights.streams import load_streams
@@ -29,8 +29,7 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
         ConfigError: If the config has no projector and ``level`` is ``embedding``.
         WeightsError: If the checkpoint has none, or does not fit the config.
     """
-    if level not in LEVELS:
-        raise ConfigError(f'level must be one of {LEVELS}, got {level!r}.')
+    check_choice('level', level, LEVELS)
     offer = 'Encoder features can be looked at without it: level="encoder" (--level encoder on the command line).'
     model_cfg = bind(cfg).model
     if model_cfg.get('type') != 'MultimodalPretraining' or not model_cfg.get('neck'):

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 from decur.evaluation.decoupling import blocks
 from decur.modalities import check_names
 
@@ -25,8 +25,7 @@ def represent(model: nn.Module, inputs: Mapping[str, Tensor], level: str = 'embe
     Returns:
         dict: {modality: (N, K)}.
     """
-    if level not in LEVELS:
-        raise ConfigError(f'level must be one of {LEVELS}, got {level!r}.')
+    check_choice('level', level, LEVELS)
     return model.extract_embeddings(inputs) if level == 'embedding' else model.extract_feat(inputs)
 
 

@@ -8,25 +8,21 @@ import hashlib
 import re
 import warnings
 from collections.abc import Mapping
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning
 
-from decur.errors import ConfigError, DataError
-from decur.parallel import run_jobs
+from decur.errors import DataError
 from decur.readers.files import PillowReader
 from decur.writing import encode_png
 
 from . import engine
-from .folder_writer import FolderWriter
+from .folder_release import Content, FolderRelease
 from .ombria_scenes import splits
-from .release import Release, Unit
+from .release import Unit
 
-#: Raised when the same release gives other files.
-VERSION = 1
 #: Bands of the stacks.
 BANDS = dict(s1=('before', 'after'), s2=tuple(f'{date}_{i}' for date in ('before', 'after') for i in (1, 2, 3)))
 #: Samples, and SHA-256 of the content of all their files in order, of the release that the splits were made for (commit 38a4903).
@@ -37,7 +33,7 @@ _DATES = ('before', 'after')
 _SIZE = 256
 
 
-class OmbriaRelease(Release):
+class OmbriaRelease(FolderRelease):
     """OMBRIA: a clone of github.com/geodrak/OMBRIA, with ``OmbriaS1``, ``OmbriaS2`` and ``2021``.
 
     Args:
@@ -47,7 +43,9 @@ class OmbriaRelease(Release):
 
     command = dataset = 'ombria'
     title = 'OMBRIA (floods, Sentinel-1 and -2) to stacks of before and after'
-    may_leave_out = False
+    contents = {**{sensor: Content(len(bands), 'uint8', suffixes=('.tif', ), size=(_SIZE, _SIZE)) for sensor, bands in BANDS.items()},
+                'label': Content(1, 'uint8', 1, size=(_SIZE, _SIZE))}
+    expected = dict(scene_train=469, scene_test=225, event2021=150)
 
     def __init__(self, src: str | Path, any_version: bool = False):
         super().__init__(src)
@@ -91,10 +89,6 @@ class OmbriaRelease(Release):
                                 '--any-version.')
         return [Unit(sample, sample, dict(paths=files)) for sample, files in found]
 
-    def count_files(self, units):
-        """Two dates and a mask of each sensor."""
-        return sum(len(unit.files['paths']) for unit in units)
-
     def _chips(self) -> list:
         out = []
         for part in ('train', 'test'):
@@ -125,18 +119,6 @@ class OmbriaRelease(Release):
             raise DataError(f'{folder} is not a folder. Give a whole clone of github.com/geodrak/OMBRIA.')
         return folder
 
-    def open(self, out, repair):
-        """A folder."""
-        return FolderWriter(out, dict(dataset=self.dataset, version=VERSION))
-
-    def records_of(self, unit):
-        """The two stacks and the label."""
-        return _paths(unit.key)
-
-    def unit_of(self, name):
-        """The id."""
-        return Path(name).stem
-
     def encode(self, key: str, files: Mapping) -> list:
         """The two stacks and the label.
 
@@ -151,35 +133,11 @@ class OmbriaRelease(Release):
         if not np.isin(values, (0, 255)).all():
             raise DataError(f'{files["s1_mask"]}: a mask has 0 and 255, this one {values[:5].tolist()}.')
         stacks = [encode_stack(np.concatenate([images[f'{sensor}_{date}'] for date in _DATES], axis=2), BANDS[sensor]) for sensor in BANDS]
-        return list(zip(_paths(key), [*stacks, encode_png((images['s1_mask'][..., 0] > 0).astype(np.uint8), key)]))
+        return list(zip(self.file_names(key), [*stacks, encode_png((images['s1_mask'][..., 0] > 0).astype(np.uint8), key)]))
 
-    def damaged(self, out, units, workers):
-        """Chips of which a file is not as it should be."""
-        there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
-        return {key for key, wrong in zip(there, run_jobs(partial(_check, out), there, workers, f'checking {out}')) if wrong}
-
-    def finish(self, writer, units, skipped):
-        """The lists, which are there when everything else is."""
-        for name, ids in splits([unit.key for unit in units]).items():
-            writer.put(f'{name}.txt', ''.join(f'{sample}\n' for sample in ids).encode())
-        return len(units)
-
-    @classmethod
-    def verify(cls, out, workers, whole):
-        """Read every file; and, if ``whole``, count the chips."""
-        out, ids = Path(out), []
-        for name in ('scene_train', 'scene_test', 'event2021'):
-            path = out / f'{name}.txt'
-            if not path.is_file():
-                raise ConfigError(f'{path} does not exist: preparing was not finished. Run the same command without --verify; it goes on.')
-            ids += path.read_text().split()
-        wrong = [f'{out} has {len(ids)} chips, the whole data set has {EXPECTED}'] if whole and len(ids) != EXPECTED else []
-        return wrong + [text for found in run_jobs(partial(_check, out), ids, workers, f'verifying {out}') for text in found]
-
-    @classmethod
-    def left_out(cls, out):
-        """Nothing ever is."""
-        return {}
+    def lists(self, units):
+        """Scenes, other floods and labelled subsets."""
+        return splits([unit.key for unit in units])
 
 
 def _is_pointer(path: Path) -> bool:
@@ -207,30 +165,11 @@ def encode_stack(image: np.ndarray, bands) -> bytes:
             return memory.read()
 
 
-def _paths(sample: str) -> list:
-    return [f's1/{sample}.tif', f's2/{sample}.tif', f'label/{sample}.png']
-
-
 def _read(data, channels: int) -> np.ndarray:
     image = PillowReader()(data)
     if image.shape != (_SIZE, _SIZE, channels) or image.dtype != np.uint8:
         raise DataError(f'{data} is {image.shape} of {image.dtype}, expected {(_SIZE, _SIZE, channels)} of uint8.')
     return image
-
-
-def _check(out: Path, sample: str) -> list:
-    """What is wrong with a chip: a list of sentences."""
-    from decur.readers.files import AutoReader
-    wrong = []
-    for name, channels in zip(_paths(sample), (*map(len, BANDS.values()), 1)):
-        try:
-            image = AutoReader()(str(out / name))
-        except DataError as error:
-            wrong.append(str(error))
-            continue
-        if image.shape != (_SIZE, _SIZE, channels) or channels == 1 and image.max() > 1:
-            wrong.append(f'{out / name} is no chip of OMBRIA: {image.shape}, values to {image.max()}')
-    return wrong
 
 
 def prepare(src: str | Path, out: str | Path, any_version: bool = False, **kwargs) -> dict:

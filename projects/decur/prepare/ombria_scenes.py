@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from .folder_release import labelled_subsets
+
 #: Number of the first chip of every scene.
 FIRST_CHIPS = (1, 74, 135, 258, 309, 380, 436, 563, 708)
 #: Every fourth scene is for the test.
@@ -68,11 +70,7 @@ def splits(samples: Sequence[str]) -> dict[str, list[str]]:
     scene = {sample: int(np.searchsorted(FIRST_CHIPS, number, side='right')) - 1 for number, sample in numbered}
     train = [sample for sample in scene if scene[sample] not in TEST_SCENES]
     out = dict(scene_train=sorted(train), scene_test=sorted(set(scene) - set(train)))
-    for count in FEW:
-        for seed in SEEDS:
-            if count <= len(train):
-                drawn = np.random.default_rng(seed).permutation(len(train))[:count]
-                out[f'scene_few{count}_seed{seed}'] = sorted(train[i] for i in drawn)
+    out.update(labelled_subsets(train, FEW, SEEDS, 'scene_few{count}_seed{seed}'))
     events = sorted(set(samples) - set(scene))
     out['event2021'] = events
     for event in sorted({sample.rpartition('_')[0] for sample in events}):

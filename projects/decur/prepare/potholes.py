@@ -9,24 +9,20 @@ The frames of a released folder show a few potholes again and again, so a folder
 """
 import re
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from decur.errors import ConfigError, DataError
-from decur.parallel import run_jobs
 from decur.readers import PillowReader
 from decur.readers.missing import split
 from decur.resizing import resize, resize_missing
 from decur.writing import encode_png
 
 from . import engine
-from .folder_writer import FolderWriter
-from .release import Release, Unit
+from .folder_release import Content, FolderRelease, labelled_subsets
+from .release import Unit
 
-#: Raised when the same release gives other files.
-VERSION = 1
 #: Frames of the release (commit a6cc8e7), by folder.
 FRAMES = dict(dataset1=22, dataset2=40, dataset3=5)
 #: The folder whose frames are for training.
@@ -36,7 +32,7 @@ FEW, SEEDS = (5, 10), range(5)
 _PICTURES = dict(rgb='rgb', disparity='disp_tg', label='label')
 
 
-class PotholesRelease(Release):
+class PotholesRelease(FolderRelease):
     """Potholes in RGB and disparity: a clone of github.com/ruirangerfan/stereo_pothole_datasets.
 
     Args:
@@ -46,7 +42,8 @@ class PotholesRelease(Release):
 
     command = dataset = 'potholes'
     title = 'stereo pothole data sets (RGB, disparity) to smaller pictures'
-    may_leave_out = False
+    contents = dict(rgb=Content(3, 'uint8'), disparity=Content(1, 'uint16'), label=Content(1, 'uint8', 1))
+    expected = dict(train=FRAMES[TRAINING], test=sum(FRAMES.values()) - FRAMES[TRAINING])
 
     def __init__(self, src: str | Path, shrink: int = 4):
         super().__init__(src)
@@ -92,21 +89,9 @@ class PotholesRelease(Release):
                 out.append(Unit(f'{name}_{number}', f'{name}_{number}', dict(paths=files)))
         return out
 
-    def count_files(self, units):
-        """Three pictures each."""
-        return len(_PICTURES) * len(units)
-
-    def open(self, out, repair):
-        """A folder."""
-        return FolderWriter(out, dict(dataset=self.dataset, version=VERSION, shrink=self.shrink))
-
-    def records_of(self, unit):
-        """The three pictures."""
-        return _paths(unit.key)
-
-    def unit_of(self, name):
-        """The id."""
-        return Path(name).stem
+    def settings(self):
+        """The size."""
+        return dict(shrink=self.shrink)
 
     def encode(self, key: str, files: Mapping) -> list:
         """The three pictures, smaller: means of the pixels that are known, the label by nearest neighbour.
@@ -130,36 +115,11 @@ class PotholesRelease(Release):
         # The potholes are drawn in red on black.
         label = resize((colours.max(axis=2, keepdims=True) > 127).astype(np.uint8), size, 'nearest')
         pictures = resize(rgb, size, 'area'), disparity[..., 0], label[..., 0]
-        return [(name, encode_png(np.ascontiguousarray(picture), key)) for name, picture in zip(_paths(key), pictures)]
+        return [(name, encode_png(np.ascontiguousarray(picture), key)) for name, picture in zip(self.file_names(key), pictures)]
 
-    def damaged(self, out, units, workers):
-        """Frames of which a picture is not as it should be."""
-        there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
-        return {key for key, wrong in zip(there, run_jobs(partial(_check, out), there, workers, f'checking {out}')) if wrong}
-
-    def finish(self, writer, units, skipped):
-        """The lists, which are there when everything else is."""
-        for name, ids in splits([unit.key for unit in units]).items():
-            writer.put(f'{name}.txt', ''.join(f'{sample}\n' for sample in ids).encode())
-        return len(units)
-
-    @classmethod
-    def verify(cls, out, workers, whole):
-        """Read every picture; and, if ``whole``, count the frames."""
-        out, ids = Path(out), []
-        for name in ('train', 'test'):
-            path = out / f'{name}.txt'
-            if not path.is_file():
-                raise ConfigError(f'{path} does not exist: preparing was not finished. Run the same command without --verify; it goes on.')
-            ids += path.read_text().split()
-        total = sum(FRAMES.values())
-        wrong = [f'{out} has {len(ids)} frames, the whole data set has {total}'] if whole and len(ids) != total else []
-        return wrong + [text for found in run_jobs(partial(_check, out), ids, workers, f'verifying {out}') for text in found]
-
-    @classmethod
-    def left_out(cls, out):
-        """Nothing ever is."""
-        return {}
+    def lists(self, units):
+        """Both sides of the split, the folders of the test, and labelled subsets."""
+        return splits([unit.key for unit in units])
 
 
 def splits(samples: Sequence[str]) -> dict[str, list[str]]:
@@ -171,30 +131,7 @@ def splits(samples: Sequence[str]) -> dict[str, list[str]]:
     for folder in FRAMES:
         if folder != TRAINING:
             out[f'test_{folder}'] = [sample for sample in out['test'] if sample.startswith(f'{folder}_')]
-    for count in FEW:
-        for seed in SEEDS:
-            if count <= len(train):
-                drawn = np.random.default_rng(seed).permutation(len(train))[:count]
-                out[f'few{count}_seed{seed}'] = sorted(train[i] for i in drawn)
-    return out
-
-
-def _paths(sample: str) -> list:
-    return [f'{part}/{sample}.png' for part in _PICTURES]
-
-
-def _check(out: Path, sample: str) -> list:
-    """What is wrong with a frame: a list of sentences."""
-    wrong = []
-    for name, channels, dtype in zip(_paths(sample), (3, 1, 1), ('uint8', 'uint16', 'uint8')):
-        try:
-            picture = PillowReader()(str(out / name))
-        except DataError as error:
-            wrong.append(str(error))
-            continue
-        if picture.shape[2] != channels or picture.dtype != dtype or name.startswith('label') and picture.max() > 1:
-            wrong.append(f'{out / name} is no picture of this data set: {picture.shape} of {picture.dtype}, values to {picture.max()}')
-    return wrong
+    return {**out, **labelled_subsets(train, FEW, SEEDS)}
 
 
 def prepare(src: str | Path, out: str | Path, shrink: int = 4, **kwargs) -> dict:

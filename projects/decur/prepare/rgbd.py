@@ -6,28 +6,19 @@ millimetres, 0 missing.
 import json
 from abc import abstractmethod
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from decur.datasets.finding import check_name, read_list
-from decur.errors import ConfigError, DataError
+from decur.datasets.finding import check_name
+from decur.errors import DataError
 from decur.hha import PLAUSIBLE_DEPTH, depth_to_hha
-from decur.parallel import run_jobs
 from decur.readers.depth import read_intrinsics
-from decur.readers.files import PillowReader
 from decur.writing import encode_png
 
-from .folder_writer import FolderWriter
-from .release import Release, Unit
-
-#: Raised when the same release gives other files.
-VERSION = 1
-SPLITS = ('train', 'test')
-#: Folders that every prepared data set has.
-_ALWAYS = ('rgb', 'depth', 'label')
+from .folder_release import Content, FolderRelease
+from .release import Unit
 
 
 def to_millimetres(depth):
@@ -35,7 +26,7 @@ def to_millimetres(depth):
     return np.clip(np.rint(np.nan_to_num(np.asarray(depth, np.float64), nan=0, posinf=0, neginf=0) * 1000), 0, 65535).astype(np.uint16)
 
 
-class RGBDRelease(Release):
+class RGBDRelease(FolderRelease):
     """An RGB-D data set as released. A benchmark's images must all be there, so one that cannot be read is an error.
 
     Args:
@@ -43,12 +34,14 @@ class RGBDRelease(Release):
         hha (bool): Make HHA too (0.15 s of one core per 480x640 image).
     """
 
-    may_leave_out = False
     apart = True  # HDF5
     #: Without void.
     num_classes: int
-    #: Images of the whole data set, by split.
-    expected: Mapping
+
+    def __init_subclass__(cls):
+        picture = Content(3, 'uint8', suffixes=('.png', '.jpg'))
+        cls.contents = dict(rgb=picture, depth=Content(1, 'uint16'), label=Content(1, 'uint8', cls.num_classes),
+                            depth_raw=Content(1, 'uint16', optional=True), hha=picture._replace(optional=True))
 
     def __init__(self, src: str | Path, hha: bool = True):
         self.src, self.hha = Path(src), hha
@@ -87,10 +80,6 @@ class RGBDRelease(Release):
             check_name(sample['stem'], f'a sample of {self.src}')
         return [Unit(sample['stem'], sample['stem'], dict(sample=sample), sample['split']) for sample in found]
 
-    def open(self, out, repair):
-        """A folder."""
-        return FolderWriter(out, dict(dataset=self.dataset, version=VERSION))
-
     def _paths(self, sample: Mapping) -> dict:
         stem = sample['stem']
         names = ('depth', 'label', *(['depth_raw'] if sample['has_raw'] else []), *(['hha'] if self.hha else []))
@@ -125,76 +114,28 @@ class RGBDRelease(Release):
         rgb = Path(sample['rgb_path']).read_bytes() if sample.get('rgb_path') else encode_png(content['rgb'], paths['rgb'])
         return [(paths['rgb'], rgb), *((paths[name], encode_png(image, paths[name])) for name, image in images.items())]
 
-    def unit_of(self, name):
-        """The stem."""
-        return str(Path(name).relative_to(Path(name).parts[0]).with_suffix(''))
-
-    def damaged(self, out, units, workers):
-        """Images of which a file is not as it should be."""
-        there = [unit.key for unit in units if all((out / name).is_file() for name in self.records_of(unit))]
-        return {stem for stem, wrong in zip(there, self._check_all(out, there, workers, 'checking')) if wrong}
-
-    @classmethod
-    def _check_all(cls, out: Path, stems: Sequence, workers: int, title: str) -> list:
-        """What is wrong with each of the prepared images: lists of sentences."""
-        folders = [*_ALWAYS, *(name for name in ('depth_raw', 'hha') if (out / name).is_dir())]
-        check = partial(_check, out=out, num_classes=cls.num_classes, folders=folders)
-        return run_jobs(check, stems, workers, f'{title} {out}')
+    def lists(self, units):
+        """The splits."""
+        return {split: [unit.key for unit in units if unit.split == split] for split in self.expected}
 
     def finish(self, writer, units, skipped):
-        """Intrinsics and the lists of the splits, which are there when everything else is."""
+        """Intrinsics, then the lists."""
         cameras = {unit.key: [float(k) for k in unit.files['sample']['intrinsics']] for unit in units}
         writer.put('intrinsics.json', (json.dumps(cameras, indent=1) + '\n').encode())
-        for split in SPLITS:
-            writer.put(f'{split}.txt', ''.join(f'{unit.key}\n' for unit in units if unit.split == split).encode())
-        return len(units)
+        return super().finish(writer, units, skipped)
 
     @classmethod
     def verify(cls, out, workers, whole):
-        """Read every file and check it: there, whole, of one size, labels and depth in range; and, if ``whole``, the number of images."""
-        out, wrong, stems = Path(out), [], []
-        for split in SPLITS:
-            path = out / f'{split}.txt'
-            if not path.is_file():
-                raise ConfigError(f'{path} does not exist: preparing was not finished. Run the same command without --verify; it goes on.')
-            found = [check_name(stem, str(path)) for stem in (read_list(path) if path.stat().st_size else [])]
-            if whole and len(found) != cls.expected[split]:
-                wrong.append(f'{path} lists {len(found)} images, the whole data set has {cls.expected[split]}')
-            stems += found
-        cameras = read_intrinsics(out / 'intrinsics.json')
-        wrong += [f'{stem} has no intrinsics' for stem in stems if stem not in cameras]
-        return wrong + [problem for problems in cls._check_all(out, stems, workers, 'verifying') for problem in problems]
+        """Every file, that depth is that of rooms, and that every image has intrinsics."""
+        listed, cameras = cls.listed(out), read_intrinsics(Path(out) / 'intrinsics.json')
+        return super().verify(out, workers, whole) + [f'{stem} has no intrinsics' for stems in listed.values() for stem in stems
+                                                      if stem not in cameras]
 
     @classmethod
-    def left_out(cls, out):
-        """Nothing ever is."""
-        return {}
-
-
-def _check(stem: str, out: Path, num_classes: int, folders: Sequence) -> list:
-    """What is wrong with one prepared image: a list of sentences."""
-    wrong, sizes = [], {}
-    reader = PillowReader()
-    for folder in folders:
-        path = next((p for p in (out / folder / f'{stem}.png', out / folder / f'{stem}.jpg') if p.exists()), None)
-        if path is None:
-            wrong.append(f'{out / folder / stem}.png is missing')
-            continue
-        try:
-            image = reader(path)
-        except DataError as error:
-            wrong.append(str(error))
-            continue
-        sizes[folder] = image.shape[:2]
-        channels, kind = {'rgb': (3, 'uint8'), 'hha': (3, 'uint8'), 'label': (1, 'uint8')}.get(folder, (1, 'uint16'))
-        if image.shape[2] != channels or image.dtype != kind:
-            wrong.append(f'{path} has {image.shape[2]} channels of {image.dtype}, expected {channels} of {kind}')
-        elif folder == 'label' and image.max() > num_classes:
-            wrong.append(f'{path} has label id {int(image.max())}, outside 0..{num_classes}')
-        elif folder == 'depth' and image.any():
+    def oddities(cls, folder, path, image):
+        """A depth that is not that of a room."""
+        if folder == 'depth' and image.any():
             median = float(np.median(image[image > 0])) / 1000
             if not PLAUSIBLE_DEPTH[0] <= median <= PLAUSIBLE_DEPTH[1]:
-                wrong.append(f'{path} has a median depth of {median} m')
-    if len(set(sizes.values())) > 1:
-        wrong.append(f'{stem}: sizes differ: {sizes}')
-    return wrong
+                return [f'{path} has a median depth of {median} m']
+        return []

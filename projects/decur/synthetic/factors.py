@@ -1,8 +1,8 @@
-"""Controlled factors: multimodal data whose shared and private information is known because we put it there.
+"""Controlled factors: multimodal data whose shared and private information is known, since it is drawn.
 
-Two worlds. :class:`LinearGaussianWorld` mixes Gaussian factors linearly, so that what a method can find is known in closed form.
-:class:`RenderedWorld` draws pictures of a shape on a textured ground. In both, every factor belongs to a set of modalities: to all of
-them (shared), to some (a pair), or to one (private), and its value is stored with every sample.
+There are two generators. :class:`LinearGaussianWorld` mixes Gaussian factors linearly, so that what a method can find is known in closed
+form. :class:`RenderedWorld` draws images of a shape on a textured background. In both, every factor is shown by a set of modalities: all of
+them (shared), some (a pair), or one (private); its value is stored with every sample.
 
 Pure NumPy; :mod:`decur.synthetic.factors_dataset` makes data sets of it.
 """
@@ -128,14 +128,14 @@ POSITION_RANGE, SIZE_RANGE = 0.35, (0.35, 0.6)
 
 
 class RenderedWorld:
-    """Pictures of one object on a textured ground, seen by two or more modalities.
+    """Images of one object on a textured background, in two or more modalities.
 
     Args:
         channels: {modality: C}.
         factors: {attribute: groups of modalities}; within a group the modalities show the same draw of the attribute. The
-            groups of ``dict(shape=[('a', 'b')], colour=[('a',), ('b',)])`` make shape shared, and one colour private to each. A factor is
-            named after its attribute, with the group's modalities behind it where the attribute is split. An attribute that a
-            modality is not given stays at its neutral value there (a disk in the middle, ...).
+            groups of ``dict(shape=[('a', 'b')], colour=[('a',), ('b',)])`` make shape shared, and colour private to each modality. A factor
+            is named after its attribute, followed by the group's modalities where the attribute has several groups. A modality that is in
+            no group of an attribute shows its neutral value (a disk in the middle, ...).
         styles: {modality: one of :data:`STYLES`}; by default in turn.
         image_size: height and width in pixels.
 
@@ -171,7 +171,7 @@ class RenderedWorld:
         self.palettes = {name: _palette(ATTRIBUTES['colour'][1], c, i) for i, (name, c) in enumerate(self.channels.items())}
 
     def sample(self, num: int, seed: int = 0) -> tuple[dict, dict]:
-        """Pictures (:meth:`render`) and their factors (:meth:`sample_factors`)."""
+        """Images (:meth:`render`) and their factors (:meth:`sample_factors`)."""
         values = self.sample_factors(num, seed)
         return self.render(values), values
 
@@ -195,14 +195,15 @@ class RenderedWorld:
         return values
 
     def render(self, values: Mapping[str, np.ndarray], chunk: int = 512) -> dict:
-        """Draw the pictures of factor values.
+        """Draw the images of factor values.
 
         Args:
             values: as from :meth:`sample_factors`, N samples.
-            chunk: pictures drawn at a time.
+            chunk: images drawn at a time.
 
         Returns:
-            dict: {modality: (N, H, W, C) float32 in [0, 1]}. The same values give the same pictures: noise belongs to the augmentation.
+            dict: {modality: (N, H, W, C) float32 in [0, 1]}. The same values give the same images; noise is added by the
+            augmentation.
         """
         num = len(next(iter(values.values())))
         out = {}

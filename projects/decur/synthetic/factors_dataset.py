@@ -1,4 +1,4 @@
-"""Data sets of controlled factors (:mod:`decur.synthetic.factors`), made in memory: nothing to download, nothing on disk."""
+"""Data sets of controlled factors (:mod:`decur.synthetic.factors`), generated in memory."""
 from collections.abc import Mapping, Sequence
 
 from mmengine.registry import DATASETS

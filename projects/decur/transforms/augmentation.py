@@ -1,8 +1,8 @@
 """The augmentation of one modality for one view (supplement B.1): crop, jitter, grayscale, blur, solarize, flips.
 
-The published pipelines compute on float64 copies of channel-last images. Here nothing leaves the image's own type, every operation
-saturates instead of wrapping around, and all work is done on planes: that is how rasters and the compact store hold images and how a
-model takes them, and OpenCV's vector instructions are for few channels (``benchmarks/augmentation.py`` has the figures).
+The published pipelines compute on float64 copies of channel-last images. Here every operation keeps the image's type, saturates instead of
+wrapping around, and works on one channel at a time: rasters, the compact store and models all keep channels apart in memory, and OpenCV's
+vector instructions are for few channels (``benchmarks/augmentation.py`` has the figures).
 """
 import math
 from collections.abc import Sequence
@@ -93,7 +93,7 @@ class ViewAugmentation:
             as published.
 
     Raises:
-        ConfigError: If a range or a probability cannot be.
+        ConfigError: If a range or a probability is not valid.
     """
 
     def __init__(self,
@@ -188,8 +188,8 @@ class ViewAugmentation:
                 transposed ``(C, H, W)`` array) is fastest.
             view (int): Which view, from 0. Defaults to 0.
             geometry (Geometry, optional): The crop and flips. Defaults to a draw of its own.
-            missing (ndarray, optional): ``(H, W, C)`` bool, True where a pixel is missing. Such pixels enter no other pixel, no mean and no
-                blur, and have in the view the value that they have in the image.
+            missing (ndarray, optional): ``(H, W, C)`` bool, True where a pixel is missing. They are left out of interpolation, means and
+                blur, and keep their value in the view.
 
         Returns:
             ndarray: ``(height, width, C)``, uint8 or float32. Its memory is planar, so the step to ``(C, height, width)`` is free.
@@ -232,7 +232,7 @@ class ViewAugmentation:
         return Draws(geometry, brightness, contrast, gray, sigma, solarize, dropped)
 
     def apply(self, image: np.ndarray, draws: Draws, missing: np.ndarray | None = None) -> np.ndarray:
-        """Do to an image what was drawn; see :meth:`__call__`."""
+        """Apply what was drawn to an image; see :meth:`__call__`."""
         channels = image.shape[2]
         planes = self._crop(image, draws.geometry, missing)
         hidden = None if missing is None else self._crop(missing, draws.geometry)

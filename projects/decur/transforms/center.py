@@ -1,4 +1,4 @@
-"""The middle of every image, for looking at a model rather than training it."""
+"""The centre crop of every image, for evaluation."""
 import numpy as np
 from mmengine.registry import TRANSFORMS
 

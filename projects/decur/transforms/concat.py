@@ -28,7 +28,7 @@ class ConcatModalities(BoundTransform):
         """Concatenate.
 
         Raises:
-            DataError: If a modality is absent, or the sizes differ and must not, or not in the ratio of height to width.
+            DataError: If a modality is absent, or images differ in size without ``resize``, or in the ratio of height to width.
         """
         images = dict(results['images'])
         first = next((image for image in images.values() if image is not None), None)

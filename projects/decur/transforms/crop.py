@@ -21,7 +21,7 @@ class RandomResizedCropSeg(BaseTransform):
         ratio (tuple[float]): Range of the crop's width / height. Defaults to (3/4, 4/3).
 
     Raises:
-        ConfigError: If a range cannot be.
+        ConfigError: If a range is not valid.
     """
 
     def __init__(self, size: int | Sequence, scale: Sequence = (0.2, 1.0), ratio: Sequence = (3 / 4, 4 / 3)):

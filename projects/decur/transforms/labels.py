@@ -25,8 +25,8 @@ class LoadLabelMap(BoundTransform):
     Pixels that the file itself marks as missing (a nodata tag, a mask band, NaN) become the ignore index, other than those whose value
     ``label_values`` names.
 
-    Refused, because the values would be wrong: files with lossy compression (JPEG), with several bands or colours, and masks of 0 and 255
-    where 255 is the ignore index and there is one foreground class, which would be ignored.
+    Refused, since the labels would be wrong: files with lossy compression (JPEG), files with several bands or colours, and masks of 0 and
+    255 where 255 is the ignore index and there is one foreground class, which would be ignored.
 
     Args:
         reader (dict, optional): As a modality's. Defaults to the choice by suffix.

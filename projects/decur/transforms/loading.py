@@ -37,7 +37,7 @@ class BoundTransform(BaseTransform):
 class ModalityLoader:
     """From a source, or an image in memory, to the image that a model is given: radiometry, checks, missing pixels filled.
 
-    :class:`LoadModalities` reads data sets with it, the calls for programs single images.
+    :class:`LoadModalities` uses it for data sets, :mod:`decur.apis` for single images.
 
     Args:
         name (str): The modality.
@@ -109,7 +109,7 @@ class ModalityLoader:
 
 
 def fill(image: np.ndarray, missing: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Give the missing pixels of each channel its value, rounded to the nearest that the image's type holds.
+    """Set the missing pixels of each channel to a value, rounded to the nearest that the image's type can represent.
 
     Args:
         image (ndarray): ``(H, W, C)``.

@@ -1,4 +1,4 @@
-"""An augmentation for controlled data: it changes nothing but noise, place and brightness, so what two views share is known."""
+"""An augmentation for data with known factors: it adds noise, shifts and brightens, and leaves all other factors as they are."""
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.registry import TRANSFORMS

@@ -1,4 +1,4 @@
-"""Raw values to the 8 bits that remote-sensing pretraining works on (supplement B.1 and B.2).
+"""Conversion of raw values to the 8 bits of remote-sensing pretraining (supplement B.1 and B.2).
 
 Each class is a step of a modality entry's ``radiometry`` and is applied right after reading: a callable ``(H, W, C) -> (H, W, C)``. Where
 pixels are missing the image is a masked array: they are left out of every statistic and stay missing. What the steps return is planar
@@ -14,9 +14,9 @@ from collections.abc import Sequence
 import numpy as np
 from mmengine.registry import TRANSFORMS
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.readers.missing import equals, join, mask, split
-from decur.sensors import STATISTICS
+from decur.sensors import STATISTICS, band_name
 
 #: The offset of 1000 is a floor under all values (noise of dark pixels falls a little below it); clouds and cirrus only add to them.
 OFFSET_FLOOR = 900.
@@ -86,7 +86,7 @@ class RemoveOffset:
         """``(H, W, C)`` to the same shape and type.
 
         Raises:
-            DataError: If the image has not the band.
+            DataError: If the image does not have the band.
         """
         if image.ndim != 3 or image.shape[2] <= self.band:
             raise DataError(f'an image of shape {image.shape} has no band with index {self.band} to tell the offset by: give all 13 bands.')
@@ -136,22 +136,29 @@ class ToEightBit:
 
     Args:
         mean (Sequence[float], optional), std (Sequence[float], optional): By band, in the units of the image.
-        statistics (str, optional): The id of known ones instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked against
-            the image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
+        statistics (str, optional): Id of published statistics instead (:data:`~decur.sensors.STATISTICS`). Those with band 10 are checked
+            against the image: values with the offset of SSL4EO-S12 v1.1 and of newer products need statistics with it, and the reverse.
+        bands (Sequence[str], optional): Which of the bands of ``statistics`` the images have, in their order. Defaults to all.
 
     Raises:
-        ConfigError: If both or neither are given, or the id is unknown.
+        ConfigError: If both or neither are given, the id is unknown, or a band is not among its bands.
     """
 
-    def __init__(self, mean: Sequence | None = None, std: Sequence | None = None, statistics: str | None = None):
+    def __init__(self, mean: Sequence | None = None, std: Sequence | None = None, statistics: str | None = None,
+                 bands: Sequence[str] | None = None):
         self.id, self.band10 = statistics, None
         if statistics is not None:
             if mean is not None or std is not None:
                 raise ConfigError('give mean and std, or statistics, not both.')
-            if statistics not in STATISTICS:
-                raise ConfigError(f'unknown statistics {statistics!r}; known: {sorted(STATISTICS)}.')
-            bands, mean, std = STATISTICS[statistics]
+            check_choice('statistics', statistics, STATISTICS)
+            known, mean, std = STATISTICS[statistics]
+            bands = known if bands is None else [band_name(band) for band in bands]
+            for band in bands:
+                check_choice('bands', band, known)
+            mean, std = ([values[known.index(band)] for band in bands] for values in (mean, std))
             self.band10 = bands.index('B10') if 'B10' in bands else None
+        elif bands is not None:
+            raise ConfigError('bands chooses among those of statistics; give mean and std of the bands that the images have.')
         if mean is None or std is None or len(mean) != len(std):
             raise ConfigError('give mean and std of the same length, or statistics.')
         self.mean, self.std = np.asarray(mean, np.float64), np.asarray(std, np.float64)

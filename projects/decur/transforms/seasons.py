@@ -1,4 +1,4 @@
-"""Which season each view shows."""
+"""The season that each view shows."""
 import numpy as np
 from mmengine.registry import TRANSFORMS
 

@@ -13,8 +13,8 @@ from .loading import BoundTransform
 class MakeViews(BoundTransform):
     """Draw augmented views of every modality, each with the ``augmentation`` of its entry.
 
-    Needs ``images`` (and ``masks``); adds ``views`` (``{name: [array (h, w, C), ...]}``; None for an absent modality). Missing pixels have
-    in every view the value that they have in the image, the modality's mean by default.
+    Needs ``images`` (and ``masks``); adds ``views`` (``{name: [array (h, w, C), ...]}``; None for an absent modality). Missing pixels keep
+    their value in every view, by default the modality's mean.
 
     Args:
         aligned (bool): One crop box and flip per view for all modalities, so that view v of every modality shows the same ground. As

@@ -11,6 +11,7 @@ from .fit import components, fit
 from .formats import parse
 from .io import load_file
 from .metadata import describe_config, read_notes
+from .sources import fetch
 
 
 def build_model(cfg, seed: int = 0) -> nn.Module:
@@ -45,7 +46,7 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     """Read a file of :data:`~decur.weights.formats.KNOWN` and fit it to a config's model.
 
     Args:
-        source (str or Path): The file.
+        source (str or Path): The file, or another source of :func:`~decur.weights.sources.fetch`.
         cfg (Config): The config.
         modality (str, optional): See :func:`~decur.weights.fit.assign`.
         attention (str): See :func:`~decur.weights.fit.fit`.
@@ -53,13 +54,14 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     Returns:
         tuple[dict, Report]: A checkpoint ``dict(meta=..., state_dict=...)`` and what happened.
     """
-    checkpoint = load_file(source)
+    path = fetch(source)
+    checkpoint = load_file(path)
     parsed = parse(checkpoint, str(source))
     model = build_model(cfg)
     state, report = fit(parsed, model, modality, attention)
     described = describe_config(cfg)
     # What a file that was itself converted does not have stays untrained.
-    before = read_notes(checkpoint, source)['initialised']
+    before = read_notes(checkpoint, path)['initialised']
     untrained = [part for part in components(model) if part.startswith('backbone.') and (part in report.initialised or part in before)]
     if untrained:
         described['initialised'] = untrained

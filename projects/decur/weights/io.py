@@ -256,12 +256,15 @@ def _save_safetensors(content: Mapping, path: Path, metadata: Mapping) -> None:
     from safetensors.torch import save_file as save_safetensors
     # safetensors refuses views that share memory and wants contiguous tensors.
     content = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in content.items()}
+    path.touch()
+    mode = path.stat().st_mode  # the library makes files that nobody else may read
     try:
         save_safetensors(content, path, metadata={**metadata, CHECKSUM: _checksum(content, metadata)})
     except SafetensorError as error:  # the system's error is in its text alone
         if number := re.search(r'os error (\d+)', str(error)):
             raise OSError(int(number[1]), os.strerror(int(number[1]))) from error
         raise
+    path.chmod(mode)
 
 
 def _save_torch(content, file) -> None:

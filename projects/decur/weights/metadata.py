@@ -108,14 +108,25 @@ def read_notes(checkpoint: Mapping, path) -> dict:
         checkpoint (dict), path (str or Path): As for :func:`read_metadata`.
 
     Returns:
-        dict: ``objective`` (str or None) and ``initialised`` (list[str]), the parts that a conversion did not find in its source.
+        dict: ``objective`` (str or None); ``initialised`` (list[str]), the parts that a conversion did not find in its source; and
+        ``bands`` (dict[str, list[str]]), by modality, as its encoder sees them, of those that name them.
 
     Raises:
         WeightsError: If they are there but of another kind.
     """
     found = _stored(checkpoint, path)
     check_notes(found, path)
-    return dict(objective=dict.get(found, 'objective'), initialised=list(dict.get(found, 'initialised') or ()))
+    return dict(objective=dict.get(found, 'objective'), initialised=list(dict.get(found, 'initialised') or ()), bands=_bands(found))
+
+
+def _bands(found: Mapping) -> dict:
+    """Names of the bands by modality, as the encoders see them; what is no list of names is left out."""
+    out, modalities = {}, dict.get(found, 'modalities')
+    for name, entry in dict.items(modalities) if isinstance(modalities, dict) else ():
+        bands = dict.get(entry, 'bands') if isinstance(entry, dict) else None
+        if isinstance(bands, list | tuple) and all(type(band) is str for band in bands):
+            out[name] = list(bands)[::-1] if dict.get(entry, 'channel_order') == 'bgr' else list(bands)
+    return out
 
 
 def _stored(checkpoint: Mapping, path) -> dict:

@@ -1,10 +1,11 @@
-"""Where weights come from: a file, an address, the zoos of torchvision and OpenMMLab, a Hugging Face repository; all as one string.
+"""Where weights come from: a name, a file, an address, the zoos of torchvision and OpenMMLab, a Hugging Face repository; all as one string.
 
 Importing :mod:`decur` puts :func:`load_from_source` behind everything in MMEngine that reads a checkpoint (``load_from``, ``resume``,
 ``init_cfg``, ``load_checkpoint``), whose own loaders fall back to unpickling.
 """
 import hashlib
 import http.client
+import logging
 import os
 import re
 import urllib.request
@@ -13,6 +14,7 @@ from urllib.parse import unquote, urlparse
 
 import torch
 from mmengine.dist import barrier, is_main_process
+from mmengine.logging import print_log
 from mmengine.runner import CheckpointLoader
 from mmengine.runner.checkpoint import (
     _get_mmengine_home,
@@ -24,8 +26,10 @@ from mmengine.runner.checkpoint import (
 from tqdm import tqdm
 
 from ..errors import WeightsError, closest, first_line
-from ..writing import replacing, write_bytes
+from ..writing import WriteError, replacing, write_bytes
+from .hub import CONFIG, WEIGHTS, from_hub
 from .io import load_file, read_head
+from .zoo import Weights, hint, named_weights
 
 #: Schemes under which weights have names: whose they are, and MMEngine's table of names to addresses (or files in its home).
 _ZOOS = {
@@ -41,9 +45,11 @@ def fetch(source, sha256: str | None = None) -> Path:
     """The local file of a source of weights, downloaded once if need be.
 
     Args:
-        source (str or Path): A path; ``http(s)://...``; ``torchvision://resnet50`` (ImageNet weights of that name, version 1);
-            ``open-mmlab://NAME`` or ``mmcls://NAME``; ``hf://OWNER/REPO/FILE``, optionally ``hf://OWNER/REPO@REVISION/FILE`` (needs
-            ``huggingface_hub``).
+        source (str or Path): A path; the name of published weights (:func:`~decur.weights.zoo.list_weights`), also as ``decur://NAME``;
+            ``http(s)://...``; ``torchvision://resnet50`` (ImageNet weights of that name, version 1); ``open-mmlab://NAME`` or
+            ``mmcls://NAME``; ``hf://OWNER/REPO`` of a model that :func:`~decur.apis.hub.push_to_hub` wrote, or ``hf://OWNER/REPO/FILE``,
+            optionally ``REPO@REVISION`` (needs ``huggingface_hub``). A path may be the folder of such a model. A file that exists is taken
+            before weights of that name.
         sha256 (str, optional): The digest (or its first letters) that the file must have.
 
     Returns:
@@ -53,23 +59,84 @@ def fetch(source, sha256: str | None = None) -> Path:
         WeightsError: If there is no such file, it cannot be fetched, or its digest is another.
     """
     source = str(source)
+    published = named_weights(source)
     scheme, _, name = source.partition('://')
     address = _zoo_address(source, scheme, name) if name and scheme in _ZOOS else source
-    if not name:
+    if published is not None:
+        path = _fetch_named(published)
+    elif not name:
         path = Path(source).expanduser()
+        if not os.path.exists(path):  # unlike Path.exists, also of a name that is too long
+            raise WeightsError(f'{str(path)[:200]}: no such checkpoint file{hint(source)}')
+        if path.is_dir():
+            if not (path / WEIGHTS).is_file():
+                raise WeightsError(f'{path}: a folder without {WEIGHTS} and {CONFIG}, so it is no model that save_pretrained wrote. Give a '
+                                   'checkpoint file.')
+            path = path / WEIGHTS
         read_head(path)
     elif address.startswith(('http://', 'https://')):
         path = download(address, sha256)
     elif scheme in _ZOOS:
         path = Path(_get_mmengine_home()) / address
     elif scheme == 'hf':
-        path = _from_hub(source, name)
+        path = from_hub(source)
     else:
         raise WeightsError(f'{source}: unknown kind of source {scheme!r}, which is not read. Fetch the file and give its path, or use '
                            'http(s)://, torchvision://NAME or hf://OWNER/REPO/FILE.')
     if sha256:
         check_sha256(path, sha256)
     return path
+
+
+def _fetch_named(published: Weights) -> Path:
+    """The file of published weights, downloaded once, with its digest checked; what must be known before use is logged."""
+    if published.address:
+        try:
+            path = download(published.url, published.sha256)
+        except WeightsError as error:
+            raise WeightsError(f'{published.name}: {error}') from error
+    else:
+        path = folder_of_downloads() / published.file
+        if not path.is_file():
+            raise WeightsError(f'{published.name}: only a browser can download these weights. Open {published.page}, and save the file as '
+                               f'{path}.')
+    _check_published(path, published)
+    if published.note:
+        print_log(f'{published.name}: {published.note}', logger='current', level=logging.WARNING)
+    return path
+
+
+def _check_published(path: Path, published: Weights) -> None:
+    """Compare a file with the published digest or, where none is known, with the one that it had on first use.
+
+    The digest is computed once and noted beside the file, with the file's size and time of change, and again when one of these differs.
+    """
+    note = path.with_name(f'.{path.name}.sha256')
+    status = path.stat()
+    stamp = [str(status.st_size), str(status.st_mtime_ns)]
+    parts = note.read_text(encoding='utf-8', errors='replace').split() if note.is_file() else ()
+    noted, *noted_stamp = parts if len(parts) == 3 else ('', )
+    digest = noted
+    if noted_stamp != stamp:
+        digest = file_digest(path)
+        expected = published.sha256 or noted
+        if not digest.startswith(expected):
+            known = (f'{published.page} publishes {expected} ({published.digest})' if published.sha256 else
+                     f'the file had {expected} when it was first used ({note})')
+            raise WeightsError(f'{published.name}: the SHA-256 of {path} is {digest}, but {known}. Delete the file to have it fetched '
+                               'again.')
+        if not expected:
+            print_log(f'{published.name}: no digest of {published.file} is known here, so nothing tells whether it is what was published. '
+                      f'Its SHA-256 is {digest}; it is noted in {note} and must be the same from now on.', logger='current',
+                      level=logging.WARNING)
+        if is_main_process():
+            try:
+                write_bytes(note, ' '.join([digest, *stamp]).encode())
+            except (OSError, WriteError):  # a folder of weights that many share, and only one may write
+                pass
+    if not digest.startswith(published.sha256):
+        raise WeightsError(f'{note} says that {path} has the SHA-256 {digest}, but {published.page} publishes {published.sha256}. Delete '
+                           'both files to have them made again.')
 
 
 def load_from_source(filename, map_location=None) -> dict:
@@ -93,20 +160,9 @@ def _zoo_address(source: str, scheme: str, name: str) -> str:
     return found
 
 
-def _from_hub(source: str, rest: str) -> Path:
-    parts = rest.split('/', 2)
-    if len(parts) < 3 or not all(parts):
-        raise WeightsError(f'{source}: expected hf://OWNER/REPO/FILE.')
-    try:
-        from huggingface_hub import hf_hub_download
-    except ImportError as error:
-        raise WeightsError(f'{source}: needs huggingface_hub: pip install huggingface_hub.') from error
-    name, _, revision = parts[1].partition('@')
-    try:
-        return Path(hf_hub_download(f'{parts[0]}/{name}', parts[2], revision=revision or None))
-    except Exception as error:  # the hub raises many kinds: no network, no such repository, file or revision, no access
-        raise WeightsError(f'{source}: could not be fetched ({first_line(error)}). '
-                           'Check the name, or fetch the file by hand and give its path.') from error
+def folder_of_downloads() -> Path:
+    """``$TORCH_HOME/hub/checkpoints``, where PyTorch, torchvision and OpenMMLab keep weights too."""
+    return Path(torch.hub.get_dir()) / 'checkpoints'
 
 
 def download(url: str, sha256: str | None = None) -> Path:
@@ -125,7 +181,7 @@ def download(url: str, sha256: str | None = None) -> Path:
     Raises:
         WeightsError: If it cannot be fetched, or what is fetched has another digest.
     """
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
+    folder = folder_of_downloads()
     name = Path(unquote(urlparse(url).path)).name
     if name in ('', '..') or not name.isprintable() or len(name.encode()) > 200:
         # File systems take 255 bytes, and the temporary name of a download is longer.
@@ -160,13 +216,13 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
                     urllib.request.HTTPDefaultErrorHandler, urllib.request.HTTPRedirectHandler, urllib.request.HTTPErrorProcessor):
         opener.add_handler(handler())
     request = urllib.request.Request(url, headers={'User-Agent': 'decur'})
-    with replacing(path) as temporary:
-        with open(temporary, 'wb') as file, opener.open(request, timeout=60) as response:
+    with opener.open(request, timeout=60) as response, replacing(path) as temporary:
+        with open(temporary, 'wb') as file:
             # Python returns less than was announced without an error when a connection ends early.
             announced = response.headers.get('Content-Length') or ''
             announced = int(announced) if re.fullmatch(r'[0-9]{1,18}', announced.strip()) else None
             with tqdm(total=announced, disable=not os.isatty(2), unit='B', unit_scale=True) as bar:
-                while block := response.read(1 << 20):
+                while block := _read(response):
                     file.write(block)
                     bar.update(len(block))
             written = file.tell()
@@ -182,11 +238,24 @@ def _fetch(url: str, path: Path, sha256: str | None) -> None:
                 raise WeightsError(f'what was sent is no whole checkpoint{str(error).removeprefix(str(temporary))}') from error
 
 
+def _read(response) -> bytes:
+    """Up to a mebibyte of an answer. What breaks off is the connection, not the file that is being written."""
+    try:
+        return response.read(1 << 20)
+    except OSError as error:
+        raise WeightsError(f'the connection broke off, {first_line(error)}') from error
+
+
 def check_sha256(path: Path, expected: str, name: str | None = None) -> None:
     """Raise :class:`WeightsError` unless the file's SHA-256 digest starts with ``expected`` (hexadecimal); ``name`` stands for it there."""
-    with open(path, 'rb') as file:
-        found = hashlib.file_digest(file, 'sha256').hexdigest()
+    found = file_digest(path)
     if not found.startswith(expected.lower()):
         remedy = 'Nothing was kept; correct the digest or the address' if name else 'Delete it and fetch it again, or correct the digest'
         raise WeightsError(f'{name or path}: its SHA-256 is {found}, expected {expected}. {remedy}.')
 
+
+
+def file_digest(path: Path) -> str:
+    """A file's SHA-256 digest, in hexadecimal letters."""
+    with open(path, 'rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()

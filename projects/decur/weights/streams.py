@@ -6,12 +6,14 @@ from torch import nn
 
 from decur.errors import WeightsError
 
+from .bands import check_order
 from .fit import stream_state
 from .formats import parse
 from .io import load_file
 from .metadata import read_notes
 from .sources import fetch
 from .strict import check_fit, load_strict
+from .zoo import named_weights
 
 
 def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
@@ -43,7 +45,12 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         if path not in cache:
             local = fetch(path)
             checkpoint = load_file(local)
-            cache[path] = parse(checkpoint, path), read_notes(checkpoint, local)
+            notes, published = read_notes(checkpoint, local), named_weights(path)
+            if published is not None:
+                # A file of two encoders gives them to the modalities in order, whatever they are called.
+                names = list(backbone.streams) if len(published.modalities) > 1 else [name]
+                notes['bands'] = {own: published.inputs[other].seen for own, other in zip(names, published.modalities)}
+            cache[path] = parse(checkpoint, path), notes
         parsed, notes = cache[path]
         state = stream_state(parsed, name, channels, source_name, named=not isinstance(pretrained, str))
         untrained = [part for part in notes['initialised'] if part.startswith(f'backbone.streams.{source_name or name}.')
@@ -57,6 +64,7 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
             state = {key: value for key, value in state.items() if not key.startswith('head.')}
         check_fit(target, state, path, what=f'the encoder of modality {name!r}' + (f' (as {source_name!r})' if source_name else ''),
                   cure='Give the modality the same encoder and channels as in pretraining.')
+        check_order(notes['bands'].get(source_name or name), backbone.streams[name].bands, path, name)
         states[name] = state
     for name, state in states.items():
         load_strict(backbone.streams[name], state, files[name])

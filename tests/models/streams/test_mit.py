@@ -125,5 +125,5 @@ def test_gradient_checkpointing_and_bfloat16():
 
 
 def test_unknown_size_is_named():
-    with pytest.raises(ConfigError, match="'b6': use one of"):
+    with pytest.raises(ConfigError, match="arch of a MiT must be .* got 'b6'"):
         DecurMixVisionTransformer('b6')

@@ -4,7 +4,7 @@ from itertools import combinations
 
 from mmengine.registry import MODELS
 
-from decur.errors import ConfigError
+from decur.errors import check_choice
 
 from .decur import correlation_term, standardize, with_gram
 from .objective import Batch, ObjectiveHead, evaluate
@@ -49,8 +49,7 @@ class MultimodalBarlowTwinsHead(ObjectiveHead):
 
     def __init__(self, lambd: float = 0.0051, form: str = 'auto', eps: float = 1e-5, between: str = 'modalities', **kwargs):
         super().__init__(**kwargs)
-        if between not in ('modalities', 'views'):
-            raise ConfigError(f"between must be 'modalities' or 'views', got {between!r}.")
+        check_choice('between', between, ('modalities', 'views'))
         self.lambd, self.form, self.eps, self.between = lambd, form, eps, between
         self.num_views = 2 if between == 'views' else 1
 

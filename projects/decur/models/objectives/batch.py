@@ -7,7 +7,7 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError, DataError, check_choice
 from decur.gathering import gather_rows, gather_rows_with_gradient, world_size
 from decur.modalities import check_names
 
@@ -59,8 +59,7 @@ def gather_batch(embeddings: Mapping, present: Mapping | None, num_views: int, g
         ConfigError: If there are too few modalities or views, or an option is unknown.
         DataError: If shapes disagree, processes disagree on modalities or widths, or there are fewer than 2 samples in all processes.
     """
-    if grad_reduce not in GRAD_REDUCES:
-        raise ConfigError(f'grad_reduce must be one of {GRAD_REDUCES}, got {grad_reduce!r}.')
+    check_choice('grad_reduce', grad_reduce, GRAD_REDUCES)
     views = _check_views(embeddings, num_views)
     present = _check_present(present, views)
     tensors = [z for value in views.values() for z in value]

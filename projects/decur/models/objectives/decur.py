@@ -16,7 +16,7 @@ import torch
 from mmengine.registry import MODELS
 from torch import Tensor
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 
 from .objective import Batch, ObjectiveHead, evaluate
 from .statistics import mean_diagonals
@@ -69,8 +69,7 @@ class DeCURHead(ObjectiveHead):
     def __init__(self, common_dim: int, lambd: float | Mapping = 0.0051, weighting: str = 'paper', intra: bool = True,
                  form: str = 'auto', eps: float = 1e-5, **kwargs):
         super().__init__(**kwargs)
-        if weighting not in ('paper', 'published_code'):
-            raise ConfigError(f"weighting must be 'paper' or 'published_code', got {weighting!r}.")
+        check_choice('weighting', weighting, ('paper', 'published_code'))
         self.common_dim, self.lambd, self.weighting, self.intra, self.form, self.eps = common_dim, lambd, weighting, intra, form, eps
 
     def objective(self, batch: Batch) -> tuple:
@@ -114,8 +113,7 @@ def standardize(z: Tensor, eps: float) -> Tensor:
 
 def with_gram(z: Tensor, form: str, width: int) -> tuple:
     """``(z, z z^T)``, or ``(z, None)`` for the matrix form: ``'auto'`` takes it where the batch is larger than embeddings are wide."""
-    if form not in ('auto', 'gram', 'matrix'):
-        raise ConfigError(f"form must be 'auto', 'gram' or 'matrix', got {form!r}.")
+    check_choice('form', form, ('auto', 'gram', 'matrix'))
     return z, z @ z.T if form == 'gram' or (form == 'auto' and len(z) <= width) else None
 
 

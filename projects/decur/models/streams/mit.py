@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from decur.errors import ConfigError
+from decur.errors import ConfigError, check_choice
 
 from .stream import Stepper, register_stepper
 
@@ -148,8 +148,7 @@ class DecurMixVisionTransformer(MixVisionTransformer):
     """
 
     def __init__(self, arch: str = 'b2', drop_path_rate: float = 0.1, stage_drop_path: dict | None = None, **kwargs):
-        if arch not in ARCHITECTURES:
-            raise ConfigError(f'unknown MiT architecture {arch!r}: use one of {sorted(ARCHITECTURES)}.')
+        check_choice('arch of a MiT', arch, ARCHITECTURES)
         embed_dims, num_layers = ARCHITECTURES[arch]
         super().__init__(**{**dict(embed_dims=embed_dims, num_layers=num_layers, num_heads=(1, 2, 5, 8), sr_ratios=(8, 4, 2, 1)), **kwargs},
                          drop_path_rate=drop_path_rate)

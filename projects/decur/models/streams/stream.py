@@ -11,6 +11,7 @@ from mmengine.registry import MODELS
 from torch import Tensor, nn
 
 from decur.errors import ConfigError
+from decur.modalities import encoder_order
 from decur.weights.first_layer import load_encoder
 
 _STEPPERS: dict = {}
@@ -100,6 +101,8 @@ class Stream(BaseModule):
         super().__init__()
         self.name = name
         self.channels = entry['channels']
+        #: Names of the bands in the order in which the encoder sees them, or None.
+        self.bands = [entry['bands'][i] for i in encoder_order(entry)] if entry.get('bands') else None
         encoder = entry.get('encoder')
         if not encoder:
             raise ConfigError(f'modality {name!r} has no encoder: add encoder=dict(type=..., ...) to its entry.')

@@ -8,13 +8,14 @@ import pytest
 from helpers import ROOT, write_pairs, write_tif
 from mmengine.config import Config
 from mmengine.registry import RUNNERS
+from own_project.data import look
+from own_project.files import count_samples, tile_size, write
+from own_project.proposals import guess_kind, looks_like_labels, propose, rounded_range, split_ids
 from PIL import Image
 
 import decur
 from decur.engine import load_config, prepare
 from decur.errors import ConfigError, DataError
-from decur.prepare.project import count_samples, look, tile_size, write
-from decur.prepare.proposals import guess_kind, looks_like_labels, propose, rounded_range, split_ids
 from decur.readers import AutoReader
 
 spec = importlib.util.spec_from_file_location('new_project', ROOT / 'tools' / 'new_project.py')

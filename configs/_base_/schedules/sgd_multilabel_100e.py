@@ -1,4 +1,0 @@
-# Supplement B.2, SAR-optical: SGD, momentum 0.9, no weight decay, 100 epochs, a tenth at 60 and 80.
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='SGD', lr=0.5, momentum=0.9, weight_decay=0.0))
-param_scheduler = [dict(type='MultiStepLR', milestones=[60, 80], gamma=0.1, by_epoch=True)]
-train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=100)

@@ -1,5 +1,0 @@
-# Cross-modal SimCLR on generated rooms: the same encoders, data and schedule as DeCUR, another objective and projector.
-_base_ = '../quickstart/rooms_rgb-hha_small-resnet_decur.py'
-model = dict(
-    neck=dict(hid_channels=512, out_channels=128, num_layers=2),
-    head=dict(_delete_=True, type='MultimodalSimCLRHead', temperature=0.1))

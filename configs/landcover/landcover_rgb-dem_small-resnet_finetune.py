@@ -1,2 +1,0 @@
-_base_ = './landcover_rgb-dem_small-resnet_frozen.py'
-model = dict(backbone=dict(frozen=False))
