@@ -1,7 +1,7 @@
-"""The tutorials run as they are written: ``python docs/tutorials.py [NAME ...]`` runs docs/tutorials/NAME.md and renews its outputs.
+"""The tutorials run as they are written: ``python docs/tutorials.py [NAME ...]`` runs docs/tutorials/NAME.md, renews outputs.
 
-In the order of the page, in one empty folder: a block of ``bash`` line by line; a block of ``python`` with a title is written to that file, one
-without is executed, all of a page in one session. A block of ``text`` that follows is what was printed. A picture with a
+All of a page in its order and in one empty folder: a block of ``bash`` line by line; a block of ``python`` with a title is written to that
+file, one without is executed, in one session. A block of ``text`` that follows is what was printed. A picture with a
 comment ``<!-- FILE -->`` above it is that file. Two pages are notebooks too. tests/test_tutorials.py compares all of it with a new run.
 """
 import contextlib
@@ -157,6 +157,7 @@ def execute(book, folder: Path):
         CellExecutionError: If a cell fails.
     """
     from nbclient import NotebookClient
+    os.environ['PATH'] += f'{os.pathsep}{Path(sys.executable).parent}'  # the command decur, where no environment is active
     NotebookClient(book, timeout=TIMEOUT, kernel_name='python3', resources=dict(metadata=dict(path=str(folder)))).execute()
     for cell in book.cells:
         cell.get('metadata', {}).pop('execution', None)
