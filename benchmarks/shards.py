@@ -9,6 +9,7 @@ A rate is given by the wall clock and by the processor time that the worker took
 - `all dates`: the same content as the published loader, all dates of both products;
 - `two views`: what pretraining reads, one date for each of two views;
 - `streamed`: the same from an address (a server on this machine), with an empty cache and an index at the address;
+- `reading alone`: in this process, without the way from a worker to the process, which torch pays by the page of shared memory;
 - `first batch`: from nothing (no index) and from an index, over many shards of small members;
 - `memory`: of the worker, its own (private) and resident, MiB.
 
@@ -211,6 +212,15 @@ def rate(folder: Path, kind: str, size: int, batch_size: int) -> tuple:
     return wall, count / (used_by_workers() - before), most
 
 
+def reading_alone(folder: Path, kind: str, size: int) -> float:
+    """Samples per second of this process's time."""
+    source = loader(folder, kind, size, 1).dataset
+    start = time.process_time()
+    # Of a map-style data set by number, of the published pipeline by batches of one.
+    count = sum(1 for _ in (source if kind == 'published' else (source[i] for i in range(len(source)))))
+    return count / (time.process_time() - start)
+
+
 def first_batch(folder: Path, kind: str, size: int, batch_size: int) -> dict:
     """Seconds until there is a batch: by the wall clock, and of processor time in this process and its worker."""
     start, before = time.perf_counter(), time.process_time() + used_by_workers()
@@ -258,6 +268,14 @@ def main() -> None:
             print(f'{kind:>10}: {own["wall"]:7.1f} samples/s at one worker, {own["processor"]:.1f} per processor second '
                   f'({beside:.1f} x published), memory '
                   f'{record["memory"][kind]["private"]:.0f} MiB private, {record["memory"][kind]["resident"]:.0f} resident')
+        alone = {kind: [] for kind in kinds if kind != 'streamed'}
+        for _ in range(args.rounds):
+            for kind, values in alone.items():
+                values.append(reading_alone(large, kind, args.size))
+        record['alone'] = {kind: float(np.median(values)) for kind, values in alone.items()}
+        for kind, value in record['alone'].items():
+            print(f'{kind:>10}: {value:7.1f} samples per processor second, reading alone '
+                  f'({value / record["alone"].get("published", float("nan")):.1f} x published)')
         make_shards(many, args.shards, args.per_shard, 12)
         for kind, label in [('published', 'published')] * ('published' in kinds) + [('two views', 'no index'), ('two views', 'index')]:
             record['first_batch'][label] = first_batch(many, kind, 12, args.batch_size)

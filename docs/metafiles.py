@@ -26,7 +26,9 @@ DATA = {
 PROTOCOLS = {
     'decur': 'pretraining with DeCUR', 'simclr': 'pretraining with SimCLR', 'clip': 'pretraining with CLIP',
     'barlow-twins': 'pretraining with Barlow Twins', 'vicreg': 'pretraining with VICReg', 'frozen': 'transfer, encoders frozen',
-    'finetune': 'transfer, encoders fine-tuned', 'published': "test of the authors' weights"
+    'finetune': 'transfer, encoders fine-tuned', 'published': "test of the authors' weights",
+    'upernet': 'transfer, UPerNet', 'segformer': 'transfer, SegFormer head', 'scene': 'transfer, one class for a scene',
+    'height': 'transfer, a number for every pixel', 'change': 'change between two dates'
 }
 TASKS = {'classification': 'Multi-label classification'}
 #: Checkpoints of the paper's authors with both encoders, by config. In their names: `decur convert` fits them to the config.

@@ -14,10 +14,15 @@ PAGE = Path(__file__).resolve().parent / 'weights_zoo.md'
 _HEAD = '''# Published weights by name
 
 ```python
-encoder = decur.load('decur_resnet50_ssl4eo-s12')                     # downloads once, checks the digest, loads strictly
-x = encoder.transforms['optical'](image)                              # (H, W, C) in the units below, as in the training
-features = encoder.extract_feat(dict(optical=x[None]))['optical']     # (1, 2048)
+import decur, rasterio
+encoder = decur.load('decur_resnet50_ssl4eo-s12')              # downloads once, checks the digest, loads every key
+s1, s2 = (rasterio.open(path).read().transpose(1, 2, 0) for path in ('s1.tif', 's2.tif'))     # VV, VH in dB; 13 bands of L1C
+features = encoder.extract_feat(dict(sar=encoder.transforms['sar'](s1)[None], optical=encoder.transforms['optical'](s2)[None]))
+print({name: tuple(x.shape) for name, x in features.items()})  # {'sar': (1, 2048), 'optical': (1, 2048)}
 ```
+
+Images go in as `(H, W, C)` in the units of the tables below; `transforms` does to them what was done in the training. A single sensor works
+alone (`decur_resnet50_ssl4eo-s12_optical`), and so do fewer bands ([bands.md](bands.md)).
 
 `decur.list_weights('*geonrw*')` and `decur weights` list the names, `decur weights NAME` tells what is known of one, and
 `decur weights NAME --download` fetches it for a machine without network. `pretrained=`,

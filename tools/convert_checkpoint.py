@@ -2,6 +2,7 @@
 
     python tools/convert_checkpoint.py SRC DST --config CONFIG [--modality NAME]
     python tools/convert_checkpoint.py SRC DST.safetensors --config CONFIG --export torchvision|timm|mit --modality NAME
+    python tools/convert_checkpoint.py SRC DST.pth --config CONFIG --export torchgeo|terratorch --modality NAME
 
 What SRC is is found out: published DeCUR (both encoders or one), CMX, SegFormer's MiT, torchvision ResNet, timm ViT, OpenMMLab backbones,
 or a checkpoint of this project. What was taken, initialised and left out is printed; nothing is written if a key does not fit.
@@ -16,10 +17,12 @@ def parse_args():
     """Command line."""
     parser = make_parser(__doc__)
     parser.add_argument('src', metavar='SRC', help='checkpoint to read (.pth, .pt or .safetensors), or the name of published weights')
-    parser.add_argument('dst', metavar='DST', help='file to write (.pth or .safetensors; with --export .safetensors)')
+    parser.add_argument('dst', metavar='DST', help='file to write (.pth or .safetensors; with --export .safetensors, for TorchGeo and '
+                        'TerraTorch, which read with torch.load, .pth)')
     parser.add_argument('--config', required=True, help='the config whose model takes the weights')
     parser.add_argument('--modality', metavar='NAME', help='the modality a single encoder is for; with --export the one to write')
-    parser.add_argument('--export', choices=['torchvision', 'timm', 'mit'], help='write one encoder in this library\'s names')
+    parser.add_argument('--export', choices=['torchvision', 'timm', 'mit', 'torchgeo', 'terratorch'],
+                        help='write one encoder in this library\'s names')
     parser.add_argument('--attention', choices=['own', 'first'], default='own',
                         help='published joint ResNet-RDA: each modality its own attention, or both the first one\'s, which is what the '
                         'published code trained (default: own)')
@@ -41,8 +44,10 @@ def main():
     """Convert, report, write."""
     args = parse_args()
     output_file(args.dst)
-    if args.export and not args.dst.endswith('.safetensors'):
-        raise ConfigError(f'--export writes safetensors: call the file {Path(args.dst).stem}.safetensors, not {Path(args.dst).name}.')
+    suffixes = ('.pth', '.ckpt') if args.export in ('torchgeo', 'terratorch') else ('.safetensors', )
+    if args.export and not args.dst.endswith(suffixes):
+        raise ConfigError(f'--export {args.export} writes {suffixes[0]}: call the file {Path(args.dst).stem}{suffixes[0]}, not '
+                          f'{Path(args.dst).name}.')
     cfg = load_config(args.config, args.cfg_options)
     checkpoint, report = convert(args.src, cfg, args.modality, args.attention)
     print(f'{args.src}: {report}')

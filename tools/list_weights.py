@@ -8,10 +8,7 @@ Files are kept in $TORCH_HOME/hub/checkpoints (TORCH_HOME is ~/.cache/torch by d
 """
 import textwrap
 
-from decur.cli import make_parser
-from decur.errors import exit_on_bad_input
-from decur.weights.sources import fetch
-from decur.weights.zoo import WEIGHTS, Weights, find_weights, list_weights
+from decur_command.arguments import answer_help, make_parser
 
 
 def parse_args():
@@ -20,6 +17,13 @@ def parse_args():
     parser.add_argument('name', nargs='?', default='*', metavar='NAME', help='a name, or a pattern with *; default: all')
     parser.add_argument('--download', action='store_true', help='fetch what is not there yet, and check its digest')
     return parser.parse_args()
+
+
+answer_help(parse_args)  # before the imports that take seconds
+
+from decur.errors import exit_on_bad_input
+from decur.weights.sources import fetch
+from decur.weights.zoo import WEIGHTS, Weights, find_weights, list_weights
 
 
 @exit_on_bad_input()

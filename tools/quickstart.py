@@ -25,11 +25,11 @@ answer_help(parse_args)  # before the imports that take seconds
 
 import numpy as np
 from PIL import Image
+from steps import run_step
 
 from decur.engine import load_config
 from decur.engine.amp import fast_bfloat16
 from decur.errors import exit_on_bad_input
-from decur.steps import run_step
 from decur.visualization import label_picture, sheet
 from decur.visualization.images import save_picture
 

@@ -41,9 +41,10 @@ def parse_args() -> argparse.Namespace:
 
 answer_help(parse_args)  # before the imports that take seconds
 
+from steps import run_step
+
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
-from decur.steps import run_step
 
 TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / 'configs'

@@ -52,6 +52,8 @@ def check_modalities(modalities: Mapping) -> dict:
         channels = entry['channels']
         if not isinstance(channels, int) or channels < 1:
             raise ConfigError(f'modality {name!r}: channels must be a positive integer, got {channels!r}.')
+        if isinstance(entry.get('bands'), str):
+            raise ConfigError(f'modality {name!r}: bands must be a list of names, one for each channel, got {entry["bands"]!r}.')
         for key in ('bands', 'mean', 'std'):
             value = entry.get(key)
             allowed = {channels} if key == 'bands' else {1, channels}

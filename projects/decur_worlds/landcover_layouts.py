@@ -21,13 +21,14 @@ from decur.writing import write_bytes
 
 from .landcover import COVERS, make_landscape
 from .landcover_aerial import sense_aerial
+from .landcover_change import write_change
 from .landcover_sensors import sense_optical, sense_radar
 
 #: Raised when the same seed gives other files.
 VERSION = 2
-LAYOUTS = ('ssl4eo', 'bigearthnet', 'bigearthnet-v2', 'geonrw')
-#: Sides as released, pixels.
-SIZES = {'ssl4eo': 264, 'bigearthnet': 120, 'bigearthnet-v2': 120, 'geonrw': 1000}
+LAYOUTS = ('ssl4eo', 'bigearthnet', 'bigearthnet-v2', 'geonrw', 'change')
+#: Sides as released, pixels; two dates (:mod:`decur_worlds.landcover_change`) are no release's.
+SIZES = {'ssl4eo': 264, 'bigearthnet': 120, 'bigearthnet-v2': 120, 'geonrw': 1000, 'change': 96}
 #: Where the scenes of each set begin, so that no two share one.
 _OFFSETS = {'ssl4eo': 0, 'bigearthnet': 1 << 24, 'bigearthnet-v2': 1 << 24, 'geonrw': 1 << 25}
 _SPLITS = dict(train=0, validation=1 << 22, test=1 << 23)
@@ -234,7 +235,7 @@ def write_landcover(layout: str, out, num_train: int, num_test: int = 0, num_val
         layout (str): One of :data:`LAYOUTS`.
         out (str | Path): A new or an empty folder, or one that this was called for before.
         num_train (int): Locations (SSL4EO-S12), patches or images for training.
-        num_test (int), num_validation (int): Of the other splits; SSL4EO-S12 has none, GeoNRW no validation.
+        num_test (int), num_validation (int): Of the other splits; SSL4EO-S12 has none, GeoNRW and two dates no validation.
         size (int, optional): Side of a patch or image, pixels (at 10 m, a multiple of 6; at 1 m for GeoNRW). Defaults to the release's.
         seed (int): The scenes of a layout depend on it and on their number alone.
         workers (int): Processes.
@@ -244,7 +245,7 @@ def write_landcover(layout: str, out, num_train: int, num_test: int = 0, num_val
     """
     check_choice('layout', layout, LAYOUTS)
     counts = dict(train=num_train, validation=num_validation, test=num_test)
-    allowed = dict(ssl4eo=('train', ), geonrw=('train', 'test')).get(layout, tuple(counts))
+    allowed = dict(ssl4eo=('train', ), geonrw=('train', 'test'), change=('train', 'test')).get(layout, tuple(counts))
     wrong = {split: count for split, count in counts.items() if count and split not in allowed}
     if wrong or min(counts.values()) < 0 or not sum(counts.values()):
         raise ConfigError(f'{layout} has the splits {allowed}; cannot generate {counts}')
@@ -258,6 +259,8 @@ def write_landcover(layout: str, out, num_train: int, num_test: int = 0, num_val
     elif layout == 'geonrw':
         jobs = [(split, i) for split in allowed for i in range(counts[split])]
         run_jobs(partial(_geonrw_image, out=out, seed=seed, size=size), jobs, workers, f'images in {out}')
+    elif layout == 'change':
+        write_change(out, counts, seed, size, workers)
     else:
         _write_bigearthnet(out, counts, seed, size, layout, workers)
 
@@ -270,7 +273,7 @@ def add_parser(subparsers):
     parser.add_argument('--num-train', type=int, default=64, help='locations (ssl4eo), or training patches or images')
     parser.add_argument('--num-validation', type=int, default=0)
     parser.add_argument('--num-test', type=int, default=0)
-    parser.add_argument('--size', type=int, help='side in pixels; default: as released (264, 120, 1000)')
+    parser.add_argument('--size', type=int, help='side in pixels; default: as released (264, 120, 1000; change 96)')
     parser.add_argument('--seed', type=int, default=0)
     parser.add_argument('--workers', type=int, default=2, help='processes')
     parser.set_defaults(run=_run)

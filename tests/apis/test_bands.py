@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import rasterio
 import torch
-from helpers import ROOT
 from mmengine.registry import MODELS
 
 import decur
@@ -253,14 +252,10 @@ def test_an_init_cfg_places_bands_by_name(tmp_path):
             first(names, **changes)
 
 
-REAL = ROOT.parent / 'shared' / 'data' / 'sites_s1_s2_dem'
-
-
-@pytest.mark.skipif(not REAL.is_dir(), reason='needs the real samples')
-def test_real_chips_are_estimated_better_than_they_are_dropped():
+def test_real_chips_are_estimated_better_than_they_are_dropped(sample_data):
     """On four sites the regression is made, on the fifth it is judged: the features change least with it."""
     chips = []
-    for path in sorted((REAL / 'S2L1C').glob('*.tif')):
+    for path in sorted((sample_data / 'sites_s1_s2_dem' / 'S2L1C').glob('*.tif')):
         with rasterio.open(path) as file:
             chips.append(file.read().transpose(1, 2, 0)[:96, :96].astype(np.float32))
     torch.manual_seed(0)

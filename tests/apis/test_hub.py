@@ -123,8 +123,11 @@ def test_published_weights_keep_their_licence(tmp_path):
         encoder.save_pretrained(tmp_path / 'model')
     assert not (tmp_path / 'model').exists()
     for metadata in encoder.metadata.values():
-        metadata['weights_licence'] = 'Apache-2.0'
-    assert 'license: apache-2.0' in (encoder.save_pretrained(tmp_path / 'model') / 'README.md').read_text()
+        metadata.update(weights='decur_of_somebody', weights_licence='Apache-2.0')
+    encoder.train()
+    text = (encoder.save_pretrained(tmp_path / 'model') / 'README.md').read_text()
+    assert 'license: apache-2.0' in text and 'The weights are the published decur_of_somebody.' in text
+    assert encoder.training and decur.load(tmp_path / 'model')  # the example is that of evaluation
     with pytest.raises(ConfigError, match='results must be rows with the same keys'):
         encoder.save_pretrained(tmp_path / 'model', results=[dict(a=1), dict(b=1)])
     with pytest.raises(ConfigError, match="the example names modality 'rgb'"):
@@ -226,6 +229,8 @@ def hub(tmp_path, monkeypatch):
     threading.Thread(target=server.serve_forever, kwargs=dict(poll_interval=.02), daemon=True).start()
     monkeypatch.setenv('HF_ENDPOINT', server.address)
     monkeypatch.setenv('HF_TOKEN', 'hf_of_someone')
+    monkeypatch.setenv('NO_PROXY', '127.0.0.1')
+    monkeypatch.setattr(constants, 'HF_HUB_OFFLINE', False)
     monkeypatch.setattr(constants, 'HF_HUB_CACHE', str(tmp_path / 'cache'))
     monkeypatch.setattr(constants, 'HF_HUB_DISABLE_XET', True, raising=False)
     yield server

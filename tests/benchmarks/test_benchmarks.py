@@ -4,6 +4,9 @@ import json
 import pytest
 from helpers import run_tool
 
+from decur.apis import LoadedEncoder
+from decur.sensors import S2C_BANDS
+
 
 @pytest.mark.slow
 def test_loss(tmp_path):
@@ -68,3 +71,17 @@ def test_device_views(tmp_path):
              '--out', tmp_path / 'views.json')
     record = json.loads((tmp_path / 'views.json').read_text())
     assert {'in a worker', 'preprocessor on a CPU', 'tensor operations on a CPU'} <= set(record) and all(v > 0 for v in record.values())
+
+
+@pytest.mark.slow
+def test_bands(sample_data, tmp_path):
+    encoder = LoadedEncoder(dict(optical=dict(
+        channels=13, bands=S2C_BANDS, mean=[1500.], std=[1000.], encoder=dict(type='SmallResNet', stem_channels=8, base_channels=8))))
+    folder = encoder.save_pretrained(tmp_path / 'encoder', licence='mit')
+    done = run_tool('benchmarks/bands.py', folder, '--data', sample_data / 'sites_s1_s2_dem', '--plot', tmp_path / 'bands.svg')
+    assert (tmp_path / 'bands.svg').stat().st_size > 1000
+    lines = [line for line in done.stdout.splitlines() if line.startswith('| 1') or '(B4' in line]
+    rows = [[cell.strip() for cell in line.split('|')[1:-1]] for line in lines]
+    assert len(rows) == 12 and '30 windows of 5 sites' in done.stdout
+    assert all(0 < float(row[2]) <= 1 and (row[4] == '') == (row[1] != '`estimate`') for row in rows)
+    assert float(rows[0][3]) < float(rows[9][3])  # one band less, ten bands less

@@ -10,6 +10,7 @@ from decur.errors import ConfigError
 from decur.evaluation.published import ELSEWHERE, PUBLISHED
 from decur.evaluation.results import collect
 
+sys.path.insert(0, str(ROOT / 'tools'))  # where a tool finds what it is made of
 for name, path in (('results_page', 'docs/results.py'), ('reproduce', 'tools/reproduce.py')):
     spec = importlib.util.spec_from_file_location(name, ROOT / path)
     globals()[name] = sys.modules[name] = importlib.util.module_from_spec(spec)

@@ -49,6 +49,7 @@ def test_the_table_says_what_the_config_does(name):
         steps = {step['type']: step for step in found.get('radiometry', ())}
         assert (steps.get('ToEightBit') or {}).get('statistics', '') == inputs.statistics
         assert not inputs.statistics or STATISTICS[inputs.statistics].bands == inputs.bands
+        assert ('RemoveOffset' in steps) == ('it is taken off first' in inputs.scaling) == (modality == 'optical')
         assert ('CutOutliers' in steps) == ('1 % of the image cut' in inputs.scaling)
         assert ('PercentilesToEightBit' in steps) == ('percentile' in inputs.scaling)
         assert found['std'] == ([255.] if 'divided by 255' in inputs.scaling else [58.395, 57.12, 57.375])
@@ -183,6 +184,9 @@ def test_a_name_is_enough(publish, name):
         assert encoder.metadata[modality]['weights'] == name and encoder.metadata[modality]['weights_licence'] == entry.licence
         if 'divided by 255' in entry.inputs[modality].scaling:
             assert 0 <= x.min() and .8 < x.max() <= 1
+        if modality == 'optical':  # newer products
+            newer = encoder.transforms[modality](image(modality, len(x[0])) + np.uint16(1000))
+            assert torch.equal(newer, x)
         if 'reversed' in entry.inputs[modality].scaling:
             raw = torch.from_numpy(image(modality).astype(np.float32)).flip(-1).permute(2, 0, 1)[:, :64, :64]
             mean, std = (torch.tensor(values).reshape(-1, 1, 1) for values in (encoder.metadata[modality][key] for key in ('mean', 'std')))

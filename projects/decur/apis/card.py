@@ -51,7 +51,7 @@ def model_card(encoder, name: str, licence: str, data: str | None, results: Sequ
         '## A checked example\n', "`example.safetensors` holds an image of each modality, what the encoder sees of it, and its feature. "
         '`decur.load` computes them again and refuses to load if they are not the same. A pixel of each image, and the first values of '
         'the feature:\n', _example_table(encoder, example),
-        '## Data\n', (data or _data(encoder)) + '\n', '## Results\n',
+        '## Data\n', ' '.join(filter(None, (data or _data(encoder), _published(encoder)))) + '\n', '## Results\n',
         (markdown(list(results[0]), [[str(value) for value in row.values()] for row in results]) if results else 'None were given.') + '\n',
         '## Licence\n', f'{licence}\n', '## Citation\n', f'```bibtex\n{_PAPER}\n```\n']
     if citation:
@@ -112,7 +112,13 @@ def _example_table(encoder, example: Mapping) -> str:
     return markdown(('modality', 'image', 'row, column', 'given', 'seen by the encoder', 'feature'), rows) + '\n'
 
 
+def _published(encoder) -> str:
+    """Which published weights the encoders are, where they were loaded by name."""
+    names = dict.fromkeys(meta['weights'] for meta in encoder.metadata.values() if meta.get('weights'))
+    return f'The weights are the published {" and ".join(names)}.' if names else ''
+
+
 def _data(encoder) -> str:
-    said = dict.fromkeys(f'`{name}`: {meta["data"]}' + (f' (licence: {meta["licence"]})' if meta.get('licence') else '')
-                         for name, meta in encoder.metadata.items() if meta.get('data'))
+    said = [f'`{name}`: {meta["data"]}' + (f' (licence: {meta["licence"]})' if meta.get('licence') else '')
+            for name, meta in encoder.metadata.items() if meta.get('data')]
     return '; '.join(said) + '.' if said else 'Not said.'

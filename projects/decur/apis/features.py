@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, init_default_scope
+from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
@@ -100,9 +101,9 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
     parts = output_folder(out.with_name(f'.{out.name}.parts'))
     ids = [str(dataset.get_data_info(i)['sample_id']) for i in range(len(dataset))]
     names = list(encoder.modalities)
-    run = json.loads(json.dumps(dict(origin=dict(origin or {}), weights=_digest(encoder), modalities=names, size=size, part_size=part_size,
+    run = json.loads(json.dumps(dict(origin=dict(origin or {}), weights=digest(encoder), modalities=names, size=size, part_size=part_size,
                                      sample_ids=ids)))
-    _check_run(parts, run)
+    check_run(parts, run)
     images = _Images(dataset, encoder, size)
     device = next(encoder.parameters()).device
     joined = {name: torch.full((len(ids), dim), torch.nan) for name, dim in encoder.feature_dims.items()}
@@ -132,7 +133,7 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
     return {name: tuple(values.shape) for name, values in joined.items()}
 
 
-def _check_run(parts: Path, run: dict) -> None:
+def check_run(parts: Path, run: dict) -> None:
     """Note in the folder of parts what they are of, or see that it says the same."""
     manifest = parts / 'run.json'
     if manifest.is_file():
@@ -174,7 +175,7 @@ def _batches(images: Dataset, batch_size: int, num_workers: int) -> Iterator[lis
                         'workers: the parts that are done are kept.') from error
 
 
-def _digest(encoder: LoadedEncoder) -> str:
+def digest(encoder: nn.Module) -> str:
     """SHA-256 of the weights, so that a run does not go on with another file under the same name."""
     digest = hashlib.sha256()
     for key, value in encoder.state_dict().items():

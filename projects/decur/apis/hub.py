@@ -61,9 +61,7 @@ def save_pretrained(encoder, folder: str | Path, *, name: str | None = None, lic
         entry['encoder'].pop('init_cfg', None)
     state = {f'backbone.{key}': value.cpu() for key, value in encoder.backbone.state_dict().items()}
     file = save_file(state, folder / WEIGHTS, dict(decur=json.dumps(described)))
-    device = next(encoder.backbone.parameters()).device
-    tried = _example(encoder.cpu(), example or {})
-    encoder.to(device)
+    tried = _example(encoder, example or {})
     save_file(tried, folder / EXAMPLE)
     write_json(folder / CONFIG, dict(library_name='decur', **described, weights=dict(file=WEIGHTS, sha256=file_digest(file))))
     text = model_card(encoder, name or Path(folder).resolve().name, licence, data, list(results), citation, tried)
@@ -159,11 +157,16 @@ def _example(encoder, images: Mapping) -> dict:
     if unknown:
         raise ConfigError(f'the example names modality {unknown[0]!r}; there are {list(encoder.modalities)}.')
     out, inputs = {}, {}
-    for name in encoder.modalities:
-        image = np.ascontiguousarray(images[name] if name in images else _pattern(encoder, name))
-        inputs[name] = encoder.transforms[name](image)
-        out[f'image.{name}'], out[f'seen.{name}'] = torch.from_numpy(image), inputs[name]
-    out.update({f'feature.{name}': feature for name, feature in _features(encoder, inputs).items()})
+    device, training = next(encoder.backbone.parameters()).device, encoder.training
+    try:
+        encoder.cpu().eval()
+        for name in encoder.modalities:
+            image = np.ascontiguousarray(images[name] if name in images else _pattern(encoder, name))
+            inputs[name] = encoder.transforms[name](image)
+            out[f'image.{name}'], out[f'seen.{name}'] = torch.from_numpy(image), inputs[name]
+        out.update({f'feature.{name}': feature for name, feature in _features(encoder, inputs).items()})
+    finally:
+        encoder.to(device).train(training)
     return out
 
 

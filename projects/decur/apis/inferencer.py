@@ -131,22 +131,40 @@ class SegmentationInferencer:
             modality; with ``scores`` also ``scores`` (classes, H, W) float32 that sum to 1.
         """
         arrays = self.load(sample, intrinsics)
-        size = next(iter(arrays.values())).shape[:2]
-        preprocessor = self.model.data_preprocessor
-        parts = {name: np.asarray(arrays[name], np.float32) if name in arrays else np.zeros((*size, entry['channels']), np.float32)
-                 for name, entry in self.modalities.items()}
-        image = torch.from_numpy(np.ascontiguousarray(concat(parts, self.modalities, axis=-1).transpose(2, 0, 1)))
-        data = SegDataSample(metainfo=dict(ori_shape=size, img_shape=size))
-        before = preprocessor.absent
-        preprocessor.hide([name for name in self.modalities if name not in arrays])
-        try:
-            output = self.model.test_step(dict(inputs=[image], data_samples=[data]))[0]
-        finally:
-            preprocessor.hide(before)
+        output = self._forward([arrays])[0]
         result = dict(prediction=output.pred_sem_seg.data[0].cpu().numpy().astype(self.dtype), images=arrays)
         if scores:
-            result['scores'] = output.seg_logits.data.float().softmax(0).cpu().numpy()
+            result['scores'] = _probabilities(output)
         return result
+
+    @torch.no_grad()
+    def probabilities(self, batch: Sequence[Mapping]) -> list:
+        """Class probabilities of images that are already as the model takes them.
+
+        Args:
+            batch (Sequence[dict]): Arrays ``(H, W, C)`` by modality, with ``radiometry`` applied and nothing missing; all samples have the
+                same modalities and size. Modalities that are left out are set to their mean.
+
+        Returns:
+            list[ndarray]: ``(classes, H, W)`` float32 that sum to 1, for each sample.
+        """
+        return [_probabilities(output) for output in self._forward(batch)]
+
+    def _forward(self, batch: Sequence[Mapping]) -> list:
+        """What mmseg predicts for samples of the same modalities."""
+        size = next(iter(batch[0].values())).shape[:2]
+        preprocessor, images = self.model.data_preprocessor, []
+        for arrays in batch:
+            parts = {name: np.asarray(arrays[name], np.float32) if name in arrays else np.zeros((*size, entry['channels']), np.float32)
+                     for name, entry in self.modalities.items()}
+            images.append(torch.from_numpy(np.ascontiguousarray(concat(parts, self.modalities, axis=-1).transpose(2, 0, 1))))
+        samples = [SegDataSample(metainfo=dict(ori_shape=size, img_shape=size)) for _ in batch]
+        before = preprocessor.absent
+        preprocessor.hide([name for name in self.modalities if name not in batch[0]])
+        try:
+            return self.model.test_step(dict(inputs=images, data_samples=samples))
+        finally:
+            preprocessor.hide(before)
 
     def overlay(self, result: Mapping) -> np.ndarray:
         """The prediction over the first modality that is there, (H, W, 3) uint8."""
@@ -206,6 +224,14 @@ class SegmentationInferencer:
                 self.save(result, stem, out)
                 progress.update()
         return list(pairs)
+
+
+def _probabilities(output) -> np.ndarray:
+    """Class probabilities ``(classes, H, W)`` float32 of a sample of mmseg's."""
+    logits = output.seg_logits.data.float()
+    if len(logits) == 1:  # two classes by one number, to which mmseg has applied the sigmoid
+        return torch.cat([1 - logits, logits]).cpu().numpy()
+    return logits.softmax(0).cpu().numpy()
 
 
 def pair_files(sources: Mapping) -> dict:

@@ -24,6 +24,7 @@ from .paired import PairedRasterDataset, tile_windows
 from .rgbd import NYUv2Dataset, RGBDDataset, SUNRGBDDataset
 from .shards import ShardDataset
 from .ssl4eo import SSL4EODataset
+from .torchgeo import TorchGeoDataset
 
 #: The data sets that are looked for in a folder, the most particular first.
 RECOGNISED = (ShardDataset, SSL4EODataset, BigEarthNetDataset, GeoNRWDataset, RGBDDataset, PairedRasterDataset)
@@ -41,6 +42,6 @@ def recognise(root: str | Path) -> Layout | None:
 __all__ = [
     'ArrayReader', 'AutoReader', 'BandReader', 'BigEarthNetDataset', 'DataError', 'DepthReader', 'GeoNRWDataset', 'Layout',
     'MultimodalDataset', 'NYUv2Dataset', 'NpyReader', 'PairedRasterDataset', 'Part', 'PillowReader', 'RGBDDataset', 'RasterioReader',
-    'SSL4EODataset', 'SUNRGBDDataset', 'ShardDataset', 'SharedCollate', 'build_reader', 'depth_to_hha', 'multimodal_collate',
-    'read_intrinsics', 'recognise', 'tile_windows'
+    'SSL4EODataset', 'SUNRGBDDataset', 'ShardDataset', 'SharedCollate', 'TorchGeoDataset', 'build_reader', 'depth_to_hha',
+    'multimodal_collate', 'read_intrinsics', 'recognise', 'tile_windows'
 ]

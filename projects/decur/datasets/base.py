@@ -222,20 +222,24 @@ class MultimodalDataset(BaseDataset):
         info['seg_fields'] = []
         return info
 
+    def open_sample(self, info: dict) -> dict:
+        """What a pipeline gets of a sample's record. For data sets that read a sample as a whole; it runs with the sample's seed."""
+        return info
+
     def prepare_data(self, idx: int):
         """Run the pipeline on sample ``idx % len(self)``, seeded by (seed, ``idx // len(self)``, sample)."""
         epoch, index = divmod(idx, len(self))
         info = self.get_data_info(index)
         self.check_georeference(info['sample_id'], self.georeferenced(info))
         if self.seed is None:
-            return self.pipeline(info)
+            return self.pipeline(self.open_sample(info))
         states = np.random.get_state(), random.getstate()
         sequence = np.random.SeedSequence([self.seed, epoch, index])
         words = sequence.generate_state(2)
         np.random.seed(words[0])
         random.seed(int(words[1]))
         try:
-            return self.pipeline(info)
+            return self.pipeline(self.open_sample(info))
         finally:
             np.random.set_state(states[0])
             random.setstate(states[1])

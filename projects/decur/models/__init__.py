@@ -6,9 +6,9 @@ from .objectives import decur_loss
 from .preprocessing import MultimodalDataPreprocessor, MultimodalSegDataPreprocessor
 from .pretraining import MultimodalPretraining
 from .projector import MultimodalProjector
-from .segmentor import MultimodalSegmentor
+from .segmentor import MultimodalPixelRegressor, MultimodalSegmentor
 
 __all__ = [
-    'MultimodalBackbone', 'MultimodalClassifier', 'MultimodalDataPreprocessor', 'MultimodalPretraining', 'MultimodalProjector',
-    'MultimodalSegDataPreprocessor', 'MultimodalSegmentor', 'decur_loss'
+    'MultimodalBackbone', 'MultimodalClassifier', 'MultimodalDataPreprocessor', 'MultimodalPixelRegressor', 'MultimodalPretraining',
+    'MultimodalProjector', 'MultimodalSegDataPreprocessor', 'MultimodalSegmentor', 'decur_loss'
 ]

@@ -31,6 +31,8 @@ class MultimodalBackbone(BaseModule):
         out_indices (Sequence[int]): Stages that are returned. Defaults to all four.
         pretrained (str | dict[str, str], optional): A pretraining checkpoint whose streams of the same names are loaded, or one file per
             modality. Every key must fit. Defaults to None.
+        shared (dict[str, str], optional): Modalities that go through the stream of another one, which has as many channels and the same
+            encoder: ``dict(sar_after='sar_before')`` for two dates. Their weights are in the file under both names. Defaults to none.
         frozen (bool): Freeze the streams: no gradient, eval mode. Interactions and fusion still train. Defaults to False.
         init_cfg (dict, optional): As in MMEngine.
 
@@ -44,12 +46,15 @@ class MultimodalBackbone(BaseModule):
                  fusion: Mapping | None = None,
                  out_indices: Sequence[int] = (0, 1, 2, 3),
                  pretrained: str | Mapping | None = None,
+                 shared: Mapping | None = None,
                  frozen: bool = False,
                  init_cfg: dict | None = None):
         super().__init__(init_cfg)
         self.modalities = check_modalities(modalities)
         # MMEngine's ModuleDict: torch's would end the walk of init_weights here.
         self.streams = ModuleDict({name: Stream(name, entry) for name, entry in self.modalities.items()})
+        for name, other in (shared or {}).items():
+            self._share(name, other)
         counts = {name: stream.num_stages for name, stream in self.streams.items()}
         if (interactions or fusion) and len(set(counts.values())) > 1:
             raise ConfigError(f'streams that interact need the same number of stages, got {counts}. Choose encoders that have as many.')
@@ -73,6 +78,17 @@ class MultimodalBackbone(BaseModule):
         if frozen:
             self.streams.requires_grad_(False)
             self.streams.eval()
+
+    def _share(self, name: str, other: str) -> None:
+        """Let a modality go through another one's stream."""
+        check_names((name, other), self.modalities)
+        mine, theirs = self.modalities[name], self.modalities[other]
+        keys = 'channels', 'encoder', 'attention', 'feature_channels'
+        if different := [key for key in keys if mine.get(key) != theirs.get(key)]:
+            raise ConfigError(f'modality {name!r} cannot go through the stream of {other!r}: they differ in {different[0]}.')
+        if self.streams[name] is self.streams[other]:
+            raise ConfigError(f'shared: {name!r} and {other!r} share a stream already; name each modality once.')
+        self.streams[name] = self.streams[other]
 
     @property
     def feature_dims(self) -> dict:

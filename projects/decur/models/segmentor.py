@@ -3,7 +3,7 @@ from collections.abc import Mapping
 from inspect import signature
 
 from mmengine.registry import MODELS
-from mmseg.models import EncoderDecoder
+from mmseg.models import DepthEstimator, EncoderDecoder
 from mmseg.registry import MODELS as SEGMENTATION_MODELS
 
 from decur.errors import ConfigError
@@ -50,6 +50,18 @@ class MultimodalSegmentor(EncoderDecoder):
             raise ConfigError(f'model.{name}.in_channels={given}, but the maps that it takes have {found} channels. Leave in_channels out: '
                               'they follow from the modalities and their encoders.')
         return dict(head, in_channels=found)
+
+
+@MODELS.register_module()
+class MultimodalPixelRegressor(MultimodalSegmentor):
+    """A number for every pixel: :class:`MultimodalSegmentor` with a :class:`~decur.models.heads.PixelRegressionHead`.
+
+    Predictions are ``pred_depth_map`` ``(1, H, W)`` (mmseg's name for such maps), in the units of the target.
+    """
+
+    def postprocess_result(self, seg_logits, data_samples: list | None = None) -> list:
+        """The head's maps at the size of the images, as mmseg's depth estimators give them."""
+        return DepthEstimator.postprocess_result(self, seg_logits, data_samples)
 
 
 def _default_index(kind: type):

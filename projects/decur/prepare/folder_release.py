@@ -1,4 +1,4 @@
-"""Releases that become a folder of images, one folder in it for each kind, with lists of the samples beside them."""
+"""Releases that become folders of images, one folder for each kind of image, with lists of the samples beside them."""
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -37,8 +37,9 @@ class Content(NamedTuple):
 
 
 class FolderRelease(Release):
-    """A release whose samples become images of the same name, one in each folder. All of them must be there: a benchmark is not a part of
-    one. So a sample that cannot be read is an error.
+    """A release whose samples become images of the same name, one in each folder.
+
+    Figures on a part of a benchmark cannot be compared with others, so a sample that cannot be read is an error.
     """
 
     may_leave_out = False

@@ -7,16 +7,18 @@ from decur.errors import DataError
 from decur.registry import READERS
 
 from . import missing as missing_pixels
-from .base import Reader, check_file, check_memory, check_window, split_source
+from .base import NamedArray, Reader, check_file, check_memory, check_window, split_source
 from .types import check_real
 
 
 @READERS.register_module()
 class ArrayReader(Reader):
-    """A source that is the array itself, ``(H, W, C)``; a masked array says what is missing."""
+    """A source that is the array itself, ``(H, W, C)``, or a :class:`NamedArray`; a masked array says what is missing."""
 
     def decode(self, source) -> tuple:
         """See :class:`~decur.readers.base.Reader`."""
+        if isinstance(source, NamedArray):
+            source = source.array
         if not isinstance(source, np.ndarray) or source.ndim != 3:
             shape = f' of shape {source.shape}' if isinstance(source, np.ndarray) else ''
             raise DataError(f'ArrayReader takes an array (H, W, C), got {type(source).__name__}{shape}.')

@@ -18,6 +18,21 @@ LIMIT_VARIABLE = 'DECUR_MAX_IMAGE_GIB'
 DEFAULT_LIMIT = 2.
 
 
+class NamedArray:
+    """An image in memory as a source, with what messages call it.
+
+    Args:
+        array (ndarray): ``(H, W, C)``; a masked array says what is missing.
+        name (str): For messages: where it comes from.
+    """
+
+    def __init__(self, array: np.ndarray, name: str):
+        self.array, self.name = array, name
+
+    def __str__(self) -> str:
+        return self.name
+
+
 def split_source(source) -> tuple:
     """Path and window ``(row, column, height, width)`` of a source; the window is None for a whole file.
 

@@ -8,8 +8,8 @@ from decur.errors import ConfigError
 from decur.registry import READERS
 from decur.sensors import band_name
 
-from .arrays import NpyReader
-from .base import Reader, check_file, split_source
+from .arrays import ArrayReader, NpyReader
+from .base import NamedArray, Reader, check_file, split_source
 from .pictures import IMAGE_SUFFIXES, PillowReader, picture_size
 from .rasters import RasterioReader, open_raster
 from .shards import read_member
@@ -18,8 +18,8 @@ from .store import StoreReader
 
 @READERS.register_module()
 class AutoReader(Reader):
-    """Choose the reader by the source: the compact store, a tar shard, or by the file's suffix Pillow, NumPy for ``.npy``, rasterio for the
-    rest.
+    """Choose the reader by the source: an array, the compact store, a tar shard, or by the file's suffix Pillow, NumPy for ``.npy``,
+    rasterio for the rest.
 
     Args:
         names (Sequence[str], optional): As :class:`~decur.readers.RasterioReader`.
@@ -30,9 +30,12 @@ class AutoReader(Reader):
         super().__init__(**kwargs)
         self._pillow, self._npy, self._store = PillowReader(**kwargs), NpyReader(**kwargs), StoreReader(**kwargs)
         self._rasterio = RasterioReader(names=names, **kwargs)
+        self._array = ArrayReader(**kwargs)
 
     def decode(self, source) -> tuple:
         """See :class:`~decur.readers.base.Reader`."""
+        if isinstance(source, np.ndarray | NamedArray):
+            return self._array.decode(source)
         if isinstance(source, Mapping) and 'store' in source:
             return self._store.decode(source)
         if isinstance(source, Mapping) and 'tar' in source:

@@ -12,10 +12,13 @@ from .noise import NoiseAugmentation
 from .packing import PackModalities, to_tensor
 from .radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit
 from .seasons import DrawSeasons
+from .targets import LoadTargetMap, SceneTarget
+from .torchgeo import TorchGeoTransform
 from .views import MakeViews
 
 __all__ = [
     'BoundTransform', 'CenterView', 'ConcatModalities', 'CutOutliers', 'DepthToHHA', 'DrawSeasons', 'Geometry', 'InsertEmptyBand',
-    'LoadLabelMap', 'LoadModalities', 'MakeViews', 'ModalityLoader', 'NoiseAugmentation', 'PackModalities', 'PercentilesToEightBit',
-    'RandomResizedCropSeg', 'RemoveOffset', 'ToEightBit', 'ViewAugmentation', 'depth_to_hha', 'to_tensor'
+    'LoadLabelMap', 'LoadModalities', 'LoadTargetMap', 'MakeViews', 'ModalityLoader', 'NoiseAugmentation', 'PackModalities',
+    'PercentilesToEightBit', 'RandomResizedCropSeg', 'RemoveOffset', 'SceneTarget', 'ToEightBit', 'TorchGeoTransform', 'ViewAugmentation',
+    'depth_to_hha', 'to_tensor'
 ]

@@ -8,7 +8,7 @@ from mmengine.logging import print_log
 from mmengine.registry import TRANSFORMS
 
 from decur.errors import DataError
-from decur.readers import IMAGE_SUFFIXES, Reader, build_reader, open_raster
+from decur.readers import IMAGE_SUFFIXES, NamedArray, Reader, build_reader, open_raster
 from decur.readers.missing import equals, join, split
 
 from .loading import BoundTransform, keep_in_memory
@@ -52,7 +52,7 @@ class LoadLabelMap(BoundTransform):
         source = results.get('seg_source')
         if source is None:
             raise DataError(f'sample {results.get("sample_id")!r} has no label: give the dataset label=dict(folder=..., suffix=...).')
-        path = source.get('path') if isinstance(source, Mapping) else source
+        path = source.get('path') if isinstance(source, Mapping) else None if isinstance(source, np.ndarray | NamedArray) else source
         if path is not None:  # stores and shards keep the values as they are
             check_lossless(str(path))
         values, missing = self._read(source)

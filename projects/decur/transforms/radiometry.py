@@ -79,6 +79,9 @@ class RemoveOffset:
         offset (int): Defaults to 1000.
     """
 
+    #: Its result at a pixel depends on the whole image: for those who cut images.
+    over_image = True
+
     def __init__(self, band: int = 10, offset: int = 1000):
         self.band, self.offset = band, offset
 
@@ -107,6 +110,9 @@ class CutOutliers:
     Args:
         share (float): Share of the pixels that is cut, both ends together. Defaults to 0.02.
     """
+
+    #: Its result at a pixel depends on the whole image: for those who cut images.
+    over_image = True
 
     def __init__(self, share: float = 0.02):
         if not 0 <= share < 1:
@@ -219,6 +225,9 @@ class PercentilesToEightBit:
         low (float), high (float): Percentiles. Default to 1 and 99.
         nodata (float, optional): A value that means "missing" in images without a mask. Defaults to None.
     """
+
+    #: Its result at a pixel depends on the whole image: for those who cut images.
+    over_image = True
 
     def __init__(self, low: float = 1, high: float = 99, nodata: float | None = None):
         if not 0 <= low < high <= 100:

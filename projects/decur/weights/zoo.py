@@ -152,8 +152,9 @@ _S1 = Inputs(
     'of each band the lowest and highest 1 % of the image cut; mean ± 2 standard deviations to 0..255; divided by 255',
     _CROPS.format('264 x 264 pixels of 10 m'), 'ssl4eo_s1')
 _S2 = Inputs(
-    S2C_BANDS, 'reflectance at the top of the atmosphere (L1C) x 10,000, without the offset of 1000',
-    'mean ± 2 standard deviations to 0..255; divided by 255', _CROPS.format('264 x 264 pixels of 10 m (20 and 60 m bands resampled)'),
+    S2C_BANDS, 'reflectance at the top of the atmosphere (L1C) x 10,000',
+    'mean ± 2 standard deviations to 0..255; divided by 255. Trained without the offset of 1000 of newer products: where band 10 shows it, '
+    'it is taken off first', _CROPS.format('264 x 264 pixels of 10 m (20 and 60 m bands resampled)'),
     'ssl4eo_s2c')
 _RGB_BGR = Inputs(('R', 'G', 'B'), '0..255 (8 bit)', 'reversed to B, G, R (the training code read images with OpenCV); divided by 255',
                   _CROPS.format('250 x 250 pixels of 1 m'), reversed=True)
@@ -184,6 +185,8 @@ _ENCODERS = {'rn50': ('resnet50', 'ResNet50', 'r50'), 'rn50_rda': ('resnet50-rda
 _DATA = {'ssl4eo-s12': ('SSL4EO-S12', 'decur/ssl4eo_s1-s2_{}_decur', dict(sar=_S1, optical=_S2)),
          'geonrw': ('GeoNRW', 'decur/geonrw_rgb-dem_{}_decur', dict(rgb=_RGB_BGR, dem=_DEM))}
 _IN_FILES = {'optical': 'ms'}
+# Published before there were products with the offset; images of newer ones are given to the encoders too.
+_NEWER = {'modalities.optical.radiometry': [dict(type='RemoveOffset'), dict(type='ToEightBit', statistics='ssl4eo_s2c')]}
 _IN_TORCHGEO = {'rn50_ssl4eo-s12_sar': 'torchgeo_resnet50_sentinel1_grd_decur',
                 'rn50_ssl4eo-s12_ms': 'torchgeo_resnet50_sentinel2_all_decur'}
 _S1_PREPARED = ('The published script reads Sentinel-1 as 8-bit values that were prepared before. Its loader has the mean (-12.59, -20.26) '
@@ -240,6 +243,8 @@ def _remote_sensing() -> list:
                     notes.append(_EPOCH)
                 names = tuple(inputs) if modality is None else (modality, )
                 options = {'modalities.rgb.channel_order': 'bgr'} if 'rgb' in names else {}
+                if 'optical' in names:
+                    options.update(_NEWER)
                 stem = f'{prefix}_{data}_{"joint" if modality is None else _IN_FILES.get(modality, modality)}'
                 elsewhere = [_S1_PREPARED] if 'sar' in names else []
                 if stem in _IN_TORCHGEO:
@@ -285,7 +290,8 @@ def _torchgeo() -> list:
         out.append(Weights(
             name=name, method='DeCUR', data='SSL4EO-S12', encoder='ResNet50', file=file, address=f'{page}/resolve/{revision}/{file}',
             page=page, licence='Apache-2.0', size=size, sha256=file[-12:-4], digest=_IN_NAME, config='decur/ssl4eo_s1-s2_r50_decur',
-            modalities=(modality, ), inputs={modality: inputs}, elsewhere=elsewhere, also=also))
+            modalities=(modality, ), inputs={modality: inputs}, options=_NEWER if modality == 'optical' else {}, elsewhere=elsewhere,
+            also=also))
     return out
 
 

@@ -1,4 +1,6 @@
 """Run in every process by test_distributed.py; a module of its own so that spawned processes can import it."""
+from functools import partial
+
 import torch
 import torch.distributed as dist
 from mmengine.registry import MODELS
@@ -12,13 +14,23 @@ from decur.models.layers import convert_batch_norm
 from decur.models.objectives import barlow_twins_loss, clip_loss, simclr_loss, vicreg_loss
 
 WIDTH = 24
+
+
+def head(embeddings, present=None, **kwargs):
+    """The loss of a head, with its terms."""
+    return MODELS.build(dict(kwargs, statistics=False)).loss(embeddings, present)
+
+
 LOSSES = dict(
     decur=lambda e, **kw: decur_loss(e, 9, **kw),
     decur_matrix=lambda e, **kw: decur_loss(e, 9, form='matrix', **kw),
     barlow_twins=barlow_twins_loss,
     vicreg=vicreg_loss,
     simclr=simclr_loss,
-    clip=clip_loss)
+    clip=clip_loss,
+    cross_block=partial(head, type='DeCURHead', common_dim=9, extra=[dict(type='CrossBlockTerm')]),
+    hsic=partial(head, type='DeCURHead', common_dim=9, extra=[dict(type='CrossBlockTerm', kind='hsic')]),
+    subsets=partial(head, type='SubsetDeCURHead', blocks={'all': 5, ('a', 'c'): 4}))
 
 
 class Linear(nn.Module):

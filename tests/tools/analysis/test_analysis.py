@@ -278,3 +278,18 @@ def test_feature_tool(world, tmp_path):
     assert done.returncode == 1 and 'has no test_dataloader' in done.stderr
     done = run_tool('tools/analysis/extract_features.py', root / 'model.pth', root / 'config.py', out, '--size', 0, 32, check=False)
     assert done.returncode == 2 and '--size 0 32: give two positive numbers' in done.stderr
+
+
+def test_suggest_common_dim(tmp_path):
+    """Of untrained encoders on linear mixtures of four shared and four private coordinates."""
+    config = 'configs/decoupling/gaussian_first-second_small-resnet_decur.py'
+    done = run_tool('tools/analysis/suggest_common_dim.py', config, 'random', '--samples', 1024, '--out', tmp_path / 'found.json')
+    found = json.loads((tmp_path / 'found.json').read_text())
+    assert found['across'] == {'first-second': 4} and min(found['within'].values()) >= 8
+    assert found['share'] == pytest.approx(4 / np.mean(list(found['within'].values())))
+    assert f'model.head.common_dim={round(256 * found["share"])}' in done.stdout
+    values, chance = found['correlations']['first-second'].values()
+    assert sum(value > chance for value in values) == 4
+    config = 'configs/quickstart/rooms_rgb-hha_small-resnet_finetune.py'
+    wrong = run_tool('tools/analysis/suggest_common_dim.py', config, 'random', check=False)
+    assert wrong.returncode == 1 and 'is no pretraining config' in wrong.stderr and len(wrong.stderr.splitlines()) == 1

@@ -3,5 +3,7 @@ from .cbam import CBAM
 from .cmx import CMXFusion, CMXRectification
 from .concat import ConcatFusion
 from .deformable import DA, RDA, CrossDA, DeformableAttention
+from .difference import DifferenceFusion
 
-__all__ = ['CBAM', 'DA', 'RDA', 'CMXFusion', 'CMXRectification', 'ConcatFusion', 'CrossDA', 'DeformableAttention']
+__all__ = ['CBAM', 'DA', 'RDA', 'CMXFusion', 'CMXRectification', 'ConcatFusion', 'CrossDA', 'DeformableAttention',
+           'DifferenceFusion']

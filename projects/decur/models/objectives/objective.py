@@ -1,9 +1,10 @@
 """What all objectives share: run on the batch of all processes, as a function or as a head that logs what it computes."""
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from itertools import combinations
 
 import torch
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, ModuleList
+from mmengine.registry import MODELS
 
 from decur.errors import ConfigError
 
@@ -59,19 +60,29 @@ class ObjectiveHead(BaseModule):
         grad_reduce (str): ``'exact'`` or ``'published'``, see :func:`~decur.models.objectives.batch.gather_batch`. Defaults to
             ``'exact'``.
         statistics (bool): Log :func:`~decur.models.objectives.embedding_statistics` of every modality. Defaults to True.
+        extra (Sequence[dict]): Further terms, configs of :class:`~decur.models.objectives.ExtraTerm`. Defaults to none.
         init_cfg (dict, optional): As in MMEngine.
     """
 
     #: How many views of each modality the objective reads.
     num_views = 1
 
-    def __init__(self, grad_reduce: str = 'exact', statistics: bool = True, init_cfg: dict | None = None):
+    def __init__(self, grad_reduce: str = 'exact', statistics: bool = True, extra: Sequence = (), init_cfg: dict | None = None):
         super().__init__(init_cfg)
         self.grad_reduce, self.statistics = grad_reduce, statistics
+        self.extra = ModuleList(MODELS.build(dict(term)) for term in extra)
 
     def objective(self, batch: Batch) -> tuple:
         """``(total, terms, logged)`` of a batch, see :func:`evaluate`."""
         raise NotImplementedError
+
+    def _with_extra(self, batch: Batch) -> tuple:
+        total, terms, logged = self.objective(batch)
+        for term in self.extra:
+            further = term(batch, self)
+            terms.update(further)
+            total = total + term.weight * sum(further.values())
+        return total, terms, logged
 
     def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
         """The total to optimise and what the log shows.
@@ -87,7 +98,7 @@ class ObjectiveHead(BaseModule):
         Raises:
             ConfigError: If a logged name has 'loss' in it (a modality is named so): MMEngine would add it to the loss.
         """
-        out, logged, batch = evaluate(self.objective, embeddings, present, self.num_views, self.grad_reduce)
+        out, logged, batch = evaluate(self._with_extra, embeddings, present, self.num_views, self.grad_reduce)
         logged = {**{name.removeprefix('loss_'): value.detach() for name, value in out.items() if name != 'loss'}, **logged}
         if self.statistics:
             logged.update(embedding_statistics(batch.views, batch.present))

@@ -1,0 +1,98 @@
+"""Terms that can be added to an objective: ``head=dict(..., extra=[dict(type='CrossBlockTerm', weight=0.0051)])``."""
+from itertools import permutations
+
+import torch
+from mmengine.model import BaseModule
+from mmengine.registry import MODELS
+from torch import Tensor
+
+from decur.errors import ConfigError
+
+from .batch import Batch
+from .decur import standardize
+
+
+class ExtraTerm(BaseModule):
+    """A further term of an objective; a subclass implements :meth:`forward`.
+
+    Args:
+        weight (float): What its values are multiplied by in the total; the log shows them without it.
+
+    Raises:
+        ConfigError: If the weight is negative or no number.
+    """
+
+    def __init__(self, weight: float, init_cfg: dict | None = None):
+        super().__init__(init_cfg)
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not weight >= 0:
+            raise ConfigError(f'the weight of {type(self).__name__} must be a number of at least 0, got {weight!r}.')
+        self.weight = weight
+
+    def forward(self, batch: Batch, head) -> dict:
+        """Scalars with gradient by name, of the batch of all processes and the head that the term belongs to."""
+        raise NotImplementedError
+
+
+@MODELS.register_module()
+class CrossBlockTerm(ExtraTerm):
+    r"""Common dimensions are to say nothing about unique ones.
+
+    DeCUR's off-diagonal terms compare two views; nothing keeps the common block of a view from holding what its unique block holds. With
+    standardised blocks :math:`Z_c` and :math:`Z_u` of first views,
+
+    - ``kind='correlation'``: :math:`\sum_{ij} (Z_c^T Z_u / N)_{ij}^2`, by Gram matrices;
+    - ``kind='hsic'``: normalised HSIC (Gretton et al., 2005; biased) with Gaussian kernels of the median distance, which sees nonlinear
+      dependence too: 0 for independent blocks and 1 for blocks that determine each other. Costs O(N^2 K).
+
+    ``cross_block_<m>`` is within modality m, ``cross_block_<a>_<b>`` between the common block of a and the unique one of b. With fewer
+    than 2 samples that have what a term relates it is 0.
+
+    Args:
+        weight (float): Of the sum of all values. Defaults to 0.0051, the paper's weight of off-diagonal squares.
+        within (bool): Within every modality. Defaults to True.
+        across (bool): Across every ordered pair of modalities. Defaults to True.
+        kind (str): ``'correlation'`` or ``'hsic'``. Defaults to ``'correlation'``.
+
+    Raises:
+        ConfigError: If the kind is unknown, or, in training, the head has no ``common_dim`` or one of the blocks is empty.
+    """
+
+    def __init__(self, weight: float = 0.0051, within: bool = True, across: bool = True, kind: str = 'correlation', **kwargs):
+        super().__init__(weight, **kwargs)
+        if kind not in ('correlation', 'hsic'):
+            raise ConfigError(f"kind must be 'correlation' or 'hsic', got {kind!r}.")
+        self.within, self.across, self.kind = within, across, kind
+
+    def forward(self, batch: Batch, head) -> dict:
+        """See :class:`ExtraTerm`."""
+        common = getattr(head, 'common_dim', None)
+        if common is None or not 0 < common < batch.width:
+            raise ConfigError(f'CrossBlockTerm relates common and unique dimensions: {type(head).__name__} has common_dim={common} of '
+                              f'{batch.width}.')
+        pairs = [(m, m) for m in batch.views if self.within] + [pair for pair in permutations(batch.views, 2) if self.across]
+        compare = normalised_hsic if self.kind == 'hsic' else _squared_correlations
+        values = {}
+        for a, b in pairs:
+            first, second = (standardize(batch.rows(m, 0, (a, b)), head.eps) for m in (a, b))
+            name = f'cross_block_{a}' if a == b else f'cross_block_{a}_{b}'
+            values[name] = compare(first[:, :common], second[:, common:]) if len(first) else first.sum() + second.sum()
+        return values
+
+
+def _squared_correlations(a: Tensor, b: Tensor) -> Tensor:
+    return ((a @ a.T) * (b @ b.T)).sum(dtype=torch.float64).to(a.dtype) / len(a)**2
+
+
+def normalised_hsic(a: Tensor, b: Tensor) -> Tensor:
+    """HSIC(a, b) / sqrt(HSIC(a, a) HSIC(b, b)) of ``(N, ...)`` samples, biased, with Gaussian kernels of the median distance: 0..1."""
+    ka, kb = (_centred_kernel(x) for x in (a, b))
+    scale = (ka.square().sum() * kb.square().sum()).sqrt()
+    return (ka * kb).sum() / scale.clamp(min=torch.finfo(a.dtype).tiny)
+
+
+def _centred_kernel(x: Tensor) -> Tensor:
+    """``exp(-d^2 / median(d^2))``, its rows and columns centred. The bandwidth is a constant for the gradient."""
+    square = (x.square().sum(1)[:, None] + x.square().sum(1)[None] - 2 * x @ x.T).clamp(min=0)
+    apart = square.detach()[~torch.eye(len(x), dtype=torch.bool, device=x.device)]
+    k = torch.exp(-square / apart.median().clamp(min=torch.finfo(x.dtype).tiny))
+    return k - k.mean(0) - k.mean(1, keepdim=True) + k.mean()
