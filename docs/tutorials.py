@@ -108,6 +108,8 @@ def run(text: str, folder: Path) -> str:
                 output = stream.getvalue()
             elif language == 'bash':
                 output = ''.join(map(_command, _lines(code)))
+                # Of a line of progress every few seconds the last one.
+                output = re.sub(r'^.*\belapsed\b.*\n(?=.*\belapsed\b)', '', output, flags=re.M)
             parts.append(text[start:end])
             shown = _OUTPUT.match(text, end)
             start = end
