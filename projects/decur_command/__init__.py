@@ -22,6 +22,7 @@ COMMANDS = {
     'test-modalities': ('test_modalities.py', 'test with all modalities and with each alone'),
     'infer': ('infer.py', 'segment images'),
     'knn': ('knn.py', 'classify by nearest neighbours in the features'),
+    'probe': ('probe.py', 'kNN-5 and linear probe of GEO-Bench, all labels or few'),
     'features': ('analysis/extract_features.py', 'the features of a data set, as a file'),
     'browse': ('analysis/browse_views.py', 'the augmented views of a config, as a picture'),
     'complexity': ('analysis/get_complexity.py', 'parameters, FLOPs, training memory and latency of a model'),

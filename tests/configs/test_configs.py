@@ -43,6 +43,12 @@ def tiny_batch(cfg):
             labels = torch.randint(0, cfg.model.decode_head.num_classes, (1, 64, 64), generator=generator)
             samples.append(SegDataSample(gt_sem_seg=PixelData(data=labels), metainfo=dict(img_shape=(64, 64))))
         return dict(inputs=[image(channels, 64, 64) for _ in range(2)], data_samples=samples)
+    if cfg.model.type == 'MultimodalPixelRegressor':
+        samples = [SegDataSample(gt_depth_map=PixelData(data=image(1, 64, 64)), metainfo=dict(img_shape=(64, 64))) for _ in range(2)]
+        return dict(inputs=[image(sum(entry.channels for entry in entries.values()), 64, 64) for _ in range(2)], data_samples=samples)
+    if cfg.model.type == 'MultimodalClassifier' and cfg.model.head.get('task') == 'single-label':
+        samples = [DataSample().set_gt_label(i) for i in range(2)]
+        return dict(inputs={name: image(2, entry.channels, 64, 64) for name, entry in entries.items()}, data_samples=samples)
     if cfg.model.type == 'MultimodalClassifier':
         samples = [DataSample().set_gt_score(torch.randint(0, 2, (cfg.model.head.num_classes, ), generator=generator).float())
                    for _ in range(2)]
@@ -75,7 +81,8 @@ def test_it_builds_and_takes_one_step(path):
     moved = {name for name, p in model.named_parameters() if name in before and not torch.equal(before[name], p)}
     for name, entry in (cfg.model.backbone.get('modalities') or {}).items():
         if entry is not None and not cfg.model.backbone.get('frozen'):
-            assert any(f'streams.{name}.' in key for key in moved), f'no parameter of the encoder of {name!r} was trained'
+            stream = (cfg.model.backbone.get('shared') or {}).get(name, name)
+            assert any(f'streams.{stream}.' in key for key in moved), f'no parameter of the encoder of {name!r} was trained'
     assert moved
 
 

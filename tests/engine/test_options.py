@@ -95,6 +95,14 @@ def test_what_cannot_be_is_an_error_that_names_the_cure(key, text, said):
     assert said in str(error.value) and key.replace('__', '.') in str(error.value) and '\n' not in str(error.value)
 
 
+def test_a_list_of_groups_is_given_in_the_notation_of_python():
+    assert applied(param_scheduler="[{'type': 'PolyLR', 'power': 0.9}, {'type': 'LinearLR'}]") == [
+        dict(type='PolyLR', power=0.9), dict(type='LinearLR')]
+    with pytest.raises(ConfigError, match=r"write a dict as \{'type'"):
+        applied(param_scheduler="[dict(type='PolyLR', power=0.9), dict(type='LinearLR')]")
+    assert applied(load_from='f(a, b)') == 'f(a, b)'
+
+
 def test_values_from_python_are_taken_as_they_are_and_their_keys_are_checked():
     cfg = config()
     apply_options(cfg, {'train_dataloader.dataset.data_root': 5, 'modalities.sar.encoder': dict(type='ResNet')})
@@ -115,3 +123,17 @@ def test_a_variable_of_the_file_cannot_be_overridden_without_effect():
     cfg.crop_size = (480, 480)
     with pytest.raises(ConfigError, match="'crop_size' is a variable of the config file"):
         apply_options(cfg, {'crop_size': OptionText('320,320')})
+
+
+@pytest.mark.parametrize('text, old, value', [
+    ("[dict(type='X'), dict(type='Y', a=[1, dict(b=2)])]", None, [dict(type='X'), dict(type='Y', a=[1, dict(b=2)])]),
+    ("dict(_delete_=True, type='H', between='views')", dict(type='D'), dict(_delete_=True, type='H', between='views')),
+    ("[dict(type='X')]", [dict(type='A')], [dict(type='X')]), ('dict', 'word', 'dict')])
+def test_groups_as_configs_write_them(text, old, value):
+    assert convert(text, old) == value
+
+
+@pytest.mark.parametrize('text', ["dict(a=__import__('os').system('x'))", 'dict(1)', "dict(**{'a': 1})", 'dict(', 'dict(a=' + '(' * 500])
+def test_a_group_that_calls_something_is_refused(text):
+    with pytest.raises(ConfigError, match="Python's notation"):
+        convert(text, {})

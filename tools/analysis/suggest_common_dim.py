@@ -4,7 +4,7 @@
 
 Counts the canonical correlations that are above chance on samples which were not used to find them: those between modalities are shared,
 those between two views of a modality are all that it holds. A pilot whose objective compares views within modalities alone keeps both:
-model = dict(head=dict(_delete_=True, type='MultimodalBarlowTwinsHead', between='views')) in a child of the config.
+--cfg-options "model.head=dict(_delete_=True, type='MultimodalBarlowTwinsHead', between='views')" when it is trained.
 """
 from decur_command.arguments import add_argument, answer_help, make_parser
 

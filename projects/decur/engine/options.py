@@ -31,6 +31,21 @@ _ANYWHERE = ('type', '_delete_', '_scope_', 'priority', 'init_cfg')
 _MISSING = object()
 
 
+#: How a group of settings begins.
+_GROUPS = ('{', 'dict(')
+
+
+class _DictCalls(ast.NodeTransformer):
+    """``dict(a=1)``, as configs write it, to ``{'a': 1}``; any other call is left for ``literal_eval`` to refuse."""
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        """One call, and those within it."""
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == 'dict' and not node.args and all(word.arg for word in node.keywords):
+            return ast.Dict([ast.Constant(word.arg) for word in node.keywords], [word.value for word in node.keywords])
+        return node
+
+
 class OptionText(str):
     """A value as it was typed on a command line, whose type is not settled yet."""
 
@@ -187,11 +202,11 @@ def convert(text: str, old, hint=None, key: str = 'value'):
     if isinstance(old, str) or old in (None, _MISSING) and str in accepted and not accepted & {int, float, bool}:
         if text == 'None' and None in accepted:
             return None
-        if text[:1] == '{' and dict in accepted or text[:1] in ('[', '(') and list in accepted:
+        if text.startswith(_GROUPS) and dict in accepted or text[:1] in ('[', '(') and list in accepted:
             return _literal(text, what)
         return _unquoted(text)
     if isinstance(old, Mapping):
-        value = _literal(text, what) if text[:1] == '{' else None if text == 'None' else text
+        value = _literal(text, what) if text.startswith(_GROUPS) else None if text == 'None' else text
         if value is None or isinstance(value, Mapping):
             return value
         if str in accepted:
@@ -247,18 +262,20 @@ def _literal(text: str, what: str):
             return kind(stripped)
         except ValueError:
             pass
-    if stripped[:1] == '{':
+    if stripped.startswith(_GROUPS):
         try:
-            value = ast.literal_eval(stripped)
-        except (ValueError, SyntaxError) as error:
-            raise ConfigError(f"{what}: not a dict in Python's notation ({error}); for example {{'type': 'ConcatFusion'}}.") from None
-        return value
+            return ast.literal_eval(_DictCalls().visit(ast.parse(stripped, mode='eval')))
+        except (ValueError, SyntaxError, RecursionError, MemoryError) as error:
+            raise ConfigError(f"{what}: not a dict in Python's notation ({error}); for example dict(type='ConcatFusion').") from None
     if (stripped[:1], stripped[-1:]) in (('[', ']'), ('(', ')')):
         values = [_literal(item, what) for item in _split(stripped[1:-1], what)]
         return tuple(values) if stripped[0] == '(' else values
-    if ',' in stripped and stripped[0] not in '\'"':
-        values = [_literal(item, what) for item in _split(stripped, what, strict=False)]
-        if len(values) > 1 and not any(isinstance(value, str) for value in values):
+    if stripped.startswith('dict('):
+        raise ConfigError(f"{what}: write a dict as {{'type': 'NAME', 'key': value}}, not as dict(...).")
+    parts = _split(stripped, what, strict=False) if ',' in stripped and stripped[0] not in '\'"' else []
+    if len(parts) > 1:  # what has its commas in brackets is one part, the text itself
+        values = [_literal(item, what) for item in parts]
+        if not any(isinstance(value, str) for value in values):
             return values
     return _unquoted(text)
 
