@@ -95,6 +95,14 @@ def test_what_cannot_be_is_an_error_that_names_the_cure(key, text, said):
     assert said in str(error.value) and key.replace('__', '.') in str(error.value) and '\n' not in str(error.value)
 
 
+def test_a_list_of_groups_is_given_in_the_notation_of_python():
+    assert applied(param_scheduler="[{'type': 'PolyLR', 'power': 0.9}, {'type': 'LinearLR'}]") == [
+        dict(type='PolyLR', power=0.9), dict(type='LinearLR')]
+    with pytest.raises(ConfigError, match=r"write a dict as \{'type'"):
+        applied(param_scheduler="[dict(type='PolyLR', power=0.9), dict(type='LinearLR')]")
+    assert applied(load_from='f(a, b)') == 'f(a, b)'
+
+
 def test_values_from_python_are_taken_as_they_are_and_their_keys_are_checked():
     cfg = config()
     apply_options(cfg, {'train_dataloader.dataset.data_root': 5, 'modalities.sar.encoder': dict(type='ResNet')})

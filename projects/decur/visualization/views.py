@@ -67,6 +67,8 @@ def draw_views(dataset, indices: Iterable[int], cell: int = 192) -> tuple:
         for name, drawn in views.items():
             entry = dataset.modalities[name]
             title = f'{name}: {results["sample_id"]}'
+            room = max(cell // 9, len(name) + 6)  # letters that go below a picture
+            title = title if len(title) <= room else f'{name}: ..{title[len(name) + 4 - room:]}'
             if drawn is None:
                 rows.append([placeholder('absent')] * (1 + step.num_views))
                 captions.append([title, *[name] * step.num_views])
