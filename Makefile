@@ -6,7 +6,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 
-.PHONY: help install quickstart study ombria test campaign lint wheel wheel-test clean
+.PHONY: help install quickstart study ombria test campaign lint docs wheel wheel-test clean
 
 help:
 	@echo 'make quickstart [SEED=0]  install, pretrain DeCUR on generated rooms, transfer, compare with random initialisation'
@@ -14,6 +14,7 @@ help:
 	@echo 'make ombria SRC=CLONE [QUICK=1] [ROUNDS=...]  install, compare pretraining on real floods (docs/ombria.md); resumable'
 	@echo 'make test                 install, run every test'
 	@echo 'make campaign             install, inject faults and attacks, a JSON line for each (tests/campaign/run.py --help)'
+	@echo 'make docs                 install, build the documentation site into build/site, strictly'
 	@echo 'make lint                 install, check the style'
 	@echo 'make wheel                install, build the wheel and the source distribution into dist/, check how they look on an index'
 	@echo 'make wheel-test           build the wheel, install it into an empty environment (dist/venv), train and test there'
@@ -48,6 +49,9 @@ test: install
 
 campaign: install
 	$(BIN)/python tests/campaign/run.py
+
+docs: install
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 wheel: install
 	rm -rf build dist

@@ -7,6 +7,7 @@ from decur_command.arguments import answer_help
 TITLES = {
     'rooms': 'RGB-D rooms: colour, depth, HHA and labels',
     'landcover': 'land cover: Sentinel-1 and -2, or aerial RGB and elevation',
+    'tiles': 'land cover as co-registered GeoTIFF tiles, a folder for each sensor',
     'shards': 'land cover in tar shards, as SSL4EO-S12 v1.1 and TerraMesh',
 }
 
@@ -25,13 +26,13 @@ def parse_args(worlds=()):
 answer_help(parse_args, alone=True)  # before the imports that take seconds
 
 from decur.errors import exit_on_bad_input
-from decur_worlds import landcover_layouts, rooms_dataset, shard_layouts
+from decur_worlds import landcover_layouts, rooms_dataset, shard_layouts, tiles
 
 
 @exit_on_bad_input()
 def main():
     """Parse the command line and run the world's command."""
-    args = parse_args((rooms_dataset, landcover_layouts, shard_layouts))
+    args = parse_args((rooms_dataset, landcover_layouts, tiles, shard_layouts))
     args.run(args)
 
 

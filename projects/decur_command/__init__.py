@@ -28,6 +28,7 @@ COMMANDS = {
     'browse': ('analysis/browse_views.py', 'the augmented views of a config, as a picture'),
     'complexity': ('analysis/get_complexity.py', 'parameters, FLOPs, training memory and latency of a model'),
     'suggest-common-dim': ('analysis/suggest_common_dim.py', 'the number of common dimensions that the data ask for'),
+    'confusion': ('analysis/confusion_matrix.py', 'the confusion matrix of label maps that test or infer has written'),
     'explain': ('explain.py', 'what common and unique dimensions look at'),
     'decoupling': ('decoupling.py', 'what common and unique dimensions hold, on data with known factors'),
     'weights': ('list_weights.py', 'published weights by name: what they are, and their download'),

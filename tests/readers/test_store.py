@@ -1,5 +1,6 @@
 """Reading the compact store: its index, its blocks, and what is refused."""
 import json
+import os
 import pickle
 
 import numpy as np
@@ -114,3 +115,19 @@ def test_a_damaged_manifest_is_an_error_before_anything_is_made_of_it(tmp_path, 
     assert 'manifest.json is damaged' in str(error.value) and '--repair' in str(error.value)
     with pytest.raises(DataError, match='damaged'):
         read_record(str(tmp_path), 'a')
+
+
+def test_a_process_that_read_a_store_may_have_workers_that_read_it(tmp_path):
+    """A data loader's workers are forks of a process that has looked at some samples."""
+    writer = StoreWriter(tmp_path, 'rasters')
+    writer.put('a', encode(dict(x=np.arange(4))))
+    writer.finish(dict(rasters=dict(a=[2, 2])))
+    assert read_record(str(tmp_path), 'a')['x'].tolist() == [0, 1, 2, 3]
+    pid = os.fork()
+    if not pid:
+        try:
+            os._exit(0 if read_record(str(tmp_path), 'a')['x'].tolist() == [0, 1, 2, 3] else 2)
+        except BaseException:
+            os._exit(1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+    assert len(read_record(str(tmp_path), 'a')['x']) == 4, 'the parent reads on'

@@ -9,6 +9,8 @@ from decur.evaluation.intervals import Interval
 from decur.explain.plots import figure
 
 ROLE_COLOURS = dict(shared='#0072b2', partial='#009e73', private='#d55e00')
+#: What lines on bars and points are.
+_BARS = 'mean over seeds; thin lines: 95 % interval'
 #: What legends call a role that the scores call otherwise, as the tables of the study do.
 _ROLE_LABELS = dict(partial='pair')
 
@@ -55,8 +57,9 @@ def plot_blocks(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
                      label=_ROLE_LABELS.get(role, role), yerr=_error(intervals), error_kw=dict(elinewidth=1, capsize=2))
         axis.set_xticks(range(len(having[block])), [textwrap.fill(label, 16) for label in having[block]], fontsize=8)
         axis.set_title(f'{block} dimensions' if block != 'all' else 'all dimensions (no split)', fontsize=10)
-    axes[0].set_ylim(bottom=min(0, axes[0].get_ylim()[0]))
+    axes[0].set_ylim(0, 1)
     axes[0].set_ylabel('share of variance explained')
+    fig.supxlabel(_BARS, fontsize=8)
     axes[0].legend(fontsize=8, title='factors', title_fontsize=8)
     return fig
 
@@ -80,7 +83,9 @@ def plot_encoders(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
         axis.invert_yaxis()
         axis.set_title(f'encoder, {title}', fontsize=10)
         axis.set_xlabel(ylabel, fontsize=9)
-    axes[0, 0].set_xlim(0.5, 1)  # the probes of colour and shape start at 1 of 4 to 6 classes; below a half there is nothing to see
+    axes[0, 0].set_xlim(0, 1)
+    axes[0, 0].set_title('encoder, linear probe (higher is better)', fontsize=10)
+    fig.suptitle(_BARS, fontsize=8)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize=8)
     return fig
 
@@ -100,11 +105,14 @@ def plot_sweep(rows: Mapping[str, Mapping[str, Interval]], xlabel: str) -> Figur
         axis.set_ylabel('share of variance explained', fontsize=9)
         axis.legend(fontsize=8)
     axes[0, 1].sharey(axes[0, 0])
+    axes[0, 0].set_ylim(0, 1)
+    axes[0, 2].set_ylim(0, 1)
+    fig.suptitle(_BARS, fontsize=8)
     for role in ('shared', 'private'):
         intervals = [rows[label][f'encoder probe: {role}'] for label in labels]
         axes[0, 2].errorbar(range(len(labels)), [v.mean for v in intervals], _error(intervals), color=ROLE_COLOURS[role], marker='o',
                             capsize=3, label=role)
-    axes[0, 2].set_title('encoder, linear probe', fontsize=10)
+    axes[0, 2].set_title('encoder, linear probe (higher is better)', fontsize=10)
     axes[0, 2].set_ylabel('accuracy or R²', fontsize=9)
     axes[0, 2].legend(fontsize=8)
     for axis in axes[0]:

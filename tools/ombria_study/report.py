@@ -222,7 +222,7 @@ def plot(results: Results) -> Figure:
     arms = [arm for arm in results.study.arms if results.interval('scene_test', arm, 'frozen') or results.interval(
         'scene_test', arm, 'finetune')]
     fig = Figure(figsize=(10, 1.4 + 0.5 * len(arms)), layout='constrained')
-    axes = fig.subplots(1, len(_MAIN), sharey=True)
+    axes = fig.subplots(1, len(_MAIN), sharex=True, sharey=True)
     for axis, place in zip(axes, _MAIN):
         for offset, colour, (protocol, name) in zip((-0.17, 0.17), ('#0072b2', '#d55e00'), PROTOCOLS.items()):
             for y, arm in enumerate(arms):
@@ -238,9 +238,10 @@ def plot(results: Results) -> Figure:
         if found:
             axis.axvline(found[0].mean, color='#444', linestyle='--', linewidth=1, label='per pixel, no network')
         axis.set_title(dict(scene_test='other scenes (scene_test)', event2021='four other floods (event2021)')[place], fontsize=10)
-        axis.set_xlabel('flood IoU, %')
+        axis.set_xlabel('flood IoU, % (higher is better)')
         axis.grid(axis='x', alpha=0.3)
     axes[0].set_yticks(range(len(arms)), [results.label(arm) for arm in arms], fontsize=9)
     axes[0].set_ylim(len(arms) - 0.5, -0.5)  # the first at the top
+    fig.suptitle('dots: a labelled subset each; diamonds: their mean; lines: its 95 % interval', fontsize=9)
     fig.legend(*axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize=9)
     return fig

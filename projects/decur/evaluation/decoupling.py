@@ -284,12 +284,10 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
     Returns:
         dict of tables (lists of rows):
 
-        - ``explained``: modality, block (or ``encoder``), factor, ``score``: share of variance, corrected for chance, averaged over the
-          dimensions;
+        - ``explained``: modality, block (or ``encoder``), factor, ``score``: share of variance, corrected for chance;
         - ``interactions``: modality, block, two factors that the modality shows, ``score``: what they explain only together;
         - ``probes``: modality, representation (encoder, embedding or a block), factor, ``score``, ``chance``, metric;
-        - ``alignment``: the two modalities, block, ``score``: mean diagonal of C, ``diagonal`` and ``off_diagonal``: root mean
-          squares (:func:`correlation_rms`);
+        - ``alignment``: the two modalities, block, ``score``: mean diagonal of C, ``diagonal`` and ``off_diagonal``: RMS;
         - ``cka``: the two modalities and blocks, ``score``;
         - ``effective_rank``: modality, representation, dimensions, ``score`` (:func:`effective_rank`).
     """

@@ -152,6 +152,8 @@ def read_record(folder: str, key: str) -> dict:
     """
     pid, environment = _open.get(folder, (None, None))
     if pid != os.getpid():  # never across a fork
+        if environment is not None:  # that of the parent: LMDB refuses a second one of the same folder
+            environment.close()
         read_manifest(folder)
         environment = open_environment(folder, meminit=False, max_readers=512)
         _open[folder] = os.getpid(), environment
