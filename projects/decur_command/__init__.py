@@ -20,7 +20,6 @@ COMMANDS = {
     'train': ('train.py', 'train a config: pretraining, classification or segmentation'),
     'test': ('test.py', 'test a checkpoint: mIoU or mAP'),
     'test-modalities': ('test_modalities.py', 'test with all modalities and with each alone'),
-    'confusion': ('analysis/confusion_matrix.py', 'which classes are taken for which'),
     'infer': ('infer.py', 'segment images, or a whole scene to a map'),
     'knn': ('knn.py', 'classify by nearest neighbours in the features'),
     'probe': ('probe.py', 'kNN-5 and linear probe of GEO-Bench, all labels or few'),
