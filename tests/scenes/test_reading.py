@@ -90,6 +90,17 @@ def test_what_is_missing_neither_spreads_nor_shrinks(tmp_path, sar):
     assert np.ma.allclose(found, 5)
 
 
+@pytest.mark.parametrize('method', ['bilinear', 'cubic', 'average'])
+def test_of_several_pixels_the_nearest_decides_what_is_missing(tmp_path, sar, method):
+    values = np.full((300, 360), 5, np.float32)
+    values[40:80, 50:90] = np.where(np.indices((40, 40)).sum(axis=0) % 3 == 0, -9999, 5)
+    path = write_scene(tmp_path / 'fine.tif', values, 5., WEST - 1, NORTH + 1, nodata=-9999)
+    found = open_scene(dict(sar=sar, dem=path), MODALITIES, method).read()['dem'][..., 0]
+    rows, columns = ((np.arange(length) * 10 + 5 + 1) // 5 for length in SIZE)
+    expected = values[np.ix_(rows, columns)] == -9999
+    assert expected.any() and (np.ma.getmaskarray(found) == expected).all() and np.ma.allclose(found, 5)
+
+
 def test_whole_pixels_apart_need_no_resampling(tmp_path, sar):
     values = np.arange(60 * 70, dtype=np.float32).reshape(60, 70)
     path = write_scene(tmp_path / 'dem.tif', values, 10., WEST + 200, NORTH - 300)
