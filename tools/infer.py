@@ -57,8 +57,6 @@ def run_scene(args, sources: dict) -> None:
     if args.intrinsics is not None or args.depth_unit is not None:
         raise ConfigError('--intrinsics and --depth-unit are for images: a map (--out FILE.tif) is made of georeferenced rasters.')
     options = {name: default if getattr(args, name) is None else getattr(args, name) for name, default in SCENE_OPTIONS.items()}
-    if options['overlap'] is None:
-        options['overlap'] = options['window'] // 4
     segment = SegmentationInferencer(args.config, args.checkpoint, args.device, options=args.cfg_options)
     with ExitStack() as stack:
         bars = []

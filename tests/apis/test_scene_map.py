@@ -201,3 +201,30 @@ def test_a_command(weights, tmp_path):
         lines = [line for line in done.stderr.splitlines() if line.strip()]
         assert done.returncode == 1 and len(lines) == 1 and lines[0].startswith('error: ') and words in lines[0], done.stderr
     assert not (tmp_path / 'b.tif').exists() and not (tmp_path / '.b.tif.parts').exists()
+
+
+def test_a_file_that_cannot_be_written_is_an_error(segment, tmp_path, monkeypatch):
+    """What is read back is compared: GDAL is silent about blocks that it could not write when it closed the file."""
+    import rasterio.shutil
+    from rasterio._err import CPLE_FileIOError
+
+    from decur.writing import WriteError
+    sources = pair(tmp_path)
+    copy = rasterio.shutil.copy
+
+    def damaged(source, target, **options):
+        with rasterio.open(source, 'r+') as raster:
+            raster.write(np.zeros((1, 5, 5), np.uint8), window=rasterio.windows.Window(40, 60, 5, 5))
+        copy(source, target, **options)
+
+    def full(source, target, **options):
+        raise CPLE_FileIOError(3, 3, 'No space left on device')
+
+    for function, words in ((damaged, 'read back'), (full, 'No space left')):
+        monkeypatch.setattr(rasterio.shutil, 'copy', function)
+        with pytest.raises(WriteError, match=f'map.tif.*{words}'):
+            map_scene(segment, sources, tmp_path / 'map.tif', window=96)
+        assert not (tmp_path / 'map.tif').exists()
+    monkeypatch.setattr(rasterio.shutil, 'copy', copy)
+    map_scene(segment, sources, tmp_path / 'map.tif', window=96)
+    assert (tmp_path / 'map.tif').exists()

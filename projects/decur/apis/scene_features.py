@@ -10,11 +10,12 @@ from torch.nn import functional as F
 
 from ..errors import ConfigError, DataError, WeightsError
 from ..modalities import check_finite_rows
+from ..scenes.cog import writing_raster
 from ..scenes.geoparquet import check_pyarrow, write_geoparquet
 from ..scenes.reading import CACHE, open_scene
 from ..version import __version__
 from ..weights import load_file, save_file
-from ..writing import naming, output_folder, replacing
+from ..writing import output_folder, replacing
 from .features import check_run, digest
 from .load import LoadedEncoder
 
@@ -91,7 +92,7 @@ def extract_scene_features(encoder: LoadedEncoder, sources: Mapping, out: str | 
             * rasterio.Affine.scale(stride)
         for name, dim in encoder.feature_dims.items():
             path = out / f'{name}.tif'
-            with naming(path), replacing(path) as temporary, rasterio.open(
+            with writing_raster(path), replacing(path) as temporary, rasterio.open(
                     temporary, 'w', driver='GTiff', height=len(rows), width=len(columns), count=dim, dtype='float32',
                     crs=scene.reference.crs, transform=transform, nodata=np.nan, interleave='pixel', blockysize=1, compress='deflate',
                     predictor=3, BIGTIFF='IF_SAFER') as raster:

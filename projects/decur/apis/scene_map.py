@@ -18,7 +18,7 @@ from .features import check_run, digest
 from .inferencer import SegmentationInferencer
 
 
-def map_scene(segment: SegmentationInferencer, sources: Mapping, out: str | Path, window: int = 512, overlap: int = 128,
+def map_scene(segment: SegmentationInferencer, sources: Mapping, out: str | Path, window: int = 512, overlap: int | None = None,
               batch_size: int = 1, probabilities: bool = False, resample: str | None = None, reference: str | None = None,
               missing: Sequence[str] = (), nodata_where: str = 'any', memory: int = 256, progress: Callable | None = None) -> dict:
     """Segment a scene of any size and write the map.
@@ -38,7 +38,7 @@ def map_scene(segment: SegmentationInferencer, sources: Mapping, out: str | Path
             with ``probabilities`` a float32 band for each class (nodata NaN). The names of the classes are in the file's tags and in
             ``X.tif.aux.xml``.
         window (int): Side of a window, pixels; a scene that is smaller is one window. Best a size near that of the training images.
-        overlap (int): Of neighbouring windows, pixels.
+        overlap (int, optional): Of neighbouring windows, pixels. Defaults to a quarter of the window.
         batch_size (int): Windows at a time.
         probabilities (bool): Write probabilities instead of class indices.
         resample (str, optional): How scenes that do not lie on the grid of the reference are brought there
@@ -63,6 +63,7 @@ def map_scene(segment: SegmentationInferencer, sources: Mapping, out: str | Path
     import rasterio
     out = Path(out)
     check_choice('nodata_where', nodata_where, ('any', 'all'))
+    overlap = window // 4 if overlap is None else overlap
     check_window(window, overlap)
     if out.suffix.lower() not in ('.tif', '.tiff') or out.is_dir():
         raise ConfigError(f'a map is written as a GeoTIFF: {out} does not end in .tif, or is a folder.')
@@ -83,10 +84,10 @@ def map_scene(segment: SegmentationInferencer, sources: Mapping, out: str | Path
             options=[window, overlap, batch_size, probabilities, resample, scene.reference.path, sorted(missing), nodata_where, memory]))))
         work.compute(parts, progress)
         dtype, nodata = ('float32', np.nan) if probabilities else label_type(len(segment.classes))
-        counts = np.zeros(len(segment.classes) + 1, np.int64)
         tags = dict(software=f'decur {__version__}', modalities=','.join(scene.names), missing=','.join(missing))
-        write_cog(out, parts, scene.reference, work.parts(parts, counts), dtype, nodata, segment.classes,
+        write_cog(out, parts, scene.reference, lambda: work.parts(parts), dtype, nodata, segment.classes,
                   None if probabilities else segment.palette, tags)
+        counts = work.count(parts)
         shutil.rmtree(parts)
     found = dict(shape=scene.shape, windows=work.total, nodata=int(counts[-1]))
     return found if probabilities else dict(found, pixels=dict(zip(segment.classes, counts[:-1].tolist())))
@@ -185,14 +186,18 @@ class _Map:
                 yield column, found, gone
             waiting = []
 
-    def parts(self, folder: Path, counts: np.ndarray) -> Iterator:
-        """``((row, column), values)`` of every part; adds the pixels of each class, and last of none, to ``counts``."""
+    def parts(self, folder: Path) -> Iterator:
+        """``((row, column), values)`` of every part."""
         for i, row in enumerate(self.rows):
             for number, (left, _) in enumerate(self.strips):
-                values = np.load(self._path(folder, number, i), allow_pickle=False)
-                if self.probabilities:
-                    counts[-1] += np.isnan(values[0]).sum()
-                else:
-                    found = np.bincount(np.minimum(values.ravel(), len(counts) - 1), minlength=len(counts))
-                    counts += found
-                yield (row, left), values
+                yield (row, left), np.load(self._path(folder, number, i), allow_pickle=False)
+
+    def count(self, folder: Path) -> np.ndarray:
+        """Pixels of each class (0 if there are probabilities) and, last, of none, int64."""
+        counts = np.zeros(len(self.segment.classes) + 1, np.int64)
+        for _, values in self.parts(folder):
+            if self.probabilities:
+                counts[-1] += np.isnan(values[0]).sum()
+            else:
+                counts += np.bincount(np.minimum(values.ravel(), len(counts) - 1), minlength=len(counts))
+        return counts
