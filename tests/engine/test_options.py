@@ -98,8 +98,8 @@ def test_what_cannot_be_is_an_error_that_names_the_cure(key, text, said):
 def test_a_list_of_groups_is_given_in_the_notation_of_python():
     assert applied(param_scheduler="[{'type': 'PolyLR', 'power': 0.9}, {'type': 'LinearLR'}]") == [
         dict(type='PolyLR', power=0.9), dict(type='LinearLR')]
-    with pytest.raises(ConfigError, match=r"write a dict as \{'type'"):
-        applied(param_scheduler="[dict(type='PolyLR', power=0.9), dict(type='LinearLR')]")
+    assert applied(param_scheduler="[dict(type='PolyLR', power=0.9), dict(type='LinearLR')]") == [
+        dict(type='PolyLR', power=0.9), dict(type='LinearLR')]
     assert applied(load_from='f(a, b)') == 'f(a, b)'
 
 

@@ -16,7 +16,7 @@ def parse_args():
     parser.add_argument('--samples', type=int, default=2048, help='at most, from the beginning of the training set (default: 2048)')
     parser.add_argument('--batch-size', type=int, default=64, help='samples at a time (default: 64)')
     parser.add_argument('--level', default='embedding', choices=['embedding', 'encoder'], help='what is compared (default: embedding)')
-    add_argument(parser, 'seed', default=0, help='of the views and of the halves (default: 0)')
+    add_argument(parser, 'seed', default=0, help='of the views, the halves and of random encoders (default: 0)')
     add_argument(parser, 'out', help='write all figures to this JSON file')
     add_argument(parser, 'device')
     add_argument(parser, 'cfg-options')
@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
+from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader, Subset
 
 from decur.binding import bind
@@ -65,6 +66,7 @@ def main():
     if cfg.model.get('type') != 'MultimodalPretraining':
         raise ConfigError(f'{args.config} is no pretraining config: its model is a {cfg.model.get("type")}.')
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    set_random_seed(args.seed)
     dataset = DATASETS.build(bind(cfg).train_dataloader.dataset)
     dataset.seed = args.seed
     model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device).eval()

@@ -270,8 +270,6 @@ def _literal(text: str, what: str):
     if (stripped[:1], stripped[-1:]) in (('[', ']'), ('(', ')')):
         values = [_literal(item, what) for item in _split(stripped[1:-1], what)]
         return tuple(values) if stripped[0] == '(' else values
-    if stripped.startswith('dict('):
-        raise ConfigError(f"{what}: write a dict as {{'type': 'NAME', 'key': value}}, not as dict(...).")
     parts = _split(stripped, what, strict=False) if ',' in stripped and stripped[0] not in '\'"' else []
     if len(parts) > 1:  # what has its commas in brackets is one part, the text itself
         values = [_literal(item, what) for item in parts]
