@@ -6,7 +6,15 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
 from decur.sensors import STATISTICS
-from decur.transforms.radiometry import CutOutliers, InsertEmptyBand, PercentilesToEightBit, RemoveOffset, ToEightBit, has_offset
+from decur.transforms.radiometry import (
+    CutOutliers,
+    InsertEmptyBand,
+    PercentilesToEightBit,
+    RemoveOffset,
+    ToEightBit,
+    has_offset,
+    percentiles,
+)
 
 
 def read(path):
@@ -159,3 +167,15 @@ def test_what_lies_below_the_mask_changes_nothing_and_stays_masked(step):
     for out in outs:
         assert np.array_equal(np.ma.getmaskarray(out)[..., -1:], missing)
         assert np.array_equal(out.data[..., -1:][~missing], outs[0].data[..., -1:][~missing])
+
+
+@pytest.mark.parametrize('dtype', ['f2', 'f4', 'f8', 'u1', 'i2', 'u2', 'i4'])
+def test_percentiles_are_numpys_to_the_bit(dtype):
+    rng = np.random.default_rng(0)
+    for size in (1, 2, 3, 7, 100, 999, 70001):
+        values = rng.integers(0, 255, size) if dtype == 'u1' else rng.normal(100, 4000, size).clip(0 if dtype[0] == 'u' else -9000, 9000)
+        values = values.astype(dtype)
+        for which in ((1, 99), (0, 100), (5, ), (.5, 99.5), (33.3, 50)):
+            got, want = percentiles(values, *which), np.percentile(values, which)
+            assert got.dtype == want.dtype and np.array_equal(got, want)
+    assert percentiles(np.array([-32768, 32767], np.int16), 50)[0] == -.5, 'a step that int16 cannot hold'
