@@ -163,6 +163,8 @@ def execute(book, folder: Path):
     NotebookClient(book, timeout=TIMEOUT, kernel_name='python3', resources=dict(metadata=dict(path=str(folder)))).execute()
     for cell in book.cells:
         cell.get('metadata', {}).pop('execution', None)
+        if 'outputs' in cell:  # warnings name the files of this machine
+            cell.outputs = [output for output in cell.outputs if output.get('name') != 'stderr']
     return book
 
 

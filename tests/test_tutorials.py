@@ -47,6 +47,7 @@ def test_a_notebook_is_that_of_its_page(name):
     assert [(cell.cell_type, cell.source) for cell in kept.cells] == [(cell.cell_type, cell.source) for cell in made.cells], (
         f'run: python docs/tutorials.py {name}')
     outputs = [output for cell in kept.cells if cell.cell_type == 'code' for output in cell.outputs]
+    assert not any('site-packages' in str(output) for output in outputs), 'the notebook names files of the machine that it was made on'
     assert any('image/png' in output.get('data', {}) for output in outputs) and all(output.output_type != 'error' for output in outputs)
 
 
