@@ -77,10 +77,9 @@ class DeCURHead(ObjectiveHead):
         width, common = batch.width, self.common_dim
         if isinstance(common, bool) or not isinstance(common, int) or not 0 <= common <= width:
             raise ConfigError(f'common_dim must be an integer in 0..{width} (the embedding width), got {common!r}.')
-        pairs = list(combinations(batch.views, 2))
         # Name: kind, modality and view of Za and of Zb, target of the diagonal.
         plan = {f'intra_{m}': ('intra', (m, 0), (m, 1), 1.) for m in batch.views if self.intra}
-        for a, b in pairs:
+        for a, b in combinations(batch.views, 2):
             plan[f'common_{a}_{b}'] = ('common', (a, 0), (b, 0), 1.)
             plan[f'unique_{a}_{b}'] = ('unique', (a, 0), (b, 0), 0.)
         weights = off_diagonal_weights(self.lambd, {name: kind for name, (kind, *_) in plan.items()})
@@ -97,11 +96,15 @@ class DeCURHead(ObjectiveHead):
             needed = (first[0], second[0]) if batch.present else ()
             a, b = blocks(*first, needed)[kind], blocks(*second, needed)[kind]
             terms[name], diagonals[name] = correlation_term(a, b, target, weights[name])
+        return self.total(terms, len(batch.views)), terms, mean_diagonals(diagonals)
+
+    def total(self, terms: Mapping, modalities: int) -> Tensor:
+        """What is optimised: the terms of so many modalities, as ``weighting`` says."""
         total = sum(terms.values())
         if self.weighting == 'published_code':
-            within = sum(terms[f'intra_{m}'] for m in batch.views if self.intra)
-            total = (within + (total - within) / 2) / (len(batch.views) + len(pairs))
-        return total, terms, mean_diagonals(diagonals)
+            within = sum(value for name, value in terms.items() if name.startswith('intra_'))
+            total = (within + (total - within) / 2) / (modalities * (modalities + 1) // 2)  # modalities and pairs
+        return total
 
 
 def standardize(z: Tensor, eps: float) -> Tensor:

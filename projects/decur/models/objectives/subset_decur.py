@@ -68,8 +68,4 @@ class SubsetDeCURHead(DeCURHead):
             shared = self.shared((a, b), names, batch.width).to(za.device)
             term(f'common_{a}_{b}', za[:, shared], zb[:, shared], 1.)
             term(f'unique_{a}_{b}', za[:, ~shared], zb[:, ~shared], 0.)
-        total = sum(terms.values())
-        if self.weighting == 'published_code':
-            within = sum(terms[f'intra_{m}'] for m in names if self.intra)
-            total = (within + (total - within) / 2) / (len(names) + len(pairs))
-        return total, terms, mean_diagonals(diagonals)
+        return self.total(terms, len(names)), terms, mean_diagonals(diagonals)
