@@ -31,16 +31,12 @@ answer_help(parse_args)  # before the imports that take seconds
 import numpy as np
 import torch
 from mmengine.logging import MMLogger
-from mmengine.registry import MODELS, init_default_scope
-from mmengine.runner import Runner, set_random_seed
 
-from decur.binding import bind
+from decur.apis.features import labelled_sets
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
-from decur.evaluation.probes import labelled_features
 from decur.evaluation.protocols import geobench
 from decur.evaluation.tables import plain
-from decur.progress import Progress
 from decur.writing import write_json
 
 
@@ -74,25 +70,7 @@ def main():
     check(args)
     if cfg.model.type != 'MultimodalClassifier':
         raise ConfigError(f'{args.config} is no config of a classifier: its model is a {cfg.model.type}.')
-    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
-    set_random_seed(args.seed)
-    if args.checkpoint:
-        cfg.model.backbone.pretrained = args.checkpoint
-    cfg = bind(cfg)
-    model = MODELS.build(cfg.model)
-    model.init_weights()
-    print(f'encoders: {args.checkpoint or f"random, seed {args.seed}"}', flush=True)
-    model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
-    validation = cfg.get('val_dataloader')
-    # Without augmentation and shuffling.
-    datasets = [dict(cfg.train_dataloader.dataset, pipeline=cfg.test_dataloader.dataset.pipeline), cfg.test_dataloader.dataset,
-                *([validation.dataset] if validation else [])]
-    sets = []
-    for title, dataset in zip(('training set', 'test set', 'validation set'), datasets):
-        loader = Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
-        with Progress(len(loader), title) as progress:
-            sets.append(labelled_features(model, loader, progress.update))
-    train, test, *val = sets
+    train, test, *val = labelled_sets(cfg, args.checkpoint, args.seed, validation=True)
     train, val = (train, *val) if val else held_out(train, args.val_share, args.seed)
     seeds = [args.seed + i for i in range(args.draws)]
     results = geobench(train, val, test, args.k, args.c_range, args.shots, seeds)

@@ -5,18 +5,10 @@ images with the statistics of the data set; this encoder undoes that and does wh
 """
 import decur  # noqa: I001  before what imports torchvision
 import torch
+from decur.apis.bands import image_bands
 from decur.errors import ConfigError
 from decur.sensors import band_name
 from pangaea.encoders.base import Encoder
-
-
-def image_bands(entry) -> list:
-    """The bands of an image that a modality takes: those of its weights but for one that the radiometry inserts."""
-    bands = [band_name(band) for band in entry['bands']]
-    for step in entry.get('radiometry') or ():
-        if step['type'] == 'InsertEmptyBand':
-            del bands[step.get('index', 10)]
-    return bands
 
 
 class DeCUREncoder(Encoder):

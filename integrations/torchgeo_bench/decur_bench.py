@@ -12,6 +12,7 @@ from torchgeo_bench.models._input_units import InputUnit, convert_unit, detect_i
 from torchgeo_bench.models.interface import BenchModel
 
 import decur  # noqa: I001  before what imports torchvision
+from decur.apis.bands import image_bands
 from decur.errors import ConfigError
 from decur.sensors import S2C_BANDS, band_name
 
@@ -30,15 +31,6 @@ def name_of(spec: BandSpec) -> str | None:
         if sensor == 's1' and name in ('VV', 'VH') or sensor == 's2' and name in S2C_BANDS:
             return name
     return None
-
-
-def image_bands(entry) -> list:
-    """The bands of an image that a modality takes: those of its weights but for one that the radiometry inserts."""
-    bands = [band_name(band) for band in entry['bands']]
-    for step in entry.get('radiometry') or ():
-        if step['type'] == 'InsertEmptyBand':
-            del bands[step.get('index', 10)]
-    return bands
 
 
 class DeCURBench(BenchModel):

@@ -8,14 +8,17 @@ from pathlib import Path
 import numpy as np
 import torch
 from mmengine.config import Config
-from mmengine.registry import DATASETS, init_default_scope
+from mmengine.registry import DATASETS, MODELS, init_default_scope
+from mmengine.runner import Runner, set_random_seed
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..binding import bind
 from ..errors import ConfigError, DataError, WeightsError, first_line
+from ..evaluation.probes import labelled_features
 from ..modalities import check_finite, check_finite_rows
+from ..progress import Progress
 from ..weights import load_file, save_file
 from ..writing import output_folder, read_json, replacing, write_bytes, write_json
 from .load import LoadedEncoder
@@ -206,3 +209,36 @@ def _encode(encoder: LoadedEncoder, batch: Sequence, rows: Mapping, first: int, 
         for name, values in encoder.extract_feat(inputs).items():
             check_finite_rows(f'the features of modality {name!r}', values, [ids[i] for i in present], 'samples of a batch')
             rows[name][[first + i for i in present]] = values.float().cpu()
+
+
+def labelled_sets(cfg: Config, checkpoint: str | None, seed: int, validation: bool = False) -> list:
+    """Features and labels of a classifier config's training and test set, without augmentation and shuffling.
+
+    Args:
+        cfg (Config): As from :func:`~decur.engine.load_config`.
+        checkpoint (str, optional): Where the encoders are taken from, as ``model.backbone.pretrained``; None: random ones.
+        seed (int): Of random encoders.
+        validation (bool): Also of the validation set, if the config has one. Defaults to False.
+
+    Returns:
+        list[dict]: See :func:`~decur.evaluation.probes.labelled_features`.
+    """
+    init_default_scope(cfg.get('default_scope', 'mmpretrain'))
+    set_random_seed(seed)
+    if checkpoint:
+        cfg.model.backbone.pretrained = checkpoint
+    cfg = bind(cfg)
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    print(f'encoders: {checkpoint or f"random, seed {seed}"}', flush=True)
+    model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
+    datasets = {'training set': dict(cfg.train_dataloader.dataset, pipeline=cfg.test_dataloader.dataset.pipeline),
+                'test set': cfg.test_dataloader.dataset}
+    if validation and cfg.get('val_dataloader'):
+        datasets['validation set'] = cfg.val_dataloader.dataset
+    sets = []
+    for title, dataset in datasets.items():
+        loader = Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
+        with Progress(len(loader), title) as progress:
+            sets.append(labelled_features(model, loader, progress.update))
+    return sets
