@@ -294,3 +294,10 @@ def test_onnx_of_cmx(tmp_path):
     assert model.data_preprocessor.order == [2, 1, 0, 5, 4, 3]
     found = check_onnx(model, export_onnx(model, tmp_path / 'cmx.onnx', (96, 128)), [(96, 128)])
     assert found['difference'] < 1e-4 * max(found['scale'], 1) and found['agreement'] > .999
+
+
+def test_encoders_of_three_stages_are_loaded():
+    from decur import load
+    encoder = load(str(ROOT / 'configs' / 'decoupling' / 'shapes_optical-radar_small-resnet_decur.py'))
+    maps = encoder.extract_maps(dict(optical=torch.zeros(1, 3, 24, 24)))
+    assert [tuple(x.shape[2:]) for x in maps['optical']] == [(12, 12), (6, 6), (3, 3)]

@@ -28,7 +28,7 @@ class MultimodalBackbone(BaseModule):
             ``channels={name: C_i}``.
         fusion (dict, optional): A module ``(stage, {name: map}) -> map``, built with ``channels={name: (C_0, C_1, ...)}``.
             It sees the maps after the interactions and does not feed back. Defaults to None.
-        out_indices (Sequence[int]): Stages that are returned. Defaults to all four.
+        out_indices (Sequence[int], optional): Stages that are returned. Defaults to all of the encoders, mostly four.
         pretrained (str | dict[str, str], optional): A pretraining checkpoint whose streams of the same names are loaded, or one file per
             modality. Every key must fit. Defaults to None.
         shared (dict[str, str], optional): Modalities that go through the stream of another one, which has as many channels and the same
@@ -44,7 +44,7 @@ class MultimodalBackbone(BaseModule):
                  modalities: Mapping,
                  interactions: Mapping | None = None,
                  fusion: Mapping | None = None,
-                 out_indices: Sequence[int] = (0, 1, 2, 3),
+                 out_indices: Sequence[int] | None = None,
                  pretrained: str | Mapping | None = None,
                  shared: Mapping | None = None,
                  frozen: bool = False,
@@ -59,7 +59,7 @@ class MultimodalBackbone(BaseModule):
         if (interactions or fusion) and len(set(counts.values())) > 1:
             raise ConfigError(f'streams that interact need the same number of stages, got {counts}. Choose encoders that have as many.')
         self.num_stages = min(counts.values())
-        self.out_indices = tuple(i for i in out_indices)
+        self.out_indices = tuple(range(self.num_stages) if out_indices is None else out_indices)
         if any(not 0 <= i < self.num_stages for i in self.out_indices):
             raise ConfigError(f'out_indices {self.out_indices}: the encoders have stages 0..{self.num_stages - 1}.')
         self.interactions = ModuleDict()
