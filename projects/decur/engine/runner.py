@@ -282,7 +282,7 @@ class MultimodalRunner(Runner):
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers and not isinstance(loader.worker_init_fn, HeedParentOnly):
             loader.worker_init_fn = HeedParentOnly(loader.worker_init_fn)
-            loader.collate_fn = SharedCollate(loader.collate_fn)
+            loader.collate_fn = SharedCollate(loader.collate_fn, loader.prefetch_factor)
         return loader
 
     def build_train_loop(self, loop):
