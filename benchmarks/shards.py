@@ -164,11 +164,11 @@ def published(folder: Path, batch_size: int):
             number = int(source['url'])
             archives = [webdataset.tarfile_samples([dict(url=paths[product][number])]) for product in PRODUCTS]
             for members in zip(*archives):
-                yield dict(zip(PRODUCTS, (member['zarr.zip'] for member in members)))
+                yield dict(zip(PRODUCTS, (member['zarr.zip'] for member in members)), __key__=members[0]['__key__'])
 
     return webdataset.DataPipeline(webdataset.SimpleShardList([str(i) for i in range(len(next(iter(paths.values()))))]),
                                    webdataset.split_by_worker, in_step,
-                                   webdataset.map(lambda sample: {product: decoded(value) for product, value in sample.items()}),
+                                   webdataset.map(lambda sample: {product: decoded(sample[product]) for product in PRODUCTS}),
                                    webdataset.batched(batch_size, collation_fn=default_collate))
 
 
@@ -184,7 +184,8 @@ def loader(folder: Path, kind: str, size: int, batch_size: int) -> DataLoader:
 
 def read_through(batch: dict) -> int:
     """Read a value of every page of a batch; how many samples it has."""
-    for tensors in batch.get('inputs', batch).values():
+    batch = batch.get('inputs', batch)
+    for tensors in (batch[name] for name in batch if name in PRODUCTS or name.upper() in PRODUCTS):
         for tensor in tensors if isinstance(tensors, list) else [tensors]:
             tensor.view(-1).view(torch.uint8)[::PAGE].max()
     return len(tensor)
