@@ -15,7 +15,7 @@ process together, from start to end, which is what remains of it where others us
 - `first batch`: from nothing (no index) and from an index, over many shards of small members;
 - `memory`: of the worker, its own (private) and resident, MiB.
 
-    python benchmarks/shards.py [--samples 128] [--size 264] [--rounds 3] [--shards 477] [--out FILE]
+    python benchmarks/shards.py [--samples 384] [--size 264] [--rounds 3] [--shards 477] [--out FILE]
 """
 import argparse
 import io
@@ -249,7 +249,7 @@ def first_batch(folder: Path, kind: str, size: int, batch_size: int) -> dict:
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--samples', type=int, default=128, help='for the rates')
+    parser.add_argument('--samples', type=int, default=384, help='for the rates')
     parser.add_argument('--size', type=int, default=264, help='side, pixels')
     parser.add_argument('--batch-size', type=int, default=16)
     parser.add_argument('--rounds', type=int, default=3)
