@@ -22,7 +22,8 @@ from ..datasets import SharedCollate
 from ..errors import ConfigError, DataError, WeightsError, closest, first_line
 from ..registry import REGISTRIES, signature
 from ..weights import load_strict, unwrap
-from ..weights.sources import load_from_source
+from ..weights.sources import fetch, load_from_source
+from ..weights.streams import check_bands
 from ..weights.strict import check_fit, inner_model
 from ..writing import replacing
 from .accumulation import tell_accumulation
@@ -204,6 +205,7 @@ class MultimodalRunner(Runner):
             check_resumable(checkpoint, self._load_from, self.train_loop)
         check_fit(inner_model(self.model).state_dict(), unwrap(checkpoint, self._load_from), self._load_from,
                   allow_missing=() if self._resume else allowed, cure=_CURES[bool(self._resume)])
+        check_bands(inner_model(self.model), checkpoint, fetch(self._load_from), self._load_from)
 
     def _newest(self) -> tuple:
         """Whether to resume, and the newest checkpoint of the work directory that can be read: the same in all processes."""
@@ -240,13 +242,15 @@ class MultimodalRunner(Runner):
             dict: The checkpoint.
 
         Raises:
-            WeightsError: If a key is missing, surplus, of another shape or not finite; the model is left as it was.
+            WeightsError: If a key is missing, surplus, of another shape or not finite, or the bands of a modality are in another order;
+                the model is left as it was.
         """
         if self._loaded_file and self._loaded_file[0] == str(filename):
             checkpoint = self._loaded_file[1]
             self._loaded_file = None
         else:
             checkpoint = load_from_source(filename, map_location)
+        check_bands(inner_model(self.model), checkpoint, fetch(filename), filename)
         state = unwrap(checkpoint, filename)
         if 'state_dict' in checkpoint:
             checkpoint['state_dict'] = state
@@ -295,7 +299,7 @@ class MultimodalRunner(Runner):
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers and not isinstance(loader.worker_init_fn, HeedParentOnly):
             loader.worker_init_fn = HeedParentOnly(loader.worker_init_fn)
-            loader.collate_fn = SharedCollate(loader.collate_fn)
+            loader.collate_fn = SharedCollate(loader.collate_fn, loader.prefetch_factor)
         return loader
 
     def build_train_loop(self, loop):
