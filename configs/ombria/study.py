@@ -14,6 +14,9 @@ twice = {'train_cfg.max_epochs': 24, 'param_scheduler.0.T_max': 24}
 arms = dict(
     per_pixel=dict(label='per pixel', options=None),
     random=dict(label='random', options=None),
+    # Encoders keep their random weights (a rate of 0), but their normalization takes its statistics from the data.
+    random_normalized=dict(label='random, normalized on the data', options={
+        'optim_wrapper.optimizer.lr': 0.0, 'train_cfg.max_epochs': 1, 'param_scheduler.0.T_max': 1}),
     decur=dict(label='DeCUR', options={}),
     barlow_twins=dict(label='Barlow Twins across sensors', options=barlow_twins),
     simclr=dict(label='SimCLR across sensors', options={
@@ -23,10 +26,7 @@ arms = dict(
     single=dict(label='Barlow Twins within each sensor', options={
         'model.head': dict(_delete_=True, type='MultimodalBarlowTwinsHead', lambd=0.0051, between='views')}),
     barlow_twins_x2=dict(label='Barlow Twins across sensors, twice the steps', options={**barlow_twins, **twice}),
-    clip_x2=dict(label='CLIP across sensors, twice the steps', options={**clip, **twice}),
-    # Encoders keep their random weights (a rate of 0), but their normalization takes its statistics from the data.
-    random_normalized=dict(label='random, normalized on the data', options={
-        'optim_wrapper.optimizer.lr': 0.0, 'train_cfg.max_epochs': 1, 'param_scheduler.0.T_max': 1}))
+    clip_x2=dict(label='CLIP across sensors, twice the steps', options={**clip, **twice}))
 baselines = ('barlow_twins', 'simclr', 'clip', 'vicreg', 'single')
 frozen, finetune = ('frozen', ), ('finetune', )
 # Five times the iterations: of supervised training with all labels, and to see whether 200 suffice for the head.

@@ -2,6 +2,7 @@
 import numpy as np
 import pytest
 import torch
+from helpers import ROOT
 from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -104,3 +105,9 @@ def test_a_table_of_something_else(tmp_path):
     (tmp_path / 'shift.csv').write_text('arm,subset\nrandom,0\n')
     with pytest.raises(tool.DataError, match='shift.csv is no table'):
         tool.read_rows(tmp_path / 'shift.csv')
+
+
+def test_the_page_says_what_its_records_say():
+    tool = pytest.importorskip('ombria_shift')
+    table = shift.shift_table(tool.read_rows(ROOT / 'docs' / 'ombria_shift.csv'), Config.fromfile(ROOT / 'configs' / 'ombria' / 'study.py'))
+    assert f'<!-- shift -->\n{table}\n<!-- /shift -->' in (ROOT / 'docs' / 'ombria.md').read_text()

@@ -39,15 +39,19 @@ def test_every_arm_gets_every_setting():
 
 def test_no_run_of_the_choice_reads_a_list_of_the_test(tmp_path):
     setup = runs.Setup(STUDY, tmp_path / 'data', tmp_path / 'work')
-    for run in tuning.plan_tuning(Config.fromfile(STUDY)):
-        cfg = runs.config_of(run, setup)
+    found = tuning.plan_tuning(Config.fromfile(STUDY))
+    for run in found:
         if isinstance(run, Pretraining):
-            assert cfg.train_dataloader.dataset.split == 'scene_fit.txt' and cfg.train_cfg.max_epochs == 12
-        elif run.subset == 0:
-            assert cfg.train_dataloader.dataset.split == 'scene_fit_few32_seed0.txt' and cfg.model.backbone.frozen
-            assert run.tests == ('scene_val.txt', ) and not set(run.tests) & set(TESTS)
-    wide = runs.config_of(tuning.plan_tuning(Config.fromfile(STUDY), ['decur'], ['wide'])[0], setup)
-    assert (wide.model.neck.out_channels, wide.model.head.common_dim) == (1024, 768)
+            assert run.options['train_dataloader.dataset.split'] == 'scene_fit.txt'
+        else:
+            assert run.split == f'scene_fit_few32_seed{run.subset}.txt' and not set(run.tests) & set(TESTS)
+    wide, cell, *_ = tuning.plan_tuning(Config.fromfile(STUDY), ['decur'], ['wide'])
+    cfg = runs.config_of(wide, setup)
+    assert (cfg.model.neck.out_channels, cfg.model.head.common_dim) == (1024, 768)
+    assert cfg.train_dataloader.dataset.split == 'scene_fit.txt' and cfg.train_cfg.max_epochs == 12
+    cfg = runs.config_of(cell, setup)
+    assert cfg.train_dataloader.dataset.split == 'scene_fit_few32_seed0.txt' and cfg.model.backbone.frozen
+    assert cell.tests == ('scene_val.txt', )
 
 
 def row(arm, setting, subset, found):
