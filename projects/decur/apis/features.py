@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import set_random_seed
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..binding import bind
+from ..engine.runner import MultimodalRunner
 from ..errors import ConfigError, DataError, WeightsError, first_line
 from ..evaluation.probes import labelled_features
 from ..modalities import check_finite, check_finite_rows
@@ -263,7 +264,7 @@ def labelled_sets(cfg: Config, checkpoint: str | None, seed: int, validation: bo
         datasets['validation set'] = cfg.val_dataloader.dataset
     sets = []
     for title, dataset in datasets.items():
-        loader = Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
+        loader = MultimodalRunner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
         with Progress(len(loader), title) as progress:
             sets.append(labelled_features(model, loader, progress.update))
     return sets

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import torch
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -16,6 +17,7 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ..binding import bind
+from ..compat import debug_notices
 from ..datasets import SharedCollate
 from ..errors import ConfigError, DataError, WeightsError, closest, first_line
 from ..registry import REGISTRIES, signature
@@ -87,6 +89,7 @@ class MultimodalRunner(Runner):
     def build_logger(self, *args, **kwargs):
         """MMEngine's logger, whose console stays silent until :meth:`_start`."""
         logger = super().build_logger(*args, **kwargs)
+        logger.filters = [debug_notices.is_wanted]  # a run in the same process may have the same logger
         for handler in logger.handlers:
             handler.handleError = partial(_on_log_error, logger, handler)
         self._withheld = _Withheld([handler for handler in logger.handlers if not isinstance(handler, logging.FileHandler)])
@@ -143,6 +146,7 @@ class MultimodalRunner(Runner):
         self._check_loop('_train_loop', self.build_train_loop, load=False)
         check_batches(self)
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        self._tell_frozen()
         tell_accumulation(self)
         if self._val_loop is not None:
             self._check_loop('_val_loop', self.build_val_loop, load=False)
@@ -150,6 +154,13 @@ class MultimodalRunner(Runner):
         self._init_model_weights()
         self._weights_initialised = True
         self._find_checkpoint()
+
+    def _tell_frozen(self) -> None:
+        """Say in one line what is not trained."""
+        tensors = list(inner_model(self.model).named_parameters())
+        frozen = [name for name, parameter in tensors if not parameter.requires_grad]
+        if frozen:
+            self.logger.info(f'{len(frozen)} of {len(tensors)} tensors of parameters are frozen: {frozen[0]} to {frozen[-1]}')
 
     def _check_loop(self, name: str, build, load: bool = True) -> None:
         if getattr(self, name) is not None:  # else MMEngine says what is missing
@@ -276,9 +287,11 @@ class MultimodalRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
-        """MMEngine's data loader, whose workers do not end before the run when all of its processes are told to, and which does not wait
-        for a batch that a worker cannot send.
+        """MMEngine's data loader, whose workers do not end before the run when all of its processes are told to, which does not wait
+        for a batch that a worker cannot send, and pins memory only where there is a device that gains from it.
         """
+        if isinstance(dataloader, Mapping) and dataloader.get('pin_memory') and not torch.accelerator.is_available():
+            dataloader = dict(dataloader, pin_memory=False)
         for name, least in (('batch_size', 1), ('num_workers', 0)) if isinstance(dataloader, Mapping) else ():
             value = dataloader.get(name, least)
             if not isinstance(value, int) or value < least:
