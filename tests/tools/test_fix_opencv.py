@@ -1,5 +1,4 @@
 """The headless OpenCV takes the place of a build that lacks a library of the system, and of nothing else."""
-import os
 import subprocess
 
 import pytest
@@ -10,8 +9,8 @@ PYTHON = r"""#!/usr/bin/env bash
 cd "$(dirname "$0")"
 echo "$*" >> calls
 case "$*" in
-    *version*) echo 5.0.0.93 ;;
     *"pip install"*) echo works > state ;;
+    *"print(version"*) echo 5.0.0.93 ;;
     *"import cv2"*) test "$(cat state)" = works || { echo "ImportError: $(cat state)" >&2; exit 1; } ;;
 esac
 """
@@ -25,8 +24,7 @@ def run(tmp_path):
 
     def call(state):
         (tmp_path / 'state').write_text(state)
-        done = subprocess.run(['bash', str(ROOT / 'tools' / 'fix_opencv.sh'), str(python)], capture_output=True, text=True, timeout=60,
-                              env=dict(os.environ))
+        done = subprocess.run(['bash', str(ROOT / 'tools' / 'fix_opencv.sh'), str(python)], capture_output=True, text=True, timeout=60)
         return done, (tmp_path / 'calls').read_text()
     return call
 

@@ -1,4 +1,5 @@
 """What lies in one's own co-registered folders: their kinds, statistics and labels, from a sample of the images."""
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -21,8 +22,8 @@ from .proposals import KINDS, guess_kind, is_depth, looks_like_labels, rounded_r
 
 #: Pixels of an image and band that percentiles are estimated from.
 PIXELS = 4096
-#: Samples whose files are opened, to find those that cannot be read.
-OPENED = 4000
+#: To find files that cannot be read, all are read if they have so many bytes in all, else so many are opened.
+READ, OPENED = 2**28, 4000
 
 
 class Labels(NamedTuple):
@@ -193,19 +194,29 @@ def look(root: str | Path, labels: str | None = None, kinds: Mapping | None = No
         entries[name] = entry
         notes += own
     values = _label_values(labelled[1], drawn, classes, step, notes, broken) if labelled else None
-    opened = set(ids if len(ids) <= OPENED else drawn) - set(broken)
-    for part in [*parts.values(), *([labelled[1]] if labelled else [])]:
-        for sample in sorted(opened):
-            try:
-                every.add(read_size(part.source(sample)))
-            except DataError as error:
-                broken.setdefault(sample, str(error))
+    everything = [*parts.values(), *([labelled[1]] if labelled else [])]
+    opened = ids if len(ids) <= OPENED else drawn
+    small = opened is ids and sum(_bytes(part, sample) for part in everything for sample in ids) <= READ
+    for part in everything:
+        for sample in opened:
+            if sample not in broken:
+                try:
+                    every.add(next(iter(part.read(sample).values())).shape if small else read_size(part.source(sample)))
+                except DataError as error:
+                    broken[sample] = str(error)
     ids = [sample for sample in ids if sample not in broken]
     if len(ids) < 2:
         raise DataError(f'{root}: {len(ids)} sample(s) can be read in every folder, a training needs two. '
                         f'{next(iter(broken.values()), "")}'.rstrip())
     return Found(root, entries, found_kinds, ranges, ids, gaps, broken, min(min(size) for size in every), len(every) == 1,
                  Labels(labelled[1].files, values) if labelled else None, notes)
+
+
+def _bytes(part, sample: str) -> int:
+    """Size of a sample's file; 0 where it is not there."""
+    with suppress(DataError, OSError):
+        return os.path.getsize(part.source(sample))
+    return 0
 
 
 def _renamed(part) -> str:
