@@ -49,7 +49,9 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
             notes['bands'] = trained_bands(path, notes, backbone.streams)
             cache[path] = parse(checkpoint, path), notes
         parsed, notes = cache[path]
-        state = stream_state(parsed, name, channels, source_name, named=not isinstance(pretrained, str))
+        published = named_weights(path)
+        state = stream_state(parsed, name, channels, source_name, named=not isinstance(pretrained, str),
+                             attention=published.attention if published else 'own')
         untrained = [part for part in notes['initialised'] if part.startswith(f'backbone.streams.{source_name or name}.')
                      and not part.endswith('.head')]
         if untrained:
