@@ -25,10 +25,13 @@ tasks = {
     'rooms': dict(
         config='../quickstart/rooms_rgb-hha_small-resnet_decur.py', data='rooms', share=1 / 3,
         transfer='../quickstart/rooms_rgb_small-resnet_frozen.py', transfer_data='rooms', metric='mIoU'),
+    # Not in the score: private factors after long training, and a world of linear mixtures.
+    'shapes-2000': dict(config='../decoupling/shapes_optical-radar_small-resnet_decur.py', share=4., scored=False),
+    'gaussian': dict(config='../decoupling/gaussian_first-second_small-resnet_decur.py', scored=False),
 }
 linear, two_layers = {'model.neck.num_layers': 1}, {'model.neck.num_layers': 2}
 arms = {
-    'plain': dict(label='plain DeCUR'),
+    'plain': dict(label='plain DeCUR', tasks={'shapes-2000': {}, 'gaussian': {}}),
     'cross-block': dict(
         idea='common against unique', label='correlation, weight 0.0051', options={'model.head.extra': [dict(type='CrossBlockTerm')]}),
     'hsic': dict(
@@ -45,6 +48,25 @@ arms = {
         's1-s2': {'model.neck.out_channels': 128, 'model.head.common_dim': 112},
         'rgb-dem': {'model.neck.out_channels': 128, 'model.head.common_dim': 96},
         'rooms': {'model.neck.out_channels': 256, 'model.head.common_dim': 192}}),
+    # A teacher's forward passes are paid for by fewer steps: 6 encoder passes of a view become 8.
+    'teacher': dict(
+        idea='EMA teacher', label='momentum 0.02, 3/4 of the steps', steps=0.75,
+        options={'model.teacher': dict(type='ExponentialMovingAverage', momentum=0.02)}),
+    'completeness-10': dict(
+        idea='completeness', label='weight 10', options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=10.)]}),
+    'completeness-100': dict(
+        idea='completeness', label='weight 100', options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=100.)]},
+        tasks={'shapes-2000': {}}),
+    'dense': dict(
+        idea='dense terms', label='stage before the last, weight 0.5',
+        options={'model.auxiliary_heads': [dict(type='DenseHead', weight=0.5, grid=3, hid_channels=128, out_channels=128)]}),
+    # Baselines.
+    'comm': dict(
+        idea='baseline', label='CoMM', only=['shapes'], options={
+            'model.head': dict(_delete_=True, type='CoMMHead', width=256, statistics=False), **linear}),
+    'disentangled': dict(
+        idea='baseline', label='DisentangledSSL', only=['shapes', 'gaussian'], tasks={'gaussian': {}}, options={
+            'model.head': dict(_delete_=True, type='DisentangledSSLHead', common_dim=192, statistics=False)}),
     'crops': dict(
         idea='crops', label='independent where the plain config aligns them, and aligned where it does not', tasks={
             'shapes': {'train_dataloader.dataset.pipeline.1.aligned': True},
