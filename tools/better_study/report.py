@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from decoupling_study.document import format_interval
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 
 from decur.errors import DataError
 from decur.evaluation.intervals import Interval, t_interval
@@ -100,13 +100,17 @@ def tables(study: Config, rows: Sequence[Mapping]) -> dict:
                 cells.append(_cell(list(differences(scores, task, arm).values())))
         if any(cells):
             total = primary(study, scores, arm)
-            table.append([entry.get('idea', ''), entry.label, *cells, '' if total is None else f'{format_interval(total, 1)}'])
-    missing = [f'{study.arms[arm].label} ({", ".join(tasks)})' for arm in study.arms
+            table.append([_name(entry), *cells, format_interval(total, 1)])
+    missing = [f'{_name(study.arms[arm])} ({", ".join(tasks)})' for arm in study.arms
                if (tasks := [task for task in tasks_of(study, arm) if set(study.seeds) - set(scores.get((task, arm), {}))])]
     seconds = sum(float(row['seconds']) for row in rows)
     text = f'{len(rows)} runs are in; they took {seconds / 60:.0f} minutes of processor time, one thread each.'
     return dict(runs=text + (f' Not or not wholly run: {"; ".join(missing)}.' if missing else ''),
-                scores=markdown(['idea', 'setting', *names, 'primary score'], table, numbers=True), factors=_factors(study, rows))
+                scores=markdown(['setting', *names, 'primary score'], table, numbers=True), factors=_factors(study, rows))
+
+
+def _name(entry: ConfigDict) -> str:
+    return f'{entry.idea}, {entry.label}' if 'idea' in entry else entry.label
 
 
 def _cell(numbers: Sequence[float], signed: bool = True) -> str:
@@ -127,6 +131,6 @@ def _factors(study: Config, rows: Sequence[Mapping]) -> str:
             cells = [list(found[name].get((task, arm), {}).values()) for name in FACTORS]
             if any(cells):
                 digits = [1 if '/' in name or 'rank' in name else 2 for name in FACTORS]
-                table.append([task, entry.label,
+                table.append([f'{task}: {_name(entry)}',
                               *(format_interval(t_interval(cell), n) if cell else '' for cell, n in zip(cells, digits))])
-    return markdown(['task', 'setting', *(name.replace('encoder probe', 'probe') for name in FACTORS)], table, numbers=True)
+    return markdown(['task, setting', *(name.replace('encoder probe', 'probe') for name in FACTORS)], table, numbers=True)
