@@ -79,10 +79,12 @@ def test_records_come_back_and_newer_ones_win(tmp_path):
 
 
 def test_every_setting_of_the_study_is_one_of_its_configs(tmp_path):
-    """All configs load with all options of all arms, and no two arms are the same run."""
+    """The configs take the options of all arms on the first task, and those that differ by task on all; no two arms are the same run."""
     found, setup = Config.fromfile(STUDY), Setup(STUDY, tmp_path, tmp_path)
-    seen = {}
+    seen, by_task = {}, [arm for arm, entry in found.arms.items() if arm == 'plain' or any(entry.get('tasks', {}).values())]
     for run in plan(found, seeds=[0]):
+        if run.task != 'shapes' and run.arm not in by_task:
+            continue
         key = fingerprint(run, setup)
         assert key not in seen, (run.name, seen.get(key))
         seen[key] = run.name

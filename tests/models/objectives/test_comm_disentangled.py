@@ -7,6 +7,7 @@ from objective_reference import make_embeddings
 
 from decur.errors import ConfigError
 from decur.models.objectives import CoMMHead, DisentangledSSLHead
+from decur.models.objectives.simclr import nt_xent
 
 
 def comm(width=16, **kwargs):
@@ -144,3 +145,48 @@ def test_on_gaussians_common_dimensions_hold_what_is_shared_and_unique_ones_the_
     found = {(name, what): r2(block, y) for name, block in blocks.items() for what, y in (('shared', common), ('private', own['a']))}
     assert found['common', 'shared'] > .9 > .1 > found['common', 'private'], found
     assert found['unique', 'private'] > .7 > .35 > found['unique', 'shared'], found  # 0.84 and 0.17 after so few steps
+
+
+def test_comm_keeps_what_one_modality_shows_alone_and_contrast_across_does_not():
+    """CoMM's check on trifeatures, small: one-hot factors instead of pictures, one shared by both modalities and one of each alone."""
+    classes, width = 4, 16
+    torch.manual_seed(0)
+    mixing = {m: torch.linalg.qr(torch.randn(2 * classes, 2 * classes))[0] for m in 'ab'}
+
+    def draw(n):
+        """Labels, and two views that differ in noise."""
+        labels = {name: torch.randint(classes, (n, )) for name in ('shared', 'a', 'b')}
+        hot = {name: F.one_hot(y, classes).float() for name, y in labels.items()}
+        x = {m: torch.cat([hot['shared'], hot[m]], 1) @ mixing[m] for m in 'ab'}
+        return labels, {m: [x[m] + .15 * torch.randn_like(x[m]) for _ in range(2)] for m in 'ab'}
+
+    def accuracy(z, y):
+        z, half = torch.cat([z, torch.ones(len(z), 1)], 1), len(z) // 2
+        fitted = torch.linalg.lstsq(z[:half], F.one_hot(y[:half], classes).float()).solution
+        return float(((z[half:] @ fitted).argmax(1) == y[half:]).float().mean())
+
+    def train(encoders, parts, loss, represent):
+        optimizer = torch.optim.Adam([*encoders.parameters(), *parts.parameters()], lr=.01)
+        for _ in range(250):
+            views = {m: tuple(map(encoders[m], pair)) for m, pair in draw(96)[1].items()}
+            optimizer.zero_grad()
+            loss(views).backward()
+            optimizer.step()
+        labels, x = draw(1000)
+        with torch.no_grad():
+            z = represent({m: encoders[m](x[m][0]) for m in 'ab'})
+        return {name: accuracy(z, y) for name, y in labels.items()}
+
+    def linear():
+        torch.manual_seed(1)
+        return torch.nn.ModuleDict({m: torch.nn.Linear(2 * classes, width) for m in 'ab'})
+
+    encoders, head = linear(), CoMMHead(width, num_heads=2, out_channels=width, statistics=False)
+    found = train(encoders, head, lambda views: head.loss(views)['loss'], lambda z: head.fuse([z['a'], z['b']]))
+    assert min(found.values()) > .8, found
+    encoders, projectors = linear(), linear()
+    for m in 'ab':
+        projectors[m] = torch.nn.Sequential(torch.nn.Linear(width, width), torch.nn.ReLU(), torch.nn.Linear(width, width))
+    across = train(encoders, projectors, lambda views: nt_xent(*(projectors[m](views[m][0]) for m in 'ab'), .1),
+                   lambda z: torch.cat([projectors[m](z[m]) for m in 'ab'], 1))
+    assert across['shared'] > .95 and across['a'] + across['b'] < 1.6, across
