@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# opencv-python links libGL, which slim images lack; then the headless build of the same version takes its place: tools/fix_opencv.sh [PYTHON]
+# opencv-python links libraries of the screen (libGL, libxcb), which slim images lack; then the headless build of the same version takes its
+# place: tools/fix_opencv.sh [PYTHON]
 set -euo pipefail
 PYTHON=${1:-python}
 if "$PYTHON" -c 'import cv2' 2>/dev/null; then
     exit 0
 fi
 # Only a missing system library is mended here; anything else is shown.
-if ! "$PYTHON" -c 'import cv2' 2>&1 | grep -qE 'lib(GL|gthread|SM|Xext|Xrender|glib)[^ ]*\.so'; then
+if ! "$PYTHON" -c 'import cv2' 2>&1 | grep -qE 'lib[^ ]+\.so[^ ]*: cannot open shared object file'; then
     "$PYTHON" -c 'import cv2'
 fi
 VERSION=$("$PYTHON" -c 'from importlib.metadata import version; print(version("opencv-python"))')

@@ -32,15 +32,13 @@ from decur.writing import write_json
 
 from .frozen import remember_maps
 from .per_pixel import per_pixel
-from .plan import Pretraining, Transfer
+from .plan import TESTS, Pretraining, Transfer
 from .scores import GROUPS, STEPS, at_threshold, best_step, group_of, histogram
 
 #: Version of what a record holds: those of another are made again.
 VERSION = 1
 #: The file in a run's folder that says that it is done, and what came out.
 RECORD = 'record.json'
-#: The lists of chips that are tested.
-TESTS = ('scene_test.txt', 'event2021.txt')
 #: One thread a process: reading is part of it.
 _ONE_THREAD = {'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}
 #: Data sets of this process that were tested on, whose chips are in memory.
@@ -140,7 +138,7 @@ def execute(run: Pretraining | Transfer, setup: Setup) -> dict:
     folder = setup.work_dir / run.name
     if run.protocol == 'per-pixel':
         labelled, tested = ([line for name in names for line in (setup.data / name).read_text(encoding='utf-8').split()]
-                            for names in ([run.split], TESTS))
+                            for names in ([run.split], run.tests))
         record = dict(fingerprint=fingerprint(run, setup), **per_pixel(setup.data, run.sensors, labelled, tested, run.subset))
     else:
         record = _train(run, setup)
@@ -166,32 +164,38 @@ def _train(run: Pretraining | Transfer, setup: Setup) -> dict:
     model = runner.train()
     record = dict(fingerprint=key, loss=float(runner.message_hub.get_scalar('train/loss').mean(window_size=20)))
     if isinstance(run, Transfer):
-        record.update(measure(model, cfg))
+        record.update(measure(model, cfg, run.tests))
     Path((folder / 'last_checkpoint').read_text(encoding='utf-8').strip()).replace(checkpoint_of(run, setup))
     return record
 
 
 @torch.no_grad()
-def measure(model: torch.nn.Module, cfg: Config) -> dict:
+def measure(model: torch.nn.Module, cfg: Config, tests: Sequence[str] = TESTS) -> dict:
     """Test a model at two thresholds of the probability of flood: 0.5, and that with the best IoU on its own labelled chips.
 
     Args:
         model: A segmentation model of two classes, the second of which is flood.
-        cfg: Its config; the labelled chips are those of ``train_dataloader``, the test is ``test_dataloader`` with the lists :data:`TESTS`.
+        cfg: Its config; the labelled chips are those of ``train_dataloader``, the test is ``test_dataloader``.
+        tests: Lists of chips to test. Of :data:`~ombria_study.plan.TESTS` the pixels are counted by :data:`GROUPS`, of any other list
+            in one group that has its name.
 
     Returns:
-        dict: ``areas`` at 0.5 and ``fitted`` at the other one, ``{group: [pixels found, found but dry, missed]}`` for :data:`GROUPS`;
+        dict: ``areas`` at 0.5 and ``fitted`` at the other one, ``{group: [pixels found, found but dry, missed]}``;
         ``threshold``, the other one.
     """
     model.eval()
     labelled = sum(counts for _, counts in _histograms(model, cfg, cfg.train_dataloader.dataset.split))
-    found = {group: np.zeros((2, STEPS), np.int64) for group in GROUPS}
-    for split in TESTS:
+    found = {group: np.zeros((2, STEPS), np.int64) for group in (GROUPS if tests == TESTS else map(_stem, tests))}
+    for split in tests:
         for name, counts in _histograms(model, cfg, split):
-            found[group_of(name)] += counts
+            found[group_of(name) if split in TESTS else _stem(split)] += counts
     step = best_step(labelled)
     return dict(areas={group: at_threshold(counts, STEPS // 2).tolist() for group, counts in found.items()},
                 fitted={group: at_threshold(counts, step).tolist() for group, counts in found.items()}, threshold=step / STEPS)
+
+
+def _stem(split: str) -> str:
+    return split.removesuffix('.txt')
 
 
 def _histograms(model: torch.nn.Module, cfg: Config, split: str) -> Iterator[tuple]:
@@ -200,7 +204,7 @@ def _histograms(model: torch.nn.Module, cfg: Config, split: str) -> Iterator[tup
     loader.dataset.split = split
     key = json.dumps(loader.dataset, sort_keys=True, default=str)
     dataset = _tested.get(key) or DATASETS.build(loader.dataset)
-    if split in TESTS:
+    if split != cfg.train_dataloader.dataset.split:
         _tested[key] = dataset
     loader = Runner.build_dataloader(dict(loader, dataset=dataset, num_workers=0, persistent_workers=False))
     names = (dataset.get_data_info(i)['sample_id'] for i in range(len(dataset)))

@@ -256,16 +256,23 @@ def _join(tables: Mapping) -> tuple:
 
 def _parts(folders: Mapping) -> dict:
     """What inspection looks at: the first date of a sample."""
+    tables = {name: local_index(folder, save=False) for name, folder in folders.items()
+              if any(file.endswith('.tar') for file in file_names(folder))}
+    # A product should have the samples that the others of its split have, in shards of a kind that it is in.
+    kinds: dict = {}
+    for name, table in tables.items():
+        prefixes = [file.partition('_shard')[0] for file in table.attributes['files']]
+        for key, shard in zip(table['key'].tolist(), table['shard'].tolist()):
+            kinds.setdefault(folders[name].parent, {}).setdefault(prefixes[shard], set()).add(key.decode())
     parts = {}
-    for name, folder in folders.items():
-        if not any(file.endswith('.tar') for file in file_names(folder)):
-            continue
-        table = local_index(folder, save=False)
+    for name, table in tables.items():
+        folder = folders[name]
+        expected = set().union(*(keys for kind, keys in kinds[folder.parent].items() if folder.name not in NEVER.get(kind, ())))
         source = partial(_first_date, str(folder), table)
         bands = tuple(read_member(source(0)))
         rows = {key.decode(): row for row, key in enumerate(table['key'].tolist())}
         parts[name] = Part(bands, list(rows), lambda key, source=source, rows=rows: source(rows[key]), BandReader(bands, 1),
-                           dict(product=folder.name))
+                           dict(product=folder.name), expected)
     return parts
 
 
