@@ -88,14 +88,13 @@ def _with_wide_columns(table: str) -> str:
     for row in rows[1:]:
         for column, cell in enumerate(row):
             width[column] = max(width.get(column, 0), len(cell))
-    columns = iter(range(len(rows[0])))
+    kinds = ['sentences' if width.get(column, 0) > 60 else 'words' if width.get(column, 0) > 20 else '' for column in range(len(rows[0]))]
 
-    def head(match):
-        longest = width.get(next(columns), 0)
-        kind = 'sentences' if longest > 60 else 'words' if longest > 20 else ''
-        return f'<th class="{kind}"{match[1]}>' if kind else match[0]
+    def row(match):
+        columns = iter(kinds)
+        return re.sub(r'<(t[hd])', lambda cell: f'<{cell[1]} class="{kind}"' if (kind := next(columns, '')) else cell[0], match[0])
 
-    return re.sub(r'<th((?: [^>]*)?)>', head, table)
+    return re.sub(r'<tr>.*?</tr>', row, table, flags=re.S)
 
 
 def moved(text: str, source: str, page: str) -> str:

@@ -163,3 +163,31 @@ def test_blocks_have_a_language_and_python_is_python(document):
         assert block.language in ('bash', 'python', 'text', 'yaml', 'bibtex'), f'{document}:{block.line}: a block without a language'
         if block.language == 'python':
             ast.parse(block.text, f'{document}:{block.line}')
+
+
+@pytest.mark.parametrize('line, says', [
+    ('python tools/train.py configs/decur/decur_sunrgbd.py --ampp', 'unrecognized arguments: --ampp'),
+    ('python tools/train.py configs/decur/decur_sunrgb.py', 'does not exist'),
+    ('decur train decur_sunrgbd --cfg-options model.neck.hid_chanels=4', 'hid_chanels'),
+    ('decur trian decur_sunrgbd', 'no command trian'),
+    ('decur train CONFIG --cfg-options train_dataloader.batchsize=4', 'batchsize'),
+    ('tools/dist_train.sh configs/decur/decur_sunrgbd.py 8 --nothing', '--nothing'),
+    ('make quickstrat', 'no quickstrat'),
+    ("pip install 'decur[scene]'", 'no extra scene'),
+    ('python tools/nothing.py', 'does not exist'),
+])
+def test_what_is_wrong_is_found(line, says):
+    words, = documented.shell_words(line)
+    with pytest.raises((AssertionError, ConfigError), match=says):
+        check(Command('README.md', 1, words, True))
+
+
+def test_a_shell_gives_the_words():
+    script = ('for seed in 0 1; do\n  weights=None; [ $seed = 1 ] && weights=a.pth\n'
+              '  python tools/train.py "$seed x" \\\n    pretrained=$weights > out/log\ndone\n'
+              "A=1 tools/dist_train.sh c 8   # comment\ndecur a | tail -n 1\n")
+    assert documented.shell_words(script) == [
+        ('python', 'tools/train.py', '0 x', 'pretrained=None'), ('python', 'tools/train.py', '1 x', 'pretrained=a.pth'),
+        ('tools/dist_train.sh', 'c', '8'), ('decur', 'a')]
+    with pytest.raises(AssertionError, match='nothing'):
+        documented.shell_words('nothing --at-all')
