@@ -24,8 +24,8 @@ from torch import Tensor
 _HEADER = 4096
 #: Tensors lie at multiples of this many bytes.
 _ALIGNMENT = 64
-#: Tensors of fewer bytes are sent by value, so that a label that is kept does not hold a whole batch.
-SMALL = 1 << 16
+#: Tensors of fewer bytes are sent by value, so that a label that is kept does not hold a whole batch. The pipe takes 64 KiB.
+SMALL = 1 << 12
 
 
 class _Piece:
