@@ -143,8 +143,8 @@ def page() -> str:
     parts.append("## The authors' weights, measured by others\n\nNo command here gives these figures: they come from other programs, with "
                  'data sets, heads and searches of their own. The ResNet50 is `decur_resnet50_ssl4eo-s12_optical` in '
                  "[weights_zoo.md](weights_zoo.md), TorchGeo's copy `torchgeo_resnet50_sentinel2_all_decur`. "
-                 '[benchmarks.md](benchmarks.md) runs torchgeo-bench and the protocol of GEO-Bench for frozen encoders with them, one command each, whose figures are not '
-                 'comparable to these. Not computed by this project.\n\n')
+                 '[benchmarks.md](benchmarks.md) runs torchgeo-bench and the protocol of GEO-Bench for frozen encoders with them, one '
+                 'command each, whose figures are not comparable to these. Not computed by this project.\n\n')
     head = ('data set', 'figure', 'encoder', 'protocol', 'value', 'source', 'this project')
     parts[-1] += markdown(head, [
         (row.dataset, row.figure, row.encoder, row.protocol, f'{row.value:.1f}', row.source, '') for row in ELSEWHERE]) + '\n'
