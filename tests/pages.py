@@ -179,7 +179,9 @@ def _rgbd():
 
 
 def _torchgeo():
-    untrained('configs/decur/ssl4eo_s1-s2_r50_decur.py', 'epoch_100.pth', _NARROW)
+    Path('narrow.py').write_text("_base_ = 'decur::decur/ssl4eo_s1-s2_r50_decur.py'\n"
+                                 'model = dict(neck=dict(hid_channels=32, out_channels=32), head=dict(common_dim=24))\n')
+    untrained('narrow.py', 'epoch_100.pth')
 
 
 def _remote_sensing():
@@ -333,7 +335,7 @@ PAGES = {
         options={'python tools/train.py': _ONE_EPOCH}, not_run={'MLflowVisBackend': 'needs mlflow', 'WandbVisBackend': 'needs an account'}),
     'docs/torchgeo.md': Page(
         _torchgeo, smaller={'--num-train 64 --num-validation 8 --num-test 32': '--num-train 4 --num-validation 1 --num-test 2',
-                            'max_epochs=2': 'max_epochs=1', 'epoch_2': 'epoch_1'},
+                            'max_epochs=2': 'max_epochs=1', 'epoch_2': 'epoch_1', 'configs/decur/ssl4eo_s1-s2_r50_decur.py': 'narrow.py'},
         options={'python tools/train.py': _small()}, needs=('torchgeo',)),
     'docs/weights.md': Page(
         _weights, smaller={'SRC DST --config CONFIG': f'checkpoint.pth converted.pth --config {_SITES}'},
