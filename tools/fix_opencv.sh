@@ -3,12 +3,13 @@
 # place: tools/fix_opencv.sh [PYTHON]
 set -euo pipefail
 PYTHON=${1:-python}
-if "$PYTHON" -c 'import cv2' 2>/dev/null; then
+if REASON=$("$PYTHON" -c 'import cv2' 2>&1); then
     exit 0
 fi
 # Only a missing system library is mended here; anything else is shown.
-if ! "$PYTHON" -c 'import cv2' 2>&1 | grep -qE 'lib[^ ]+\.so[^ ]*: cannot open shared object file'; then
-    "$PYTHON" -c 'import cv2'
+if ! grep -qE 'lib[^ ]+\.so[^ ]*: cannot open shared object file' <<< "$REASON"; then
+    echo "$REASON" >&2
+    exit 1
 fi
 VERSION=$("$PYTHON" -c 'from importlib.metadata import version; print(version("opencv-python"))')
 echo "import cv2 fails for want of a system library: installing opencv-python-headless==$VERSION in its place"

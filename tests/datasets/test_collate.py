@@ -5,9 +5,10 @@ import signal
 import pytest
 import torch
 from mmengine.structures import PixelData
+from mmpretrain.structures import DataSample
 from torch.utils.data import DataLoader
 
-from decur.datasets import SharedCollate
+from decur.datasets import SharedCollate, multimodal_collate
 from decur.errors import DataError, exit_on_bad_input
 
 #: Seconds after which PyTorch gives up: only where what is tested does not work.
@@ -65,3 +66,12 @@ def test_errors_of_samples_pass():
 
     with pytest.raises(DataError, match='sample 0 is damaged'):
         batches(bad)
+
+
+def test_images_of_several_shapes_are_named():
+    def packed(name, side):
+        return dict(inputs=dict(sar=[torch.zeros(2, side, side)] * 2), data_samples=DataSample(metainfo=dict(sample_id=name)))
+
+    with pytest.raises(DataError, match=r"modality 'sar': images of a batch differ in shape, \(2, 4, 4\) of sample 'a' and \(2, 5, 5\) of "
+                                        r"sample 'b'"):
+        multimodal_collate([packed('a', 4), packed('b', 5)])

@@ -200,6 +200,10 @@ def test_a_shard_that_is_cut_is_named_and_skipped_only_if_asked(tmp_path):
             ShardDataset(ENTRIES, str(tmp_path), pipeline=LOAD)
     rest = ShardDataset(ENTRIES, str(tmp_path), damaged='skip', missing='skip', pipeline=LOAD)
     assert [s['sample_id'][-1] for s in rest] == ['0', '1', '2'] and len(rest.skipped) == 3
+    rest = ShardDataset(ENTRIES, str(tmp_path), damaged='skip', pipeline=LOAD)  # the other product's samples go with the shard
+    assert [s['sample_id'][-1] for s in rest] == ['0', '1', '2'] and rest.shard_of_sample.tolist() == [0] * 3
+    rest = ShardDataset(ENTRIES, str(tmp_path), damaged='skip', missing='keep', pipeline=LOAD)
+    assert len(rest) == 6 and sum(image is None for image in rest[4]['images'].values()) == 1
     path.write_bytes(whole)
     damage(path, 0)
     with pytest.raises(ShardError, match=f'{path.name} is damaged: the header at byte 0'):

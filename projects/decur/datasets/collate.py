@@ -18,7 +18,12 @@ from .batch_memory import BatchMemory
 _memory: BatchMemory | None = None
 
 
-def _stack(tensors: Sequence, present: Sequence) -> torch.Tensor:
+def _stack(name: str, tensors: Sequence, present: Sequence, samples: Sequence) -> torch.Tensor:
+    shapes = {tuple(t.shape): getattr(sample, 'sample_id', None) for t, there, sample in zip(tensors, present, samples) if there}
+    if len(shapes) > 1:
+        (one, first), (other, second), *_ = shapes.items()
+        raise DataError(f'modality {name!r}: images of a batch differ in shape, {one} of sample {first!r} and {other} of sample '
+                        f'{second!r}. Bring them to one: MakeViews(on="cpu"), CenterView, or the size option of the reader.')
     model = next((t for t, there in zip(tensors, present) if there), tensors[0])
     tensors = [t.to(model.dtype) if there or t.shape == model.shape else torch.zeros_like(model) for t, there in zip(tensors, present)]
     return torch.stack(tensors) if _memory is None else _memory.stack(tensors)
@@ -34,15 +39,18 @@ def multimodal_collate(batch: Sequence) -> dict:
     Returns:
         dict: ``inputs``: ``{name: (N, C, H, W)}`` or ``{name: [(N, C, H, W), ...]}``, in the dtype and size of the samples that are present
             (an absent one is zeros); ``data_samples``: the list.
+
+    Raises:
+        DataError: If the images of a modality differ in shape.
     """
     samples = [item['data_samples'] for item in batch]
     inputs = {}
     for name, first in batch[0]['inputs'].items():
         present = [(getattr(sample, 'present', None) or {}).get(name, True) for sample in samples]
         if isinstance(first, list | tuple):
-            inputs[name] = [_stack([item['inputs'][name][view] for item in batch], present) for view in range(len(first))]
+            inputs[name] = [_stack(name, [item['inputs'][name][view] for item in batch], present, samples) for view in range(len(first))]
         else:
-            inputs[name] = _stack([item['inputs'][name] for item in batch], present)
+            inputs[name] = _stack(name, [item['inputs'][name] for item in batch], present, samples)
     return dict(inputs=inputs, data_samples=samples)
 
 

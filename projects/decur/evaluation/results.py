@@ -18,7 +18,8 @@ from .tables import markdown
 
 #: Objectives as the tables call them.
 _OBJECTIVES = {'DeCURHead': 'DeCUR', 'MultimodalSimCLRHead': 'SimCLR', 'MultimodalCLIPHead': 'CLIP',
-               'MultimodalBarlowTwinsHead': 'Barlow Twins', 'MultimodalVICRegHead': 'VICReg'}
+               'MultimodalBarlowTwinsHead': 'Barlow Twins', 'MultimodalVICRegHead': 'VICReg', 'CoMMHead': 'CoMM',
+               'DisentangledSSLHead': 'DisentangledSSL'}
 #: Files of ImageNet weights: torchvision's, timm's, SegFormer's.
 _IMAGENET = re.compile(r'torchvision://|in1k|imagenet|mit_b\d')
 #: What encoders that were loaded as the authors published them are called.

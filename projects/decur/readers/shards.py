@@ -5,6 +5,7 @@ byte a member begins, and a read takes just its bytes, in any order and by any n
 """
 import os
 import tarfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -23,7 +24,11 @@ LARGEST_MEMBER = 256 << 20
 KEPT = 64
 #: Members that a process keeps, for the next date of the same.
 MEMBERS = 4
+#: Seconds without a read after which a process closes a shard that the cache has taken away: while it is open, it takes disk space. One
+#: that is read goes on being read, also where another run needs its place.
+IDLE = 10.
 _BLOCK = 512
+_looked = 0.
 _open: OrderedDict = OrderedDict()
 _members: OrderedDict = OrderedDict()
 
@@ -188,24 +193,27 @@ def _member(source: Mapping) -> ZarrMember:
 
 def _read(source: Mapping, position: int, size: int) -> bytes:
     """Bytes of a member. Shards stay open: their number is small, and a process reads from each again and again."""
-    path, data = source['tar'], None
+    path, data, cache = source['tar'], None, source.get('cache')
+    if cache and time.monotonic() >= _looked + IDLE / 10:
+        close_removed(IDLE)
     for _ in range(3):
         if path not in _open:
             try:
-                cache = source.get('cache')
-                _open[path] = cache.open(path, source['bytes']) if cache else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                handle = cache.open(path, source['bytes'], close_removed) if cache else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except DataError:  # a full disk is an OSError too
                 raise
             except OSError as error:
                 raise ShardError(f'{path} cannot be opened ({error.strerror}).', path) from error
+            _open[path] = _Open(handle)
             while len(_open) > KEPT:
-                os.close(_open.popitem(last=False)[1])
+                os.close(_open.popitem(last=False)[1].handle)
         _open.move_to_end(path)
+        _open[path].used = time.monotonic()
         try:
-            data = _pread(_open[path], source['offset'] + position, size)
+            data = _pread(_open[path].handle, source['offset'] + position, size)
             break
         except OSError as error:  # a stale handle of a network file system: open it again
-            os.close(_open.pop(path))
+            os.close(_open.pop(path).handle)
             problem = error
     if data is None:
         raise ShardError(f'{path} cannot be read ({problem.strerror}).', path) from problem
@@ -215,8 +223,24 @@ def _read(source: Mapping, position: int, size: int) -> bytes:
     return data
 
 
+class _Open:
+    """A shard that is open: its file descriptor, and when it was read."""
+
+    def __init__(self, handle: int):
+        self.handle, self.used = handle, time.monotonic()
+
+
+def close_removed(idle: float = 0.) -> None:
+    """Close shards that are open here, are no longer in their folder, and have not been read for so many seconds."""
+    global _looked
+    _looked = time.monotonic()
+    for path, entry in list(_open.items()):
+        if _looked - entry.used >= idle and not os.fstat(entry.handle).st_nlink:
+            os.close(_open.pop(path).handle)
+
+
 def close_shards() -> None:
     """Close what this process holds open. A data set does so when it has its index: a shard may have been replaced since."""
     _members.clear()
     while _open:
-        os.close(_open.popitem()[1])
+        os.close(_open.popitem()[1].handle)
