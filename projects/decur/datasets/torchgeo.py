@@ -192,7 +192,10 @@ def build_torchgeo(cfg: Mapping, root: str = ''):
     try:
         from torchgeo import datasets
     except ImportError as error:
-        raise ConfigError(f'a TorchGeoDataset needs TorchGeo: pip install decur[torchgeo] ({first_line(error)}).') from error
+        absent = (error.name or '').split('.')[0]
+        cure = f'which cannot be imported without {absent}: pip install {absent}' if absent not in ('', 'torchgeo') else (
+            'pip install decur[torchgeo]')
+        raise ConfigError(f'a TorchGeoDataset needs TorchGeo, {cure} ({first_line(error)}).') from error
     cfg = dict(cfg)
     name = cfg.pop('type', None)
     kinds = (datasets.GeoDataset, datasets.NonGeoDataset)
