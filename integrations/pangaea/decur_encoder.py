@@ -59,6 +59,13 @@ class DeCUREncoder(Encoder):
             for kind, values in (('mean', data_mean), ('std', data_std)):
                 self.register_buffer(f'{kind}_{key}', torch.tensor([float(values[key][i]) for i in order])[:, None, None], persistent=False)
 
+    def train(self, mode: bool = True):
+        """Frozen encoders (``finetune=false``) stay as they are: in training mode batch norm would go on counting."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            self.encoder.eval()
+        return self
+
     def load_encoder_weights(self, logger) -> None:
         """They were loaded strictly when the encoder was built."""
         logger.info(f'decur: every key of {self.encoder_weights} was loaded')

@@ -9,9 +9,9 @@ import argparse
 import json
 from pathlib import Path
 
-import decur  # noqa: F401, I001
 import numpy as np
 import rasterio
+
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.sensors import S2C_BANDS
 from decur_worlds.landcover import INDEX, make_landscape

@@ -2,10 +2,13 @@
 
     cd PANGAEA && torchrun --nnodes=1 --nproc_per_node=1 ../integrations/pangaea/run_on_cpu.py --config-name=train ...
 
-That file takes CUDA and NCCL for granted. It is run here, from the folder of the checkout, with the CPU and Gloo in their place.
+That file takes CUDA and NCCL for granted. It is run here, from the folder of the checkout, with the CPU and Gloo in their place, and with
+plain batch normalisation for that over several GPUs.
 """
 import sys
 from pathlib import Path
+
+import torch
 
 RUN = Path('pangaea/run.py')
 CHANGES = {
@@ -34,4 +37,5 @@ if __name__ == '__main__':
     if not RUN.is_file():
         sys.exit(f'{RUN} is not there: start this in the folder of a checkout of PANGAEA.')
     sys.path.insert(0, str(Path.cwd()))
+    torch.nn.SyncBatchNorm = torch.nn.BatchNorm2d
     exec(compile(changed(RUN.read_text(encoding='utf-8')), str(RUN.resolve()), 'exec'))  # __main__ stays this module, as Hydra wants it

@@ -12,8 +12,8 @@ import io
 import tempfile
 from pathlib import Path
 
-import decur  # noqa: F401, I001  before what imports torchvision
 import pandas
+
 from decur.errors import ConfigError, exit_on_bad_input, first_line
 from decur_worlds.landcover_layouts import write_landcover
 

@@ -105,8 +105,8 @@ def modality_subsets(train: dict, test: dict, title: str = 'test') -> Iterator[t
             sets.append((torch.cat([part['features'][name] for name in subset], 1)[keep],
                          F.pad(part['targets'], (0, classes - part['targets'].shape[1]))[keep]))
         if not all(len(x) for x, _ in sets):
-            raise DataError(f'the probe has {len(sets[0][0])} training and {len(sets[1][0])} {title} samples with {subset}: it needs some of '
-                            'both.')
+            raise DataError(f'the probe has {len(sets[0][0])} training and {len(sets[1][0])} {title} samples with {subset}: it needs some '
+                            'of both.')
         yield subset, *sets
 
 
