@@ -5,9 +5,8 @@ images with the statistics of the data set; this encoder undoes that and does wh
 """
 import decur  # noqa: I001  before what imports torchvision
 import torch
-from decur.apis.bands import image_bands
 from decur.errors import ConfigError
-from decur.sensors import band_name
+from decur.sensors import band_name, image_bands
 from pangaea.encoders.base import Encoder
 
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 
 from .errors import ConfigError, DataError, closest, some
-from .sensors import band_name
 
 #: The keys an entry may have. A key outside this list is a typing error and stops the build.
 ENTRY_KEYS = frozenset({
@@ -93,15 +92,6 @@ def check_names(names: Iterable[str], known: Collection[str]) -> None:
 def band_names(name: str, entry: Mapping) -> tuple:
     """Names of an entry's channels: its ``bands``, or ``<name>_1`` .. ``<name>_C``."""
     return tuple(entry.get('bands') or (f'{name}_{i + 1}' for i in range(entry['channels'])))
-
-
-def image_bands(entry: Mapping) -> list:
-    """The bands of an image that a modality takes: those of its weights but for one that the radiometry inserts."""
-    bands = [band_name(band) for band in entry['bands']]
-    for step in entry.get('radiometry') or ():
-        if step['type'] == 'InsertEmptyBand':
-            del bands[step.get('index', 10)]
-    return bands
 
 
 def statistics(entry: Mapping) -> tuple:

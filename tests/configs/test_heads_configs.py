@@ -82,7 +82,7 @@ def test_neighbours_and_the_linear_probe(landcover, tmp_path):
     found = json.loads((tmp_path / 'all.json').read_text())
     assert list(found) == ['sar+optical', 'sar', 'optical']
     assert all(0 < row[key] <= 100 for row in found.values() for key in ('knn', 'linear'))
-    assert 'kNN-3 mAP' in done.stdout and f'{found["sar"]["linear"]:.1f}' in done.stdout
+    assert 'kNN-3 micro mAP' in done.stdout and f'{found["sar"]["linear"]:.1f}' in done.stdout
 
 
 @pytest.mark.parametrize('arguments, message', [

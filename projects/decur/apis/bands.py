@@ -6,7 +6,7 @@ import torch
 from mmengine.logging import print_log
 
 from ..errors import ConfigError, WeightsError, check_choice
-from ..modalities import encoder_order, image_bands, statistics  # noqa: F401  image_bands is imported from here too
+from ..modalities import encoder_order, statistics
 from ..sensors import STATISTICS, band_name
 from ..weights.bands import RULES, change_first_layer, match_bands
 

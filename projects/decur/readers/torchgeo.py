@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 
 from decur.errors import ConfigError, DataError, some
-from decur.modalities import image_bands
-from decur.sensors import S2A_BANDS, band_name
+from decur.sensors import S2A_BANDS, band_name, image_bands
 
 from .base import NamedArray
 
