@@ -6,11 +6,12 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 SEED ?= 0
 
-.PHONY: help install quickstart study ombria test campaign lint docs wheel wheel-test clean
+.PHONY: help install quickstart study better ombria test campaign lint docs wheel wheel-test clean
 
 help:
 	@echo 'make quickstart [SEED=0]  install, pretrain DeCUR on generated rooms, transfer, compare with random initialisation'
 	@echo 'make study                install, run the decoupling study (docs/decoupling.md); resumable'
+	@echo 'make better               install, compare changes of DeCUR with plain DeCUR (docs/better.md); resumable'
 	@echo 'make ombria SRC=CLONE [QUICK=1] [ROUNDS=...]  install, compare pretraining on real floods (docs/ombria.md); resumable'
 	@echo 'make test                 install, run every test'
 	@echo 'make campaign             install, inject faults and attacks, a JSON line for each (tests/campaign/run.py --help)'
@@ -39,6 +40,9 @@ quickstart: install
 
 study: install
 	$(BIN)/python tools/study.py --jobs 2
+
+better: install
+	$(BIN)/python tools/better.py --jobs 2
 
 ombria: install
 	@test -n '$(SRC)' || { echo 'error: give SRC=CLONE, a clone of github.com/geodrak/OMBRIA' >&2; exit 1; }

@@ -8,6 +8,7 @@
 reads its peak resident memory from the kernel.
 """
 import argparse
+import functools
 import json
 import os
 import subprocess
@@ -77,12 +78,12 @@ def make(root: Path, chips: int, size: int) -> None:
             rasterio.open(root / 'scene_label.tif', 'w', height=size, width=size, count=1, dtype='uint8', nodata=255,
                           transform=from_origin(WEST, NORTH, 10, 10), **profile) as truth:
         s2.descriptions, s1.descriptions = BANDS, ('VV', 'VH')
-        squares = [sense(2, index, BLOCK) for index in range(LANDSCAPES)]
+        square = functools.cache(functools.partial(sense, 2, size=BLOCK))  # a small scene needs few
         for row in range(0, size, BLOCK):
             for column in range(0, size, BLOCK):
                 y, x = row // BLOCK, column // BLOCK
                 flips = (1 - 2 * (y // 2 % 2), 1 - 2 * (x // 2 % 2))
-                radar, optical, label = (array[::flips[0], ::flips[1]].copy() for array in squares[(2 * y + x) % LANDSCAPES])
+                radar, optical, label = (array[::flips[0], ::flips[1]].copy() for array in square(index=(2 * y + x) % LANDSCAPES))
                 rows, columns = (np.arange(start, min(start + BLOCK, size)) for start in (row, column))
                 optical[(rows[:, None] + columns[None, :] < size // 4).nonzero()] = 0  # beyond the swath
                 height, width = len(rows), len(columns)

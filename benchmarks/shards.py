@@ -1,19 +1,21 @@
 """Reading tar shards (SSL4EO-S12 v1.1, TerraMesh): samples per second at one worker, time to the first batch, memory of a worker.
 
-The published loader's way is measured beside it: webdataset over the tar files of all products in step, each member opened as a zip file
-system with fsspec and read with zarr, all dates of it. Here a member's bytes are read at their offset and decoded by decur.readers. Both in
-one DataLoader worker, in turns; rates from the first batch to the last.
+The published loader is measured beside it, in the form in which its authors use it: webdataset over the tar files of all products in step,
+each member opened as a zip file system with fsspec and read with zarr, all dates of it, batches by PyTorch's ``default_collate`` in the
+worker. Here a member's bytes are read at their offset and decoded by decur.readers, and batches go through decur.datasets.batch_memory.
+Both in one DataLoader worker, in turns; the process that takes the batches reads a value of every page of them, as a training would.
 
-A rate is given by the wall clock and by the processor time that the worker took, which is what remains of it where others use the cores.
+A rate is given by the wall clock from the first batch to the last, and by the processor time (user and system) of the worker and of the
+process together, from start to end, which is what remains of it where others use the cores.
 
 - `all dates`: the same content as the published loader, all dates of both products;
 - `two views`: what pretraining reads, one date for each of two views;
 - `streamed`: the same from an address (a server on this machine), with an empty cache and an index at the address;
-- `reading alone`: in this process, without the way from a worker to the process, which torch pays by the page of shared memory;
+- `reading alone`: in this process, without the way from a worker to the process;
 - `first batch`: from nothing (no index) and from an index, over many shards of small members;
 - `memory`: of the worker, its own (private) and resident, MiB.
 
-    python benchmarks/shards.py [--samples 128] [--size 264] [--rounds 3] [--shards 477] [--out FILE]
+    python benchmarks/shards.py [--samples 384] [--size 264] [--rounds 3] [--shards 477] [--out FILE]
 """
 import argparse
 import io
@@ -31,17 +33,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
-from decur.datasets import ShardDataset
+from decur.datasets import ShardDataset, SharedCollate, multimodal_collate
 from decur.engine import ShardSampler
-from decur.readers.shards import read_member
+from decur.readers.shards import read_date
 from decur.sensors import S1_BANDS, S2C_BANDS
 from decur_worlds.shard_layouts import write_shard, zarr_zip
 
 PRODUCTS = dict(S1GRD=S1_BANDS, S2L1C=S2C_BANDS)
 #: Members that differ; the others repeat their content under another key.
 DIFFERENT = 8
+#: Bytes of a page of memory.
+PAGE = 4096
 #: Where :func:`served` serves.
 SERVER: dict = {}
 
@@ -79,13 +83,17 @@ class AllDates(torch.utils.data.Dataset):
 
     def __getitem__(self, index: int) -> dict:
         seasons = self.dataset.data_list[index]['seasons']
-        return {name: torch.from_numpy(np.stack([np.stack(list(read_member(date).values())) for date in dates]))
-                for name, dates in seasons.items()}
+        return packed({name: [read_date(date) for date in dates] for name, dates in seasons.items()})
+
+
+def packed(images: dict) -> dict:
+    """Arrays ``(C, H, W)`` of a sample, by date or by view, to be collated."""
+    return dict(inputs={name: [torch.from_numpy(image) for image in views] for name, views in images.items()}, data_samples=None)
 
 
 def as_tensors(results: dict) -> dict:
     """Images of a sample, to be collated."""
-    return {name: torch.from_numpy(np.stack([image.transpose(2, 0, 1) for image in images])) for name, images in results['images'].items()}
+    return packed({name: [image.transpose(2, 0, 1) for image in images] for name, images in results['images'].items()})
 
 
 def ours(folder: Path, size: int, content: str):
@@ -149,22 +157,19 @@ def published(folder: Path, batch_size: int):
 
     def decoded(value: bytes):
         store = fsspec.filesystem('zip', fo=io.BytesIO(value), block_size=None).get_mapper('')
-        return torch.from_numpy(zarr.open_consolidated(store, mode='r')['bands'][...])
+        return zarr.open_consolidated(store, mode='r')['bands'][...]
 
     def in_step(sources):
         for source in sources:
             number = int(source['url'])
             archives = [webdataset.tarfile_samples([dict(url=paths[product][number])]) for product in PRODUCTS]
             for members in zip(*archives):
-                yield {product: decoded(member['zarr.zip']) for product, member in zip(PRODUCTS, members)}
+                yield dict(zip(PRODUCTS, (member['zarr.zip'] for member in members)), __key__=members[0]['__key__'])
 
     return webdataset.DataPipeline(webdataset.SimpleShardList([str(i) for i in range(len(next(iter(paths.values()))))]),
-                                   webdataset.split_by_worker, in_step, webdataset.batched(batch_size, collation_fn=collate))
-
-
-def collate(samples) -> dict:
-    """Stacked by product."""
-    return {name: torch.stack([sample[name] for sample in samples]) for name in samples[0]}
+                                   webdataset.split_by_worker, in_step,
+                                   webdataset.map(lambda sample: {product: decoded(sample[product]) for product in PRODUCTS}),
+                                   webdataset.batched(batch_size, collation_fn=default_collate))
 
 
 def loader(folder: Path, kind: str, size: int, batch_size: int) -> DataLoader:
@@ -174,7 +179,16 @@ def loader(folder: Path, kind: str, size: int, batch_size: int) -> DataLoader:
         return DataLoader(published(folder, batch_size), batch_size=None, **common)
     dataset = ours(folder, size, kind)
     sampler = ShardSampler(dataset, shuffle=False) if kind == 'streamed' else None
-    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate, **common)
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=SharedCollate(multimodal_collate), **common)
+
+
+def read_through(batch: dict) -> int:
+    """Read a value of every page of a batch; how many samples it has."""
+    batch = batch.get('inputs', batch)
+    for tensors in (batch[name] for name in batch if name in PRODUCTS or name.upper() in PRODUCTS):
+        for tensor in tensors if isinstance(tensors, list) else [tensors]:
+            tensor.view(-1).view(torch.uint8)[::PAGE].max()
+    return len(tensor)
 
 
 def one_thread(worker: int) -> None:
@@ -189,27 +203,28 @@ def memory(pid: int) -> dict:
     return dict(private=(kilobytes['Private_Clean'] + kilobytes['Private_Dirty']) / 1024, resident=kilobytes['Rss'] / 1024)
 
 
-def used_by_workers() -> float:
-    """Processor seconds of the workers that have ended."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def processor_time() -> float:
+    """Processor seconds of this process and of its workers that have ended."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
 def rate(folder: Path, kind: str, size: int, batch_size: int) -> tuple:
-    """Samples per second by the wall clock (after the first batch) and by the worker's processor time, and its largest memory."""
-    before = used_by_workers()
-    iterator = iter(loader(folder, kind, size, batch_size))
-    count = first = len(next(iter(next(iterator).values())))
+    """Samples per second by the wall clock (after the first batch) and by processor time, and the worker's largest memory."""
+    source = loader(folder, kind, size, batch_size)
+    before = processor_time()
+    iterator = iter(source)
+    count = first = read_through(next(iterator))
     start, most = time.perf_counter(), dict(private=0, resident=0)
     for batch in iterator:
-        count += len(next(iter(batch.values())))
+        count += read_through(batch)
         workers = getattr(iterator, '_workers', [])
         if workers and workers[0].is_alive():
             now = memory(workers[0].pid)
             most = {key: max(most[key], now[key]) for key in most}
     wall = (count - first) / (time.perf_counter() - start)
-    del iterator  # which waits for the worker
-    return wall, count / (used_by_workers() - before), most
+    del iterator, batch  # which waits for the worker
+    return wall, count / (processor_time() - before), most
 
 
 def reading_alone(folder: Path, kind: str, size: int) -> float:
@@ -223,18 +238,18 @@ def reading_alone(folder: Path, kind: str, size: int) -> float:
 
 def first_batch(folder: Path, kind: str, size: int, batch_size: int) -> dict:
     """Seconds until there is a batch: by the wall clock, and of processor time in this process and its worker."""
-    start, before = time.perf_counter(), time.process_time() + used_by_workers()
+    start, before = time.perf_counter(), processor_time()
     iterator = iter(loader(folder, kind, size, batch_size))
     next(iterator)
     wall = time.perf_counter() - start
     del iterator
-    return dict(wall=wall, processor=time.process_time() + used_by_workers() - before)
+    return dict(wall=wall, processor=processor_time() - before)
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument('--samples', type=int, default=128, help='for the rates')
+    parser.add_argument('--samples', type=int, default=384, help='for the rates')
     parser.add_argument('--size', type=int, default=264, help='side, pixels')
     parser.add_argument('--batch-size', type=int, default=16)
     parser.add_argument('--rounds', type=int, default=3)

@@ -8,6 +8,7 @@ from pathlib import Path
 from decur.evaluation.published import ELSEWHERE, PAPER
 from decur.evaluation.results import collect, format_values, read_runs
 from decur.evaluation.tables import markdown
+from decur.weights.zoo import WEIGHTS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE, RECORDS = ROOT / 'docs' / 'results.md', ROOT / 'docs' / 'records' / 'published'
@@ -44,9 +45,29 @@ sizes are those of the releases: SSL4EO-S12 251,079 locations, GeoNRW 116,768 ti
 patches of its official split, NYU-Depth v2 795 images. No estimate was checked on a GPU: expect a factor of two.
 
 **The command** pretrains, transfers and tests one seed; it can be stopped and started again (`--gpus 4` for four). The row of Cross-DA has
-none: its attention takes queries from the other sensor, which a transfer from one sensor does not have. `python docs/results.py` writes
-this page from the code and from records of tests, `python tools/table.py work_dirs` the same tables from your own.
+none: its attention takes queries from the other sensor, which a transfer from one sensor does not have.
+
+**With the authors' weights** the encoders are not pretrained but downloaded, by their name in [weights_zoo.md](weights_zoo.md): the command
+that reproduces the figure of a published checkpoint (of the GPU hours only the second number is needed). "Not published": the authors'
+repository has no weights of this row. "None needed": the command of the row starts at random, or downloads ImageNet weights. The published
+encoders of GeoNRW and SUN-RGBD see B, G, R, which the command sets for training and test. Neither the weights nor the figures that they
+give could be had here: the commands were run to their end on generated data, with files of the same layouts and random numbers.
+
+The data must lie where the line above each table puts them; [remote_sensing.md](remote_sensing.md) and [rgbd.md](rgbd.md) have more about
+that. `python docs/results.py` writes this page from the code and from records of tests, `python tools/table.py work_dirs` the same tables
+from your own.
 '''
+#: Commands that put the data where the configs look for them: of the transfer, and what a pretraining needs beside them.
+_PREPARE = {
+    'BigEarthNet-MM': ('python tools/prepare_dataset.py bigearthnet DOWNLOADS data/bigearthnet',
+                       'python tools/prepare_dataset.py ssl4eo DOWNLOADS data/ssl4eo'),
+    'GeoNRW': ('python tools/prepare_dataset.py geonrw DOWNLOADS data/geonrw', ''),
+    'SUN-RGBD': ('python tools/prepare_dataset.py sunrgbd DOWNLOADS data/sunrgbd', ''),
+    'NYU-Depth v2': ('python tools/prepare_dataset.py nyudv2 DOWNLOADS data/nyudv2',
+                     'python tools/prepare_dataset.py sunrgbd DOWNLOADS data/sunrgbd')}
+#: Parts of a config's name to parts of the published weights' names; which of these exist is in the table of names.
+_WEIGHTS_OF = {'bigearthnet': 'ssl4eo-s12', 'geonrw': 'geonrw', 'sunrgbd': 'sunrgbd', 'nyudv2': 'sunrgbd', 'r50': 'resnet50',
+               'r50-rda': 'resnet50-rda', 's1': '_sar', 's2': '_optical', 'rgb': '_rgb', 's1-s2': '', 'rgb-dem': '', 'rgb-hha': ''}
 
 
 def hours(row: dict) -> tuple:
@@ -77,6 +98,31 @@ def command(row: dict) -> str:
     return f'`python tools/reproduce.py {row["config"]}{labels} --pretraining {_PRETRAININGS[row["pretraining"]]}{tta}`'
 
 
+def weights(row: dict) -> str:
+    """Name of the authors' weights of a row of :func:`~decur.evaluation.results.collect`; empty where they published none."""
+    if row['pretraining'] != 'DeCUR':
+        return ''
+    data, sensors, encoder, _ = row['config'].split('_')
+    name = f'decur_{_WEIGHTS_OF.get(encoder, encoder)}_{_WEIGHTS_OF[data]}{_WEIGHTS_OF[sensors]}'
+    return name if name in WEIGHTS else ''
+
+
+def published_command(row: dict) -> str:
+    """The command that starts from the authors' weights, or why there is none."""
+    if row['pretraining'] in ('random', 'ImageNet'):
+        return 'none needed'
+    name = weights(row)
+    if not name or not command(row):
+        return 'not published'
+    return command(row).replace(f' --pretraining {_PRETRAININGS[row["pretraining"]]}', f' --weights {name}')
+
+
+def prepare(dataset: str) -> str:
+    """The line above a table: how its data get where the configs look for them."""
+    transfer, before = _PREPARE[dataset]
+    return f'Data: `{transfer}`' + (f'; for a pretraining also `{before}`' if before else '') + '.'
+
+
 def _hours(row: dict) -> str:
     return ' + '.join('0' if not value else f'{value:.1g}' if value < 10 else f'{value:.0f}' for value in hours(row))
 
@@ -88,11 +134,12 @@ def page() -> str:
     parts = [_HEAD]
     for dataset in dict.fromkeys(row['dataset'] for row in rows):
         own = [row for row in rows if row['dataset'] == dataset]
-        head = ('sensors', 'labels', 'protocol', 'encoder', 'pretraining', 'authors', 'this project', 'GPU hours', 'command')
-        parts.append(f'## {dataset}, {own[0]["figure"]}\n\n' + markdown(head, [(
+        head = ('sensors', 'labels', 'protocol', 'encoder', 'pretraining', 'authors', 'this project', 'GPU hours', 'command',
+                "with the authors' weights")
+        parts.append(f'## {dataset}, {own[0]["figure"]}\n\n{prepare(dataset)}\n\n' + markdown(head, [(
             row['modalities'], f'{row["labels"]} %', row['protocol'], row['encoder'], row['pretraining'],
             '' if row['published'] is None else f'{row["published"]:.1f}' + '†' * (row['source'] == PAPER), format_values(row['values']),
-            _hours(row), command(row)) for row in own]) + '\n')
+            _hours(row), command(row), published_command(row)) for row in own]) + '\n')
     parts.append("## The authors' weights, measured by others\n\nThere are no configs for these data sets here, so there is no command; "
                  'the weights are converted as in [weights.md](weights.md). Not computed by this project.\n\n')
     head = ('data set', 'figure', 'encoder', 'protocol', 'value', 'source', 'this project')

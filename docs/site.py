@@ -16,6 +16,8 @@ PAGES = {'README.md': 'index.md', 'configs/README.md': 'configs.md', 'CHANGELOG.
 #: Menu into which pages go that mkdocs.yml does not name.
 REST = 'How-to'
 _LINK = re.compile(r'(!?)\[([^\]]*(?:\[[^\]]*\][^\]]*)*)\]\(([^)\s]+)\)')
+_TABLE = re.compile(r'<table>.*?</table>', re.S)
+_CELL = re.compile(r'<t[hd][^>]*>(.*?)</t[hd]>', re.S)
 _CODE = re.compile(r'^(```.*?^```|(?:    .*\n?)+)', re.M | re.S)
 
 
@@ -68,9 +70,31 @@ def on_files(files, config):
 
 def on_page_markdown(markdown, page, config, files):
     """Links of a document of ``docs`` that lead out of it."""
+    if page.file.src_uri == 'index.md':
+        page.meta['hide'] = ['navigation']  # the menu of the front page would be the front page
     if page.file.src_uri in PAGES.values() or page.file.src_uri.startswith('api/'):
         return markdown
     return moved(markdown, f'docs/{page.file.src_uri}', page.file.src_uri)
+
+
+def on_page_content(html, page, config, files):
+    """Columns of tables that hold sentences say so, and are not squeezed to a word a line on a telephone (site.css)."""
+    return _TABLE.sub(lambda match: _with_wide_columns(match[0]), html)
+
+
+def _with_wide_columns(table: str) -> str:
+    rows = [[re.sub(r'<[^>]+>', '', cell) for cell in _CELL.findall(row)] for row in re.findall(r'<tr>(.*?)</tr>', table, re.S)]
+    width = {}
+    for row in rows[1:]:
+        for column, cell in enumerate(row):
+            width[column] = max(width.get(column, 0), len(cell))
+    kinds = ['sentences' if width.get(column, 0) > 60 else 'words' if width.get(column, 0) > 20 else '' for column in range(len(rows[0]))]
+
+    def row(match):
+        columns = iter(kinds)
+        return re.sub(r'<(t[hd])', lambda cell: f'<{cell[1]} class="{kind}"' if (kind := next(columns, '')) else cell[0], match[0])
+
+    return re.sub(r'<tr>.*?</tr>', row, table, flags=re.S)
 
 
 def moved(text: str, source: str, page: str) -> str:
@@ -92,7 +116,10 @@ def moved(text: str, source: str, page: str) -> str:
         inside = PAGES.get(path) or (path.removeprefix('docs/') if re.match(r'docs/.*\.(md|png|svg|ipynb)$', path) else None)
         if inside is None:
             return words
-        return f'{picture}[{words}]({posixpath.relpath(inside, posixpath.dirname(page) or ".")}{hash_}{anchor})'
+        address = posixpath.relpath(inside, posixpath.dirname(page) or '.')
+        if picture:
+            return f'[![{words}]({address})]({address})'  # in its full size, for a telephone
+        return f'[{words}]({address}{hash_}{anchor})'
 
     # GitHub begins a table at its first line, wherever that stands; Python's Markdown after an empty one.
     text = re.sub(r'^((?!\|).*\S.*)\n(?=\|)', r'\1\n\n', text, flags=re.M)

@@ -37,11 +37,11 @@ def _lines(code: str) -> list:
     return [line for line in joined.splitlines() if line.strip() and not line.lstrip().startswith('#')]
 
 
-def _decur(arguments: list) -> str:
-    """Standard output of ``decur ARGUMENTS`` in a fork of this process, which has imported the package.
+def forked(program, name: str) -> str:
+    """Standard output of a function in a fork of this process, which has imported the package.
 
     Raises:
-        RuntimeError: If the command fails, with what it wrote.
+        RuntimeError: If it fails, with what it wrote.
     """
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         pid = os.fork()
@@ -52,8 +52,7 @@ def _decur(arguments: list) -> str:
                 os.dup2(out.fileno(), 1)
                 os.dup2(err.fileno(), 2)
                 sys.stdout, sys.stderr = os.fdopen(1, 'w', closefd=False), os.fdopen(2, 'w', closefd=False)
-                from decur_command import main
-                main(arguments)
+                program()
                 status = 0
             except SystemExit as end:
                 status = end.code if isinstance(end.code, int) else 0 if end.code is None else 1
@@ -70,8 +69,17 @@ def _decur(arguments: list) -> str:
             file.seek(0)
             texts.append(file.read().decode(errors='replace'))
     if status:
-        raise RuntimeError(f'decur {" ".join(arguments)} ended with {status}:\n{texts[0][-2000:]}\n{texts[1][-3000:]}')
+        raise RuntimeError(f'{name} ended with {status}:\n{texts[0][-2000:]}\n{texts[1][-3000:]}')
     return texts[0]
+
+
+def decur(arguments: list) -> str:
+    """Standard output of ``decur ARGUMENTS``, of a fork."""
+    def program():
+        from decur_command import main
+        main(arguments)
+
+    return forked(program, f'decur {" ".join(arguments)}')
 
 
 def _command(line: str) -> str:
@@ -81,7 +89,7 @@ def _command(line: str) -> str:
         # The folder is on the path of this process already.
         left, sign, rest = re.fullmatch(r'(.*?)(?: ([|>]) (.*))?', line[line.index('decur '):]).groups()
         rest = f'cat > {rest}' if sign == '>' else rest
-        given = _decur(shlex.split(left, comments=True)[1:])
+        given = decur(shlex.split(left, comments=True)[1:])
         if not rest:
             return given
     return subprocess.run(['bash', '-c', f'set -o pipefail; {rest}'], input=given, check=True, capture_output=True, text=True,

@@ -17,7 +17,7 @@ from mmengine.runner import Runner
 import decur
 from decur.binding import bind
 from decur.engine import MultimodalRunner
-from decur.errors import ConfigError
+from decur.errors import ConfigError, WeightsError
 
 PIPELINE = [dict(type='LoadModalities'), dict(type='MakeViews'), dict(type='PackModalities')]
 
@@ -130,6 +130,9 @@ def test_what_is_built_already_is_not_copied(tmp_path):
     ({'modalities.sar.radiometrie': []}, r"modality 'sar': unknown key 'radiometrie' \(did you mean 'radiometry'"),
     ({'train_dataloader.dataset.modalities.sar.encodr': None}, r"'sar': unknown key 'encodr' \(did you mean 'encoder'"),
     ({'modalities.sar.mean': [1., 2., 3.]}, r"'sar': mean has 3 values for 2 channels"),
+    ({'modalities.sar.bands': ['VV', 'VH'],
+      'test_dataloader.dataset': dict(type='PairedRasterDataset', modalities=dict(sar=dict(bands=['VH', 'vv'])))},
+     r'test_dataloader.dataset.modalities.sar has the bands VH, VV, modalities.sar the same in the order VV, VH'),
     ({'modalities': [1]}, 'modalities must be a dict'),
     ({'modalities': dict(_delete_=True, sar=None)}, 'modalities is empty'),
 ])
@@ -148,7 +151,7 @@ def test_the_runner_builds_bound_parts_and_keeps_the_config_as_it_was(tmp_path):
     cfg.train_dataloader.update(
         batch_size=2, num_workers=0, sampler=dict(type='EpochSampler'), collate_fn=dict(type='multimodal_collate'))
     cfg.merge_from_dict({'train_dataloader.dataset.data_root': str(tmp_path / 'data'), 'modalities.sar.augmentation.size': 16,
-                         'default_hooks': dict(metadata=dict(type='MetadataHook'))})
+                         'modalities.sar.bands': ['VV', 'VH'], 'default_hooks': dict(metadata=dict(type='MetadataHook'))})
     # As MMPretrain's and MMSegmentation's train.py do it, and as MMSegmentation's test.py and ours do.
     for build in (RUNNERS.build, Runner.from_cfg):
         runner = build(copy.deepcopy(cfg))
@@ -156,9 +159,16 @@ def test_the_runner_builds_bound_parts_and_keeps_the_config_as_it_was(tmp_path):
         dumped = Config.fromstring(runner.cfg.pretty_text, '.py')
         assert dumped.to_dict() == cfg.to_dict() and 'modalities' not in dumped.model.backbone
     runner.train()
-    meta = decur.weights.load_file(tmp_path / 'run' / 'epoch_1.pth')['meta']
+    path = tmp_path / 'run' / 'epoch_1.pth'
+    meta = decur.weights.load_file(path)['meta']
     assert Config.fromstring(meta['cfg'], '.py').to_dict() == cfg.to_dict()
     assert meta['decur']['modalities']['sar']['mean'] == [-12.0, -12.0] and meta['decur']['trained_on'] == {}
+    # Weights that name their bands are not given images in another order, in silence or otherwise.
+    cfg.merge_from_dict({'modalities.sar.bands': ['VH', 'VV'], 'load_from': str(path), 'work_dir': str(tmp_path / 'swapped')})
+    for act in (lambda runner: runner.train(), lambda runner: runner.load_checkpoint(str(path))):
+        with pytest.raises(WeightsError, match="trained on the bands VV, VH, modality 'sar' gives it VH, VV: the same bands in another"):
+            act(Runner.from_cfg(copy.deepcopy(cfg)))
+    assert not list((tmp_path / 'swapped').rglob('*.pth'))
     assert isinstance(Runner.from_cfg(dict(model=dict(type='ResNet', depth=18), work_dir=str(tmp_path / 'plain'),
                                            default_scope='mmpretrain')), Runner)
 

@@ -41,6 +41,14 @@ def test_menus_name_files_that_exist():
     assert {f'tutorials/{path.name}' for path in (ROOT / 'docs' / 'tutorials').glob('*.md')} <= pages
 
 
+def test_the_front_page_leads_to_every_page_that_helps():
+    """Its table has a row for every page of the menus that are for users."""
+    menus = yaml.safe_load((ROOT / 'mkdocs.yml').read_text(encoding='utf-8').split('nav:')[1].split('theme:')[0])
+    pages = re.findall(r'\w+\.md', str([menu for menu in menus if set(menu) & {'Get started', 'How-to', 'Concepts'}]))
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    assert len(pages) > 20 and [page for page in pages if f'](docs/{page})' not in text] == []
+
+
 def test_the_front_page_is_short():
     text = (ROOT / 'README.md').read_text(encoding='utf-8')
     assert len(text.splitlines()) <= 120

@@ -6,6 +6,7 @@
 Proposes kinds of data, augmentations, encoder and schedule, which the configs that it writes say. Called again, it keeps edited files.
 """
 import os
+import shlex
 from pathlib import Path
 
 from decur_command.arguments import add_argument, answer_help, make_parser
@@ -102,12 +103,19 @@ def main():
     for note in found.notes:
         print(note)
     for name, number in found.gaps.items():
-        print(f'{number} samples lack {name} and are left out')
+        print(f'{number} sample(s) lack {name} and are left out')
+    for i, (sample, reason) in enumerate(found.broken.items()):
+        if i < 5:
+            print(f'left out {sample}: {reason}')
+    if found.broken:
+        print(f'{len(found.broken)} of {len(found.broken) + len(found.ids)} samples cannot be read and are not in the splits; '
+              'decur inspect reads every file')
     print(plan.why)
     for name, what in state.items():
         print(f'{out / name}: {what}')
     draw_views(out / 'configs' / 'pretrain.py', out / 'views.png')
-    print(f'look at {out / "views.png"}, then:\ndecur train {out / "configs" / "pretrain.py"} --work-dir {out / "work_dirs" / "pretrain"}')
+    config, work_dir = (shlex.quote(str(out / path)) for path in ('configs/pretrain.py', 'work_dirs/pretrain'))
+    print(f'look at {out / "views.png"}, then:\ndecur train {config} --work-dir {work_dir}')
 
 
 if __name__ == '__main__':

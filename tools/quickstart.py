@@ -68,7 +68,7 @@ def picture(path: Path, out: Path, root: Path, table: dict, count: int = 5) -> N
     labels = {name: np.asarray(Image.open(root / 'label' / f'{name}.png')) for name in names}
     names = sorted(names, key=lambda name: -len(np.unique(labels[name])))[:count]
     titles = ['RGB', 'depth (HHA)', 'label'] + [
-        f'{start}, {title.split(", ")[1]}\nmIoU {value:.1f} %' for title, values in table.items()
+        f'{start}, {title.split(", ")[1].removesuffix(" encoder")}\nmIoU {value:.1f} %' for title, values in table.items()
         for start, value in zip(('random', 'DeCUR'), values)]
     rows = []
     for name in names:

@@ -1,14 +1,19 @@
 """Fill one row of docs/results.md: pretrain (unless that was done), transfer, test. Steps that are done are not repeated.
 
     python tools/reproduce.py bigearthnet_s1-s2_r50-rda_frozen --labels 1 --pretraining decur --gpus 4
+    python tools/reproduce.py bigearthnet_s1-s2_r50-rda_frozen --labels 1 --weights decur_resnet50-rda_ssl4eo-s12
+
+The second begins with weights that were published, by name, in the place of a pretraining.
 
 The data lie where the configs look for them (data/...); docs/remote_sensing.md and docs/rgbd.md say how they get there. The record of the
 test goes below work_dirs, where tools/table.py finds it.
 """
 import argparse
+import re
+import zlib
 from pathlib import Path
 
-from decur_command.arguments import answer_help
+from decur_command.arguments import add_argument, answer_help
 
 _CONTRASTIVE = ['model.neck.hid_channels=512', 'model.neck.out_channels=128', 'model.neck.num_layers=2', 'model.head._delete_=True']
 #: Options that make another objective of a DeCUR config; ResNet50 has configs of its own.
@@ -20,7 +25,7 @@ OBJECTIVES = {
     'vicreg': ['model.head._delete_=True', 'model.head.type=MultimodalVICRegHead'],
 }
 
-#: Starts without a pretraining of this project; ImageNet weights are what the transfer config itself begins with, or --weights.
+#: What the encoders start from: a pretraining of this project, or none.
 STARTS = (*OBJECTIVES, 'random', 'imagenet')
 
 
@@ -30,11 +35,14 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('config', help='name of a transfer config, without .py')
     parser.add_argument('--pretraining', choices=STARTS, default='decur', help='what the encoders start from (default: decur)')
     parser.add_argument('--labels', type=float, default=100, metavar='PERCENT', help='share of the training labels (default: 100)')
-    parser.add_argument('--weights', help='a checkpoint to start from instead of a pretraining run')
+    parser.add_argument('--weights', help='a checkpoint to start from instead of a pretraining run, or the name of published weights '
+                        '(`decur weights` lists them)')
     parser.add_argument('--gpus', type=int, default=1, help='processes of the pretraining and the transfer (default: 1)')
     parser.add_argument('--seed', type=int, default=0, help='of the pretraining and the transfer')
     parser.add_argument('--tta', action='store_true', help='test at several scales and flipped (CMX is published so)')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs'), help='where everything goes')
+    add_argument(parser, 'cfg-options', help='settings of the transfer and its test, for example where the data lie: '
+                 'train_dataloader.dataset.data_root=FOLDER test_dataloader.dataset.data_root=FOLDER')
     parser.add_argument('--dry-run', action='store_true', help='print the configs and options; run nothing')
     return parser.parse_args()
 
@@ -45,6 +53,7 @@ from steps import run_step
 
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
+from decur.weights.zoo import WEIGHTS, named_weights
 
 TOOLS = Path(__file__).parent
 CONFIGS = TOOLS.parent / 'configs'
@@ -80,18 +89,55 @@ def pretraining_config(name: str, objective: str) -> tuple:
     return path, OBJECTIVES[objective]
 
 
-def train(config: Path, folder: Path, args: argparse.Namespace, options: list) -> Path:
-    """Train on the GPUs; returns the last checkpoint."""
+def start_options(cfg, weights: str | None, pretraining: str) -> tuple:
+    """Options that let the encoders of a transfer config start from weights.
+
+    Args:
+        cfg (Config): The transfer config.
+        weights (str, optional): The checkpoint, or the name of published weights.
+        pretraining (str): Without weights, ``'random'`` or ``'imagenet'``.
+
+    Returns:
+        tuple[list[str], list[str]]: Options of the training alone, and those of the training and the test.
+
+    Raises:
+        ConfigError: If there are no ImageNet weights for the config.
+    """
+    entries = {name: entry for name, entry in cfg.modalities.items() if entry is not None}
+    if not weights:
+        starts = {name: (entry.encoder.get('init_cfg') or {}).get('type') == 'Pretrained' for name, entry in entries.items()}
+        if pretraining == 'random':
+            return [f'modalities.{name}.encoder.init_cfg=None' for name, pretrained in starts.items() if pretrained], []
+        if all(starts.values()):
+            return [], []
+        weights = {f'segformer_mit-{entry.encoder.get("arch")}_imagenet' for entry in entries.values()}.intersection(WEIGHTS)
+        if len(weights) != 1:
+            raise ConfigError('the encoders of this config do not begin with ImageNet weights, and none are known for them: give '
+                              '--weights.')
+        weights = weights.pop()
+    published = named_weights(weights)
+    if published is None:
+        return [f'model.backbone.pretrained={weights}'], []
+    # One encoder for all modalities is named for each of them. Encoders that were trained on B, G, R are given that, in the test too.
+    start = [f'model.backbone.pretrained={weights}'] if len(published.modalities) > 1 or len(entries) == 1 else [
+        f'model.backbone.pretrained.{name}={weights}' for name in entries]
+    return start, [f'modalities.{name}.channel_order=bgr' for name in entries
+                   if name in published.inputs and published.inputs[name].reversed]
+
+
+def train(config: Path, checkpoint: Path, args: argparse.Namespace, options: list) -> None:
+    """Train on the GPUs until the last checkpoint is there."""
     command = [TOOLS / 'train.py']
     if args.gpus > 1:
         command = [TOOLS / 'torchrun.py', f'--nproc_per_node={args.gpus}', '--master_port=29500', TOOLS / 'train.py']
-    command += [config, *(['--launcher', 'pytorch'] if args.gpus > 1 else []), '--work-dir', folder, '--seed', args.seed, '--resume']
-    run_step(*command, *(['--cfg-options', *options] if options else []), done=folder / _last(config))
-    return folder / _last(config)
+    command += [config, *(['--launcher', 'pytorch'] if args.gpus > 1 else []), '--work-dir', checkpoint.parent]
+    command += ['--seed', args.seed, '--resume']
+    run_step(*command, *(['--cfg-options', *options] if options else []), done=checkpoint)
 
 
-def _last(config: Path) -> str:
-    loop = load_config(str(config)).train_cfg
+def _last(cfg) -> str:
+    """The last checkpoint of a run."""
+    loop = cfg.train_cfg
     return f'epoch_{loop.max_epochs}.pth' if loop.get('by_epoch', 'max_epochs' in loop) else f'iter_{loop.max_iters}.pth'
 
 
@@ -102,24 +148,31 @@ def main() -> None:
     config = transfer_config(args.config)
     if not 0 < args.labels <= 100:
         raise ConfigError(f'--labels {args.labels:g}: give a share in percent, above 0 and up to 100.')
-    options = [] if args.labels == 100 else [f'train_dataloader.dataset.fraction={args.labels / 100:g}']
-    pretraining = None
-    if args.pretraining in OBJECTIVES and not args.weights:
+    cfg = load_config(str(config), args.cfg_options)
+    own = [f'{key}={value}' for key, value in args.cfg_options.items()]
+    fraction = [] if args.labels == 100 else [f'train_dataloader.dataset.fraction={args.labels / 100:g}']
+    pretraining, weights, start = None, args.weights, args.pretraining
+    if args.pretraining in OBJECTIVES and not weights:
         pretraining = pretraining_config(args.config, args.pretraining)
+        folder = args.work_dir / f'{pretraining[0].stem}_{args.pretraining}_seed{args.seed}'
+        weights = folder / _last(load_config(str(pretraining[0])))
+    elif weights:
+        start = re.sub(r'[^\w.-]+', '-', Path(weights).stem if '/' in weights else weights)
+    first, always = start_options(cfg, str(weights) if weights else None, args.pretraining)
+    always += own
     if args.dry_run:
         print('\n'.join(' '.join(map(str, part)) for part in (
-            *([(pretraining[0].relative_to(CONFIGS), *pretraining[1])] if pretraining else []), (config.relative_to(CONFIGS), *options))))
+            *([(pretraining[0].relative_to(CONFIGS), *pretraining[1])] if pretraining else []),
+            (config.relative_to(CONFIGS), *fraction, *first, *always))))
         return
-    weights = args.weights
     if pretraining:
-        folder = args.work_dir / f'{pretraining[0].stem}_{args.pretraining}_seed{args.seed}'
-        weights = train(pretraining[0], folder, args, pretraining[1])
-    if weights:
-        options.append(f'model.backbone.pretrained={weights}')
-    folder = args.work_dir / f'{args.config}_{args.labels:g}_{args.pretraining}_seed{args.seed}'
-    checkpoint = train(config, folder, args, options)
+        train(pretraining[0], weights, args, pretraining[1])
+    changed = f'_{zlib.crc32(" ".join(sorted(own)).encode()):08x}' if own else ''  # other settings are another run
+    folder = args.work_dir / f'{args.config}_{args.labels:g}_{start}_seed{args.seed}{changed}'
+    checkpoint = folder / _last(cfg)
+    train(config, checkpoint, args, [*fraction, *first, *always])
     run_step(TOOLS / 'test.py', config, checkpoint, '--work-dir', folder, '--out', folder / 'metrics.json',
-             *(['--tta'] if args.tta else []), done=folder / 'metrics.json')
+             *(['--tta'] if args.tta else []), *(['--cfg-options', *always] if always else []), done=folder / 'metrics.json')
 
 
 if __name__ == '__main__':

@@ -38,11 +38,11 @@ def run_step(*command: object, done: Path, log: Path | None = None) -> None:
             if 'eta:' in line and time.time() - shown > 10:
                 print('  ' + line.split(' - INFO - ')[-1].strip()[:130], flush=True)
                 shown = time.time()
-        if process.wait():
-            text = log.read_text(encoding='utf-8', errors='replace')
-            reason = text.rstrip().rpartition('\n')[2]
-            # A step that ends on bad input says why in its last line; anything else is shown at length.
-            sys.exit(reason if reason.startswith('error: ') else f'error: {command[0]} failed; the end of {log}:\n{text[-2500:]}')
+    if process.wait():
+        text = log.read_text(encoding='utf-8', errors='replace')
+        reason = text.rstrip().rpartition('\n')[2]
+        # A step that ends on bad input says why in its last line; anything else is shown at length.
+        sys.exit(reason if reason.startswith('error: ') else f'error: {command[0]} failed; the end of {log}:\n{text[-2500:]}')
     if not done.exists():
         sys.exit(f'error: {command[0]} ended without writing {done}; see {log}')
     print(f'  {time.time() - start:.0f} s', flush=True)

@@ -1,7 +1,27 @@
 """torchrun for the shell tools: it takes the same arguments, and ends with the one line that says why instead of a report on processes."""
+import argparse
 import logging
 import signal
 import sys
+
+from decur_command.arguments import answer_help
+
+
+def parse_args():
+    """The command line, as far as ``--help`` shows it; PyTorch parses it."""
+    parser = argparse.ArgumentParser(description=__doc__, usage='%(prog)s [torchrun options] TOOL [arguments of the tool]',
+                                     epilog='Every option: python -m torch.distributed.run --help')
+    parser.add_argument('--nproc_per_node', metavar='N', help='processes of this machine, one for each GPU')
+    parser.add_argument('--nnodes', metavar='N', help='machines')
+    parser.add_argument('--node_rank', metavar='I', help='number of this machine, from 0')
+    parser.add_argument('--master_addr', metavar='ADDRESS', help='of machine 0')
+    parser.add_argument('--master_port', metavar='PORT', help='a free port of machine 0')
+    return parser.parse_args()
+
+
+# Before the import that takes seconds. Behind the tool's name, --help is the tool's.
+if sys.argv[1:2] in (['-h'], ['--help']):
+    answer_help(parse_args)
 
 from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException

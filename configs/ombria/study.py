@@ -14,6 +14,9 @@ twice = {'train_cfg.max_epochs': 24, 'param_scheduler.0.T_max': 24}
 arms = dict(
     per_pixel=dict(label='per pixel', options=None),
     random=dict(label='random', options=None),
+    # Encoders keep their random weights (a rate of 0), but their normalization takes its statistics from the data.
+    random_normalized=dict(label='random, normalized on the data', options={
+        'optim_wrapper.optimizer.lr': 0.0, 'train_cfg.max_epochs': 1, 'param_scheduler.0.T_max': 1}),
     decur=dict(label='DeCUR', options={}),
     barlow_twins=dict(label='Barlow Twins across sensors', options=barlow_twins),
     simclr=dict(label='SimCLR across sensors', options={
@@ -37,9 +40,27 @@ rounds = (
     dict(name='baselines', arms=baselines, protocols=frozen),
     dict(name='baselines-finetune', arms=baselines, protocols=finetune),
     dict(name='supervised', arms=('random', ), protocols=finetune, labels=('all', ), options=longer, variant='1000 iterations'),
+    dict(name='normalized', arms=('random_normalized', ), protocols=frozen, subsets=range(10)),
     dict(name='longer', arms=('random', 'decur'), protocols=frozen, options=longer, variant='1000 iterations', subsets=(0, 1, 2)),
     dict(name='sensors', arms=('random', 'decur', 'single'), protocols=frozen, sensors=('s1', 's2')),
     dict(name='labels', arms=('random', 'decur'), protocols=frozen, labels=('8', '128', 'all')),
     dict(name='compute', arms=('barlow_twins_x2', 'clip_x2'), protocols=frozen),
     dict(name='labels-finetune', arms=('random', 'decur'), protocols=finetune, labels=('8', '128', 'all')),
     dict(name='sensors-finetune', arms=('random', 'decur'), protocols=finetune, sensors=('s1', 's2')))
+
+
+def _views(**settings):
+    """Options that change the augmentation of both sensors."""
+    return {f'modalities.{name}.augmentation.{key}': value for name in ('sar', 'optical') for key, value in settings.items()}
+
+
+#: What tools/ombria_tuning.py compares on `scene_val`: the same settings for each of these arms, one pretraining and three labelled subsets
+#: each. `more` are further options of single arms.
+tuning = dict(
+    arms=('decur', 'barlow_twins', 'single'), seed=0, subsets=(0, 1, 2),
+    settings=dict(
+        default=dict(label='as in the study', options={}),
+        near=dict(label='crops of 50 to 70 %', options=_views(scale=(0.5, 0.7))),
+        plain=dict(label='no blur, brightness and contrast ± 10 %', options=_views(blur_prob=0.0, brightness=0.1, contrast=0.1)),
+        wide=dict(label='1024 dimensions', options={'model.neck.out_channels': 1024},
+                  more=dict(decur={'model.head.common_dim': 768}))))

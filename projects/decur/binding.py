@@ -14,6 +14,7 @@ from mmengine.registry import DATASETS, MODELS
 from .errors import ConfigError, closest
 from .modalities import check_modalities
 from .registry import signature
+from .sensors import band_name
 
 
 def bind(cfg):
@@ -31,7 +32,7 @@ def bind(cfg):
 
     Raises:
         ConfigError: If a top-level entry is wrong (see :func:`~decur.modalities.check_modalities`), or a part changes a modality that the
-            top level does not have.
+            top level does not have, or has its bands in another order.
     """
     bound = copy.deepcopy(cfg) if isinstance(cfg, Config) else _copy(cfg)
     shared = bound.get('modalities')
@@ -73,7 +74,7 @@ def _reads_modalities(kind, registries) -> bool:
 
 def _entries(own: Mapping | None, shared: Mapping, where: str) -> ConfigDict:
     """A part's entries: the shared ones with its own merged over them."""
-    own = dict(own or {})
+    own, everywhere = dict(own or {}), shared
     if own.pop('_delete_', False):
         shared = {}
     entries = ConfigDict()
@@ -85,11 +86,23 @@ def _entries(own: Mapping | None, shared: Mapping, where: str) -> ConfigDict:
             raise ConfigError(f'{where}.modalities.{name} changes a modality that the config does not have{closest(name, shared)} '
                               f'Its modalities are {list(shared)}; a further one needs a whole entry, with channels.')
         entries[name] = _merge(change, {} if 'channels' in change else entry)
+        _check_order(name, entries[name].get('bands'), (everywhere.get(name) or {}).get('bands'), where)
     try:
         check_modalities(entries)
     except ConfigError as error:
         raise ConfigError(f'{where}.modalities: {error}') from None
     return entries
+
+
+def _check_order(name: str, own, shared, where: str) -> None:
+    """Refuse a part that has a modality's bands in another order than the rest of the config: what one writes the other would misread."""
+    if isinstance(own, str) or isinstance(shared, str) or not own or not shared:
+        return
+    found, wanted = ([band_name(str(band)) for band in bands] for bands in (own, shared))
+    if found != wanted and sorted(found) == sorted(wanted):
+        raise ConfigError(f'{where}.modalities.{name} has the bands {", ".join(found)}, modalities.{name} the same in the order '
+                          f'{", ".join(wanted)}: one of the two would be misread. Leave bands out there, and let the reader choose them '
+                          f'in that order: reader=dict(bands=[...]).')
 
 
 def _merge(change, base):

@@ -3,13 +3,8 @@ from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
-from mmengine.dist import all_reduce
+from mmengine.dist import all_reduce, get_world_size
 from torch import Tensor
-
-
-def world_size() -> int:
-    """Number of processes of the default group; 1 without a group."""
-    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def any_process(flag: bool) -> bool:
@@ -17,6 +12,16 @@ def any_process(flag: bool) -> bool:
     value = torch.tensor(float(flag))
     all_reduce(value, 'max')
     return bool(value)
+
+
+def gather_integers(values: Sequence, device: torch.device) -> list:
+    """The integers of every process, in the order of their ranks; equally many on each."""
+    if get_world_size() == 1:
+        return [list(values)]
+    own = torch.tensor(values, dtype=torch.int64, device=device)
+    everyone = [torch.empty_like(own) for _ in range(get_world_size())]
+    dist.all_gather(everyone, own)
+    return torch.stack(everyone).tolist()
 
 
 def gather_rows(x: Tensor, counts: Sequence) -> Tensor:
@@ -29,6 +34,8 @@ def gather_rows(x: Tensor, counts: Sequence) -> Tensor:
     Returns:
         Tensor: ``(sum n_r, ...)`` of the same dtype.
     """
+    if len(counts) == 1:
+        return x.detach()
     # Sent as bytes, because no backend supports every dtype (bfloat16, bool), and padded to the largest number of rows.
     sent = torch.zeros((max(counts), x.shape[1:].numel() * x.element_size()), dtype=torch.uint8, device=x.device)
     if len(x):

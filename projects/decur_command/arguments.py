@@ -8,20 +8,20 @@ import sys
 from collections.abc import Callable
 
 
-def answer_help(parse_args: Callable, alone: bool = False) -> None:
+def answer_help(parse_args: Callable, subcommands: bool = False) -> None:
     """Print a tool's help and end the process, if it was asked for help; called before the imports that take seconds.
 
     Does nothing where the tool is imported instead of run.
 
     Args:
         parse_args (Callable): The tool's function that makes the parser and parses ``sys.argv``.
-        alone (bool): Only if help is the only argument: with a sub-command it is that one's help that is asked for. Defaults to False.
+        subcommands (bool): Whether the first argument is a sub-command, whose help is asked for behind it. Defaults to False.
     """
     arguments = sys.argv[1:]
     arguments = arguments[:arguments.index('--')] if '--' in arguments else arguments
-    if parse_args.__globals__['__name__'] != '__main__' or not {'-h', '--help'}.intersection(arguments) or (alone and len(arguments) > 1):
+    if parse_args.__globals__['__name__'] != '__main__' or not {'-h', '--help'}.intersection(arguments):
         return
-    sys.argv[1:] = ['--help']  # nothing else is looked at
+    sys.argv[1:] = [*arguments[:subcommands], '--help']  # nothing else is looked at
     parse_args()
 
 

@@ -263,21 +263,3 @@ def write_landcover(layout: str, out, num_train: int, num_test: int = 0, num_val
         write_change(out, counts, seed, size, workers)
     else:
         _write_bigearthnet(out, counts, seed, size, layout, workers)
-
-
-def add_parser(subparsers):
-    """Add the command ``landcover`` to the generator's command line."""
-    parser = subparsers.add_parser('landcover', help='land cover: Sentinel-1 and -2, or aerial RGB and elevation', description=__doc__)
-    parser.add_argument('out', help='folder to write to')
-    parser.add_argument('--layout', choices=LAYOUTS, required=True)
-    parser.add_argument('--num-train', type=int, default=64, help='locations (ssl4eo), or training patches or images')
-    parser.add_argument('--num-validation', type=int, default=0)
-    parser.add_argument('--num-test', type=int, default=0)
-    parser.add_argument('--size', type=int, help='side in pixels; default: as released (264, 120, 1000; change 96)')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.set_defaults(run=_run)
-
-
-def _run(args):
-    write_landcover(args.layout, args.out, args.num_train, args.num_test, args.num_validation, args.size, args.seed, args.workers)

@@ -15,7 +15,6 @@ from decur.hha import depth_to_hha
 from decur.parallel import run_jobs
 from decur.writing import write_bytes, write_json, write_png
 
-from .rgbd_layouts import LAYOUTS, write_layout
 from .rooms import CLASSES, TEST_OFFSET, generate_room, make_scene
 
 #: Raised when the same seed gives other scenes, so that two versions are not mixed in one folder.
@@ -60,24 +59,3 @@ def write_rooms(out, num_train, num_test, size=(128, 128), seed=0, workers=1):
     write_json(out / 'intrinsics.json', {stem: [round(float(k), 6) for k in intrinsics] for stem, intrinsics in done})
     for split, jobs in splits.items():
         write_bytes(out / f'{split}.txt', ''.join(f'{stem}\n' for stem, _ in jobs).encode())
-
-
-def add_parser(subparsers):
-    """Add the command ``rooms`` to the generator's command line."""
-    parser = subparsers.add_parser('rooms', help='RGB-D rooms: colour, depth, HHA and labels', description=__doc__)
-    parser.add_argument('out', help='folder to write to')
-    parser.add_argument('--num-train', type=int, default=2000, help='training scenes')
-    parser.add_argument('--num-test', type=int, default=500, help='test scenes')
-    parser.add_argument('--size', type=int, nargs=2, default=(128, 128), metavar=('H', 'W'), help='height and width in pixels')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.add_argument('--layout', choices=('prepared', *LAYOUTS), default='prepared',
-                        help='how a public data set comes instead of what our configs read; made in memory, so for small sets')
-    parser.set_defaults(run=_run)
-
-
-def _run(args):
-    if args.layout == 'prepared':
-        write_rooms(args.out, args.num_train, args.num_test, args.size, args.seed, args.workers)
-    else:
-        write_layout(args.layout, args.out, args.num_train, args.num_test, args.size, args.seed)

@@ -190,18 +190,3 @@ def write_shards(release: str, out: str | Path, num_train: int, num_val: int = 0
     start_record(out, dict(world='shards', version=VERSION, release=release, seed=int(seed), size=int(size), per_shard=int(per_shard)))
     run_jobs(partial(_write_shard, out=out, release=release, seed=seed, size=size),
              shard_jobs(release, dict(zip(SPLITS, (num_train, num_val))), per_shard), workers, f'shards in {out}')
-
-
-def add_parser(subparsers) -> None:
-    """Add the command ``shards`` to the generator's command line."""
-    parser = subparsers.add_parser('shards', help='land cover in tar shards, as SSL4EO-S12 v1.1 and TerraMesh', description=__doc__)
-    parser.add_argument('out', help='folder to write to')
-    parser.add_argument('--release', choices=RELEASES, required=True)
-    parser.add_argument('--num-train', type=int, default=64)
-    parser.add_argument('--num-val', type=int, default=0)
-    parser.add_argument('--per-shard', type=int, default=16, help='samples of a shard')
-    parser.add_argument('--size', type=int, default=264, help='side in pixels')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.set_defaults(run=lambda args: write_shards(args.release, args.out, args.num_train, args.num_val, args.per_shard, args.size,
-                                                      args.seed, args.workers))

@@ -1,7 +1,7 @@
 """Generated land cover as co-registered GeoTIFF tiles, the way one's own data may lie: a folder for each sensor, the same names in each.
 
 ``OUT/{s1,s2,dem,label}/scene<i>_<j>.tif``: VV and VH in dB (float32), thirteen bands of Sentinel-2 L1C (uint16), metres above the sea
-(float32), and classes from 0 (uint8, :data:`CLASSES`). Tiles of one scene lie side by side. Every file is written at once; a run that was
+(float32), and classes from 0 (uint8, :data:`CLASSES`). Tiles of one scene lie side by side. Writes are atomic; a run that was
 stopped goes on with what is missing, and the same seed gives the same files.
 """
 from functools import partial
@@ -73,14 +73,3 @@ def write_tiles(out: str | Path, num: int, size: int = 72, seed: int = 0, worker
     for folder in ('s1', 's2', 'dem', 'label'):
         (out / folder).mkdir(exist_ok=True)
     run_jobs(partial(_write_scene, out=out, size=size, seed=seed), range(num), workers, f'scenes in {out}')
-
-
-def add_parser(subparsers) -> None:
-    """Add the command ``tiles`` to the generator's command line."""
-    parser = subparsers.add_parser('tiles', help='land cover as co-registered GeoTIFF tiles, a folder for each sensor', description=__doc__)
-    parser.add_argument('out', help='folder to write to')
-    parser.add_argument('--num', type=int, default=12, help='scenes, of four tiles each (default: 12)')
-    parser.add_argument('--size', type=int, default=72, help='side of a tile in pixels, a multiple of 6 (default: 72)')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--workers', type=int, default=2, help='processes')
-    parser.set_defaults(run=lambda args: write_tiles(args.out, args.num, args.size, args.seed, args.workers))

@@ -4,18 +4,22 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 import xml.etree.ElementTree as ElementTree
 
 import numpy as np
 import pytest
 import rasterio
+import torch
 from helpers import ROOT, run_tool
+from mmseg.structures import SegDataSample
 from scene_files import CLASSES, NORTH, PALETTE, REACH, WEST, checkpoint, config, pair, write_scene
 
 from decur.apis import SegmentationInferencer
 from decur.apis.scene_map import map_scene
 from decur.errors import ConfigError, DataError
 from decur.scenes.windows import starts
+from decur.weights.convert import build_model
 
 
 @pytest.fixture(scope='module')
@@ -126,6 +130,47 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(segment, tmp_path, monkeypatch,
     assert not parts.exists()
 
 
+def test_a_run_does_not_go_on_with_another_preprocessing(weights, tmp_path):
+    """Mean and standard deviation are not among the weights, and a map is made with one of each."""
+    sources = pair(tmp_path)
+
+    def stop(done, total):
+        raise KeyboardInterrupt
+
+    segment = SegmentationInferencer(config(), weights[1])
+    with pytest.raises(KeyboardInterrupt):
+        map_scene(segment, sources, tmp_path / 'map.tif', window=32, progress=stop)
+    for options in ({'modalities.sar.mean': [-11.0, -20.0]}, {'modalities.dem.radiometry': [dict(type='CutOutliers')]},
+                    {'modalities.sar.reader': dict(type='RasterioReader', missing=-30.0)}):
+        with pytest.raises(DataError, match='another run .*preprocessing'), warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            map_scene(SegmentationInferencer(config(), weights[1], options=options), sources, tmp_path / 'map.tif', window=32)
+    map_scene(SegmentationInferencer(config(), weights[1]), sources, tmp_path / 'map.tif', window=32)
+    assert (tmp_path / 'map.tif').is_file()
+
+
+def test_a_run_that_made_nothing_leaves_nothing(segment, tmp_path):
+    """Parts of a scene that could not be read would refuse the one that is given next."""
+    sources = pair(tmp_path)
+    with rasterio.open(sources['sar'], 'r+') as raster:
+        raster.write(np.full((2, 1, 1), np.nan, np.float32), window=rasterio.windows.Window(70, 20, 1, 1))
+    with pytest.raises(DataError, match=r'sar.tif, window of the scene at row 0, column 64: .* nan at row 20, column 6\.'):
+        map_scene(segment, sources, tmp_path / 'map.tif', window=64, overlap=0)
+    assert not (tmp_path / '.map.tif.parts').exists()
+
+
+def test_entries_of_the_test_data_read_the_scene(weights, tmp_path):
+    """As for images: what the test data say of a modality is how its files are read."""
+    sources = pair(tmp_path)
+    own = dict(reader=dict(type='RasterioReader', missing=300.0))
+    segment = SegmentationInferencer(config(), weights[1], options={'test_dataloader.dataset.modalities.dem': own})
+    with rasterio.open(sources['dem'], 'r+') as raster:
+        raster.write(np.full((1, 4, 4), 300, np.float32), window=rasterio.windows.Window(100, 70, 4, 4))
+    found = map_scene(segment, sources, tmp_path / 'map.tif')
+    with rasterio.open(tmp_path / 'map.tif') as raster:
+        assert (raster.read(1)[70:74, 100:104] == 255).all() and found['nodata'] == 10 * 20 + 3 * 160 + 16
+
+
 def test_a_killed_command_goes_on(weights, tmp_path):
     """SIGKILL in the middle, then the same command."""
     sources = pair(tmp_path, size=(160, 160))
@@ -159,6 +204,35 @@ def test_a_sensor_may_be_missing_if_it_is_said(segment, tmp_path):
     for arguments, words in ((dict(missing=['dem', 'sar']), 'declared missing'), (dict(missing=['dm']), "did you mean 'dem'")):
         with pytest.raises(ConfigError, match=words):
             map_scene(segment, only, tmp_path / 'map.tif', **arguments)
+
+
+def test_two_classes_by_one_number(tmp_path):
+    """A head with one output and a threshold: probabilities of both classes, and the labels that the threshold makes."""
+    sources, cfg = pair(tmp_path), config()
+    cfg.model.decode_head.update(num_classes=2, out_channels=1, threshold=.3,
+                                 loss_decode=dict(type='CrossEntropyLoss', use_sigmoid=True))
+    cfg.test_dataloader.dataset.metainfo.update(classes=CLASSES[:2], palette=PALETTE[:2])
+    torch.manual_seed(0)
+    state = build_model(cfg).state_dict()
+    state['decode_head.score.0.weight'] = torch.randn_like(state['decode_head.score.0.weight'])
+    torch.save(dict(state_dict=state), tmp_path / 'model.pth')
+    segment = SegmentationInferencer(cfg, str(tmp_path / 'model.pth'))
+    images = segment.load(sources)
+    first, second = segment.probabilities([images, dict(images, dem=images['dem'] + 50)])
+    logits = segment.model.encode_decode(segment.model.data_preprocessor(dict(
+        inputs=[torch.from_numpy(np.concatenate([images['sar'], images['dem']], 2).transpose(2, 0, 1))],
+        data_samples=[SegDataSample()]), False)['inputs'], [dict(ori_shape=(96, 160), img_shape=(96, 160))])
+    assert first.shape == (2, 96, 160) and np.allclose(first.sum(0), 1) and np.abs(first - second).max() > .01
+    assert np.allclose(first[1], logits.sigmoid()[0, 0].detach(), atol=1e-6)
+    expected = segment(sources)['prediction']
+    assert ((first[1] > .3) == expected).all() and 0 < expected.mean() < 1 and ((first[1] > .5) != expected).any()
+    options = dict(window=64, overlap=32)
+    map_scene(segment, sources, tmp_path / 'map.tif', **options)
+    map_scene(segment, sources, tmp_path / 'p.tif', probabilities=True, **options)
+    with rasterio.open(tmp_path / 'map.tif') as labels, rasterio.open(tmp_path / 'p.tif') as probabilities:
+        labels, probabilities = labels.read(1), probabilities.read()
+    known = labels != 255
+    assert (known == ~np.isnan(probabilities[0])).all() and ((probabilities[1] > .3) == labels)[known].all()
 
 
 def test_nodata_where_all_sensors_lack(segment, tmp_path):

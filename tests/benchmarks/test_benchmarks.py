@@ -1,11 +1,18 @@
 """The benchmarks' command lines at small sizes: that they run, count and compare."""
+import importlib.util
 import json
 
+import numpy as np
 import pytest
-from helpers import run_tool
+import rasterio
+from helpers import ROOT, run_tool
+from rasterio.warp import Resampling, reproject
 
 from decur.apis import LoadedEncoder
+from decur.engine import load_config
 from decur.sensors import S2C_BANDS
+from decur.weights import save_file
+from decur.weights.convert import build_model
 
 
 @pytest.mark.slow
@@ -85,3 +92,38 @@ def test_bands(sample_data, tmp_path):
     assert len(rows) == 12 and '30 windows of 5 sites' in done.stdout
     assert all(0 < float(row[2]) <= 1 and (row[4] == '') == (row[1] != '`estimate`') for row in rows)
     assert float(rows[0][3]) < float(rows[9][3])  # one band less, ten bands less
+
+
+def test_scene(tmp_path, monkeypatch):
+    """A scene of a few hundred pixels, made and mapped as the large one; what is measured is what the files say."""
+    spec = importlib.util.spec_from_file_location('scene_benchmark', ROOT / 'benchmarks' / 'scene.py')
+    scene = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(scene)
+    monkeypatch.setattr(scene, 'BLOCK', 120)
+    scene.make(tmp_path, 5, 200)
+    assert (tmp_path / 'train.txt').read_text().split() == ['0000', '0001', '0002', '0003'] and (tmp_path / 'label' / '0004.png').is_file()
+    with rasterio.open(tmp_path / 'scene_s2.tif') as s2, rasterio.open(tmp_path / 'scene_s1.tif') as s1, \
+            rasterio.open(tmp_path / 'scene_label.tif') as truth:
+        gone, label = s2.read_masks(1) == 0, truth.read(1)
+        assert gone[0, :50].all() and not gone[0, 50:].any() and not gone[50:].any()  # the corner beyond the swath
+        # The radar lies where the classes are: they explain more of it than after a shift of a few pixels.
+        radar = np.zeros(label.shape, np.float32)
+        reproject(s1.read(1), radar, src_transform=s1.transform, src_crs=s1.crs, dst_transform=truth.transform, dst_crs=truth.crs,
+                  resampling=Resampling.bilinear)
+        assert s2.descriptions == scene.BANDS
+
+    def explained(rows, columns):
+        there, values = label[20:180, 20:180], radar[20 + rows:180 + rows, 20 + columns:180 + columns]
+        names, index = np.unique(there, return_inverse=True)
+        return np.var(np.array([values[there == name].mean() for name in names])[index])
+
+    assert all(explained(0, 0) > explained(*shift) for shift in ((-4, 0), (4, 0), (0, -4), (0, 4)))
+    config = load_config(str(ROOT / 'benchmarks' / 'scene_model.py'))
+    save_file(dict(state_dict=build_model(config).state_dict()), tmp_path / 'model.pth')
+    record = scene.measure('benchmarks/scene_model.py', str(tmp_path / 'model.pth'), tmp_path, ['--window', '128'])
+    with rasterio.open(tmp_path / 'map.tif') as raster:
+        found = raster.read(1)
+    gone[-1] = True  # the radar begins 7 m further north, and ends there
+    assert ((found == 255) == gone).all() and record['shape'] == (200, 200)
+    assert record['accuracy'] == pytest.approx((found == label)[~gone].mean()) and 0 < record['cpu'] and 0 < record['seconds']
+    assert 50 * 2**20 < record['peak'] < 2 * 2**30

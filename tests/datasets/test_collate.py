@@ -5,9 +5,10 @@ import signal
 import pytest
 import torch
 from mmengine.structures import PixelData
+from mmpretrain.structures import DataSample
 from torch.utils.data import DataLoader
 
-from decur.datasets import SharedCollate
+from decur.datasets import SharedCollate, multimodal_collate
 from decur.errors import DataError, exit_on_bad_input
 
 #: Seconds after which PyTorch gives up: only where what is tested does not work.
@@ -38,15 +39,15 @@ def batches(sample, **kwargs):
 @pytest.mark.parametrize('wrap', [lambda x: x, lambda x: dict(inputs=dict(sar=[x, x])), lambda x: (1, dict(label=PixelData(data=x)))])
 def test_no_shared_memory_is_said(wrap, capsys):
     with pytest.raises(SystemExit), exit_on_bad_input():
-        batches(lambda index: wrap(torch.zeros(1, 64, 64)), worker_init_fn=limit_files)
+        batches(lambda index: wrap(torch.zeros(1, 256, 256)), worker_init_fn=limit_files)
     line = capsys.readouterr().err.strip()
     assert line.startswith('error: a process that loads data gets no shared memory for a batch of ') and '\n' not in line
     assert 'File too large' in line and 'num_workers=0' in line
 
 
-def test_what_cannot_be_sent_for_another_reason_ends_the_worker():
+def test_what_cannot_be_sent_for_another_reason_is_said():
     """A function cannot be pickled; PyTorch would drop the batch."""
-    with pytest.raises(RuntimeError, match='DataLoader worker .* exited unexpectedly'):
+    with pytest.raises(DataError, match="a batch cannot be sent to the training: .*Can't pickle"):
         batches(lambda index: (lambda: 0))
 
 
@@ -65,3 +66,12 @@ def test_errors_of_samples_pass():
 
     with pytest.raises(DataError, match='sample 0 is damaged'):
         batches(bad)
+
+
+def test_images_of_several_shapes_are_named():
+    def packed(name, side):
+        return dict(inputs=dict(sar=[torch.zeros(2, side, side)] * 2), data_samples=DataSample(metainfo=dict(sample_id=name)))
+
+    with pytest.raises(DataError, match=r"modality 'sar': images of a batch differ in shape, \(2, 4, 4\) of sample 'a' and \(2, 5, 5\) of "
+                                        r"sample 'b'"):
+        multimodal_collate([packed('a', 4), packed('b', 5)])

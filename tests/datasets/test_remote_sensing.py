@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import rasterio
-from helpers import write_tif
+from helpers import bound_config, write_tif
 from PIL import Image
 
 from decur.datasets import BigEarthNetDataset, GeoNRWDataset, SSL4EODataset
@@ -234,6 +234,29 @@ def test_geonrw_windows_are_the_published_tiles(tmp_path):
     (tmp_path / 'tiled' / 'dem_dir' / 'test' / '370_5710_3_dem.tif').unlink()
     with pytest.raises(DataError, match='370_5710_3.*dem'):
         GeoNRWDataset(entries, str(tmp_path / 'tiled'), split='test', pipeline=pipeline)
+
+
+def test_the_published_configs_read_a_store_as_the_release(tmp_path):
+    """Their elevation is one band three times, by number; a store of the same images gives the same."""
+    pytest.importorskip('lmdb')
+    from decur.prepare.geonrw import prepare
+    write_geonrw(tmp_path / 'released', tiled=False)
+    with rasterio.open(tmp_path / 'released' / 'aachen' / '300_5600_dem.tif', 'r+') as raster:
+        raster.nodata = -5
+        raster.write(np.full((1, 3, 3), -5, np.float32), window=rasterio.windows.Window(20, 30, 3, 3))
+    prepare(tmp_path / 'released', tmp_path / 'store')
+    entries = bound_config('decur/geonrw_rgb-dem_r50_decur.py').train_dataloader.dataset.modalities
+    released, stored = ([GeoNRWDataset(entries, str(tmp_path / folder), split='train', pipeline=LOAD)[i] for i in (0, 5)]
+                        for folder in ('released', 'store'))
+    for a, b in zip(released, stored):
+        assert a['images']['dem'].shape == (250, 250, 3) and set(a['masks']) == set(b['masks'])
+        assert all(np.array_equal(a['images'][name], b['images'][name]) for name in entries)
+        assert all(np.array_equal(a['masks'][name], b['masks'][name]) for name in a['masks'])
+    assert released[0]['masks']['dem'].sum() == 27
+    for change, words in (dict(bands=[1, 2]), "band 2 was asked"), (dict(bands=['DEM']), "band 'DEM' was"), (dict(scaled=True), 'scaled'):
+        reader = dict(type='RasterioReader', **change)
+        with pytest.raises(DataError, match=f'store: 300_5600.*/dem has 1 band.*{words}'.replace('300_5600.*/', r'\S*')):
+            GeoNRWDataset(dict(dem=dict(channels=2, files=dict(raster='dem'), reader=reader)), str(tmp_path / 'store'), pipeline=LOAD)[0]
 
 
 def test_geonrw_images_of_another_size(tmp_path):

@@ -140,7 +140,9 @@ def test_inspection_names_the_release_and_the_config(released):
     assert set(found['modalities']) == {'S1GRD', 'S2L1C', 'S2L2A', 'S2RGB', 'NDVI', 'DEM', 'LULC'} and found['gaps'] == {}
     optical = found['modalities']['S2L1C']
     assert tuple(optical['bands']) == S2C_BANDS and optical['samples'] == 5 and optical['statistics'][0][0] == 'ssl4eo_v11_shards_s2c'
+    assert 'pairs: every sample has every modality' in report(inspect(released / 'ssl4eo'))  # of two splits
     found = inspect(released / 'mesh')
+    assert found['gaps'] == {}  # S1GRD or S1RTC
     assert found['layout'] == 'terramesh' and 'terramesh_s1-s2-dem_r50_decur.py' in found['config'] and 'split=train' in found['config']
     with pytest.raises(DataError, match='ShardDataset'):
         SSL4EODataset(dict(optical=dict(ENTRIES['optical'], files=dict(product='s2c'))), str(released / 'ssl4eo' / 'train'), pipeline=LOAD)
@@ -198,6 +200,10 @@ def test_a_shard_that_is_cut_is_named_and_skipped_only_if_asked(tmp_path):
             ShardDataset(ENTRIES, str(tmp_path), pipeline=LOAD)
     rest = ShardDataset(ENTRIES, str(tmp_path), damaged='skip', missing='skip', pipeline=LOAD)
     assert [s['sample_id'][-1] for s in rest] == ['0', '1', '2'] and len(rest.skipped) == 3
+    rest = ShardDataset(ENTRIES, str(tmp_path), damaged='skip', pipeline=LOAD)  # the other product's samples go with the shard
+    assert [s['sample_id'][-1] for s in rest] == ['0', '1', '2'] and rest.shard_of_sample.tolist() == [0] * 3
+    rest = ShardDataset(ENTRIES, str(tmp_path), damaged='skip', missing='keep', pipeline=LOAD)
+    assert len(rest) == 6 and sum(image is None for image in rest[4]['images'].values()) == 1
     path.write_bytes(whole)
     damage(path, 0)
     with pytest.raises(ShardError, match=f'{path.name} is damaged: the header at byte 0'):

@@ -13,7 +13,7 @@ from test_shards import ENTRIES, LOAD, make
 from decur.datasets import ShardDataset
 from decur.engine import ShardSampler
 from decur.errors import ConfigError
-from decur.readers import shard_cache
+from decur.readers import shard_cache, shards
 from decur.readers.shard_cache import ShardCache
 from decur.readers.shards import ShardError, close_shards
 from decur.writing import WriteError
@@ -131,6 +131,8 @@ def test_a_slow_shard_is_named(served, tmp_path):
     server.stall = 5
     with pytest.raises(ShardError, match='000001.tar cannot be read after 2 attempts .*[Tt]imeout'):
         dataset[0]
+    with pytest.raises(ShardError, match='000001.tar cannot be read after 2 attempts .*[Tt]imeout'):  # when it is asked for its size
+        remote(server, tmp_path, attempts=2, timeout=.2, cache_folder=str(tmp_path / 'other'), shards='ssl4eos12_shard_000001.tar')
 
 
 def test_nobody_answers(tmp_path):
@@ -162,6 +164,24 @@ def test_the_cache_is_bounded(served, tmp_path):
         remote(server, tmp_path, cache_size=1000 / 2**30, cache_folder=str(tmp_path / 'small'))[0]
 
 
+def test_shards_that_are_taken_away_give_their_disk_space_back(served, tmp_path, monkeypatch):
+    """A process that has them open goes on reading, and closes them when it looks again."""
+    server, values = served
+    size = (tmp_path / 'data' / 'train' / 'S2L1C' / 'ssl4eos12_shard_000001.tar').stat().st_size
+
+    def open_and_removed():
+        files = (f'/proc/self/fd/{number}' for number in os.listdir('/proc/self/fd'))  # that of the listing is closed by now
+        return [file for file in files if os.path.lexists(file) and re.search(r'_shard_.*\(deleted\)', os.readlink(file))]
+
+    for idle in (1e9, 0):
+        monkeypatch.setattr(shards, 'IDLE', idle)
+        dataset = remote(server, tmp_path, cache_size=(2 * size + 1000) / 2**30)
+        for index in (0, 5, 1, 1):
+            sample = dataset[index]
+            assert np.array_equal(sample['images']['optical'], values['S2L1C', sample['sample_id']][0].transpose(1, 2, 0))
+        assert bool(open_and_removed()) == bool(idle)
+
+
 def test_a_full_disk(served, tmp_path, monkeypatch):
     server, _ = served
     dataset = remote(server, tmp_path)
@@ -176,6 +196,7 @@ def test_a_full_disk(served, tmp_path, monkeypatch):
         os.truncate(handle, size)
 
     monkeypatch.setattr(shard_cache.os, 'posix_fallocate', allocate)
+    monkeypatch.setattr(shard_cache, 'LET_GO', 0)
     with pytest.raises(WriteError, match='the disk of the cache .*cache is full.*another cache_folder'):
         dataset[5]
     assert held == 2 and not list((tmp_path / 'cache').rglob('*.tar')), 'what was there made room'

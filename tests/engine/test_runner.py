@@ -372,6 +372,26 @@ def test_a_checkpoint_hook_with_negative_minutes_is_refused():
         checkpoint_module.SafeCheckpointHook(minutes=-1)
 
 
+def test_a_run_says_nothing_that_its_user_can_not_change(tmp_path, capsys, recwarn):
+    """No warnings of MMEngine and PyTorch about their own parts; what is frozen in one line; other warnings stay."""
+    data = dict(loader(), sampler=dict(type='EpochSampler'), num_workers=1, pin_memory=True)
+    wrapper = dict(optimizer=dict(type='SGD', lr=1e-3), paramwise_cfg=dict(custom_keys={'neck': dict(lr_mult=2.0)}))
+    other = After(1, lambda: runner.logger.warning('the loss is deprecated'))
+    runner = build(tmp_path, [dict(type='NonFiniteLossHook'), other], kind=MultimodalRunner, train_dataloader=data, optim_wrapper=wrapper,
+                   checkpoint=dict(type='SafeCheckpointHook', minutes=0), train_cfg=dict(by_epoch=True, max_epochs=1),
+                   param_scheduler=[dict(type='LinearLR', start_factor=0.1, end=5, by_epoch=False)])
+    frozen = [parameter.requires_grad_(False) for parameter in runner.model.backbone.streams['sar'].parameters()]
+    runner.train()
+    out = capsys.readouterr().out
+    assert [str(warning.message) for warning in recwarn if 'torch.jit' not in str(warning.message)] == []
+    told = [line for line in out.splitlines() if 'WARNING' in line and 'StripedImages has no metainfo' not in line]
+    assert len(told) == 1 and told[0].endswith('the loss is deprecated')
+    total = len(list(runner.model.parameters()))
+    assert f'{len(frozen)} of {total} tensors of parameters are frozen: backbone.streams.sar.' in out
+    assert out.count('requires_grad=False') == 0
+    assert 'will be deprecated' not in next(tmp_path.rglob('*.log')).read_text()
+
+
 def test_a_log_that_cannot_be_written_ends_with_one_line_and_the_run_goes_on(tmp_path, capsys):
     runner = build(tmp_path / 'run', epochs=1, kind=MultimodalRunner)
     handler = next(handler for handler in runner.logger.handlers if isinstance(handler, logging.FileHandler))

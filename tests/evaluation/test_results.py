@@ -1,8 +1,10 @@
 """From records of tests to the paper's tables."""
+import json
+
 import pytest
 
 from decur.evaluation.published import FIGURES, PUBLISHED, SETTINGS, Setting
-from decur.evaluation.results import Run, collect, format_values, pretraining_name
+from decur.evaluation.results import AUTHORS, Run, collect, format_values, pretraining_name, read_runs
 
 
 def test_published_values_of_the_supplement():
@@ -38,9 +40,26 @@ def test_every_config_of_the_paper_s_tasks_has_its_row(repository):
     (dict(rgb=dict(file='files/mit_b2.pth', objective=None)), 'ImageNet'),
     (dict(rgb=dict(file='x/rn50_rgb_decur_ep100.pth::1', objective=None)), 'rn50_rgb_decur_ep100.pth'),
     (dict(rgb=dict(file='a.pth', objective='DeCURHead'), dem=None), 'rgb: DeCUR, dem: random'),
+    (dict(rgb=dict(file='decur_resnet50-rda_geonrw', objective=None), dem=dict(file='decur_resnet50-rda_geonrw', objective=None)), AUTHORS),
+    (dict(rgb=dict(file='segformer_mit-b2_imagenet', objective=None)), 'ImageNet'),
 ])
 def test_what_encoders_started_from(encoders, name):
     assert pretraining_name(encoders) == name
+
+
+def test_the_authors_weights_have_a_row_of_their_own(tmp_path):
+    """Beside the published figure, not averaged with pretrainings of this project; the order of their channels is no other setting."""
+    options = {'modalities.rgb.channel_order': 'bgr', 'test_dataloader.dataset.data_root': '/data'}
+    record = dict(config='configs/fcn/geonrw_rgb_r50-rda_frozen.py', options=options,
+                  encoders=dict(rgb=dict(file='decur_resnet50-rda_geonrw_rgb', objective=None)), seed=0, time='2026', not_loaded='',
+                  trained_on=dict(fraction=.01), metrics=dict(mIoU=33.), checkpoint='a.pth')
+    own = dict(record, encoders=dict(rgb=dict(file='a.pth', objective='DeCURHead')), metrics=dict(mIoU=31.), options={})
+    for name, content in (('a', record), ('b', own)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / 'test.json').write_text(json.dumps(content))
+    rows, others = collect(read_runs([tmp_path])[0])
+    found = [(row['pretraining'], row['published'], row['values']) for row in rows if row['values']]
+    assert found == [('DeCUR', 32.2, [31.]), (AUTHORS, 32.2, [33.])] and not others
 
 
 def test_runs_find_their_rows_and_empty_rows_stay_empty():

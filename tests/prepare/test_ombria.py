@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from decur.errors import ConfigError, DataError
 from decur.prepare import ombria
-from decur.prepare.ombria_scenes import FIRST_CHIPS, TEST_SCENES, find_scenes, splits
+from decur.prepare.ombria_scenes import FIRST_CHIPS, TEST_SCENES, VALIDATION_SCENES, find_scenes, splits
 from decur.readers.files import AutoReader
 
 
@@ -42,6 +42,12 @@ def test_splits_keep_scenes_apart_and_lists_are_those_that_were_published():
     for count in (8, 32, 128):
         drawn = [tuple(lists[f'scene_few{count}_seed{seed}']) for seed in range(10)]
         assert len(set(drawn)) == 10 and all(len(set(names)) == count and set(names) <= train for names in drawn)
+    # The choice of settings sees scenes of the training only, and its labels and its score lie in different ones.
+    fit, validation = set(lists['scene_fit']), set(lists['scene_val'])
+    assert fit | validation == train and not fit & validation
+    assert {scene[sample] for sample in validation} == set(VALIDATION_SCENES)
+    assert not {scene[sample] for sample in fit} & set(VALIDATION_SCENES)
+    assert all(len(lists[f'scene_fit_few32_seed{seed}']) == 32 and set(lists[f'scene_fit_few32_seed{seed}']) <= fit for seed in range(10))
     assert lists['event2021'] == ['france_0000', 'timor_0000', 'timor_0001', 'timor_0002']
     assert lists['event2021_timor'] == ['timor_0000', 'timor_0001', 'timor_0002']
 

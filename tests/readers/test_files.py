@@ -97,3 +97,10 @@ def test_real_site_is_read_as_rasterio_reads_it(sample_data):
         expected = file.read(window=rasterio.windows.Window(32, 64, 48, 40))
     read = RasterioReader()(dict(path=str(path), window=(64, 32, 40, 48)))
     assert np.array_equal(read, expected.transpose(1, 2, 0)) and read.shape[2] == 13
+
+
+@pytest.mark.parametrize('source', [dict(tar='a.tar', key='x', files={}), dict(store='a', key='x', size=(1, 1))])
+@pytest.mark.parametrize('reader', [PillowReader, NpyReader])
+def test_a_reader_of_files_says_what_it_cannot_read(source, reader):
+    with pytest.raises(DataError, match=r'^a\S*: x is no file of its own.*AutoReader'):
+        reader()(source)

@@ -1,9 +1,11 @@
 """Scenes of several sensors on one grid: everything lies where its georeference says, and what cannot be placed is refused."""
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 import rasterio
+from affine import Affine
 from helpers import write_tif
 from rasterio.enums import Resampling
 from rasterio.transform import from_origin
@@ -130,11 +132,14 @@ def test_bands_are_found_by_name(tmp_path, sar):
 
 def test_what_cannot_be_placed_is_refused(tmp_path, sar):
     dem = np.zeros(SIZE, np.float32)
+    turned = str(tmp_path / 'turned.tif')
+    write_tif(Path(turned), dem, crs='EPSG:32633', transform=from_origin(WEST, NORTH, 10, 10) * Affine.rotation(17))
     cases = dict(
         no_crs=(write_scene(tmp_path / 'no_crs.tif', dem, crs=None), 'no CRS.*gdal_edit'),
         zone=(write_scene(tmp_path / 'zone.tif', dem, 10, *other_grid('EPSG:32632', 10.)[:2], 'EPSG:32632'),
               'EPSG:32632 instead of EPSG:32633.*--resample'),
         size=(write_scene(tmp_path / 'size.tif', dem, 20.), '20 x 20 instead of 10 x 10.*--resample'),
+        turned=(turned, 'rows or columns run in another direction.*--resample'),
         between=(write_scene(tmp_path / 'between.tif', dem, 10., WEST + 4), r'between those.*0\.40 of a column.*--resample'),
         apart=(write_scene(tmp_path / 'apart.tif', dem, 10., WEST + 50000), 'does not overlap .*sar.tif.*x 300000 to'),
         far=(write_scene(tmp_path / 'far.tif', dem, 10., crs='EPSG:32755'), 'does not overlap'),

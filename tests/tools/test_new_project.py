@@ -1,5 +1,6 @@
 """A project for one's own folders: what is seen in them, what is proposed, what is written, and that it trains."""
 import importlib.util
+import shlex
 import shutil
 import sys
 
@@ -7,13 +8,15 @@ import numpy as np
 import pytest
 from helpers import ROOT, write_pairs, write_tif
 from mmengine.config import Config
-from mmengine.registry import RUNNERS
-from own_project.data import look
+from mmengine.registry import DATASETS, RUNNERS
+from own_project.data import find_parts, look
 from own_project.files import count_samples, tile_size, write
-from own_project.proposals import guess_kind, looks_like_labels, propose, rounded_range, split_ids
+from own_project.names import match_names
+from own_project.proposals import guess_kind, is_depth, looks_like_labels, propose, rounded_range, split_ids
 from PIL import Image
 
 import decur
+from decur.binding import bind
 from decur.engine import load_config, prepare
 from decur.errors import ConfigError, DataError
 from decur.readers import AutoReader
@@ -154,13 +157,31 @@ def only_one(copy):
 
 
 def other_names(copy):
-    for path in (copy / 's1').iterdir():
-        path.rename(path.with_name(f'S1_{path.name}'))
+    for i, path in enumerate(list((copy / 's1').iterdir())):
+        path.rename(path.with_name(f'image{i}.tif'))
 
 
 def cut_off(copy):
     path = next((copy / 's2').iterdir())
     path.write_bytes(path.read_bytes()[:1000])
+
+
+def all_cut_off(copy):
+    for path in (copy / 's2').iterdir():
+        path.write_bytes(path.read_bytes()[:1000])
+
+
+def side_by_side(copy):
+    for name in ('s1', 's2', 'rgb', 'label'):
+        for path in (copy / name).iterdir():
+            path.rename(copy / f'{name}_{path.name}')
+        (copy / name).rmdir()
+
+
+def emptied(copy):
+    for name in ('s1', 's2', 'rgb', 'label'):
+        shutil.rmtree(copy / name)
+        (copy / name).mkdir()
 
 
 def float_labels(copy):
@@ -169,9 +190,73 @@ def float_labels(copy):
         write_tif(path.with_suffix('.tif'), np.random.default_rng(0).random((40, 48), np.float32))
 
 
+def test_files_that_cannot_be_read_are_left_out_and_named(copy, tmp_path, monkeypatch, capsys):
+    cut_off(copy)
+    (copy / 'rgb' / 'site3_001.png').write_bytes(b'')
+    (copy / 'label' / 'site4_000.png').write_bytes(b'not a picture')
+    first = next((copy / 's2').iterdir()).stem
+    found = look(copy, count=2)
+    assert set(found.broken) == {first, 'site3_001', 'site4_000'} and not set(found.broken) & set(found.ids)
+    assert f's2/{first}.tif cannot be read' in found.broken[first] and len(found.ids) == 12 - len(found.broken)
+    monkeypatch.chdir(tmp_path)
+    run_tool_here(monkeypatch, copy, '--gpu', 0)
+    assert '3 of 12 samples cannot be read and are not in the splits' in capsys.readouterr().out
+    project = tmp_path / 'mine-decur'
+    listed = [name for part in ('train', 'test') for name in (project / 'splits' / f'{part}.txt').read_text().split()]
+    assert sorted(listed) == found.ids and 'site3_001` is left out' in (project / 'README.md').read_text()
+
+
+@pytest.mark.parametrize('names, pattern', [('S1_{}', 'S1_{id}.tif'), ('{}_S1', '{id}_S1.tif'), ('a_{}_grd', 'a_{id}_grd.tif')])
+def test_names_that_differ_in_what_all_of_a_folder_have_are_matched(copy, names, pattern):
+    for path in list((copy / 's1').iterdir()):
+        path.rename(path.with_stem(names.format(path.stem)))
+    for path in list((copy / 'label').iterdir()):
+        path.rename(path.with_stem(f'{path.stem}_mask'))
+    found = look(copy)
+    assert found.entries['s1']['files'] == dict(folder='s1', pattern=pattern) and found.entries['s2']['files'] == dict(
+        folder='s2', suffix='.tif')
+    assert found.labels.files == dict(folder='label', pattern='{id}_mask.png')
+    assert len(found.ids) == 12 and found.ids[0] == 'site0_000' and sum('names are matched' in note for note in found.notes) == 2
+    plan = propose(8, 40, 3, 0, 2)
+    write(found, plan, (found.ids[2:], found.ids[:2], 'sample'), copy.parent / 'project')
+    for config in ('pretrain', 'finetune'):
+        cfg = bind(load_config(str(copy.parent / 'project' / 'configs' / f'{config}.py')))
+        built = DATASETS.build(dict(cfg.train_dataloader.dataset, pipeline=[]))
+        assert [built.get_data_info(i)['sample_id'] for i in range(len(built))] == found.ids[2:]
+
+
+def test_names_that_match_or_share_nothing_stay(found, folder):
+    parts, _ = find_parts(folder)
+    assert match_names(parts) == parts
+    other = {name: part._replace(ids=[f'{name}{i}x' for i in range(5)]) for name, part in parts.items()}
+    assert match_names(other) == other
+
+
+def test_no_depth_is_missing_where_a_camera_says_zero(tmp_path):
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        depth = rng.integers(1000, 3000, (32, 40), dtype=np.uint16)
+        depth[:, :20] = 0
+        for name, image in (('color', rng.integers(0, 256, (32, 40, 3), dtype=np.uint8)), ('depth', depth)):
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(image).save(tmp_path / name / f'{i}.png')
+    found = look(tmp_path)
+    assert found.kinds == dict(color='rgb', depth='elevation') and found.entries['depth']['reader']['missing'] == 0
+    assert 1900 < found.entries['depth']['mean'][0] < 2100 and found.entries['depth']['std'][0] < 700
+    assert is_depth('Depth_16', ['uint16']) and not is_depth('depth', ['float32']) and not is_depth('dem', ['uint16'])
+
+
+def test_commands_are_quoted(found, tmp_path):
+    write(found, propose(8, 40, 3, 0, 2), (found.ids[2:], found.ids[:2], 'sample'), tmp_path / 'my project')
+    command = next(line for line in (tmp_path / 'my project' / 'README.md').read_text().splitlines() if line.startswith('decur train'))
+    assert len(shlex.split(command)) == 5
+
+
 @pytest.mark.parametrize('spoil, options, error, match', [
     (only_one, {}, DataError, 'has 1 folder.* a pair needs two'), (other_names, {}, DataError, 'no file name is in every folder'),
-    (cut_off, {}, DataError, 'site0_000.tif'), (shutil.rmtree, {}, DataError, 'does not exist'),
+    (all_cut_off, {}, DataError, r's2/site\d_000.tif cannot be read'), (shutil.rmtree, {}, DataError, 'does not exist'),
+    (side_by_side, {}, DataError, r'lie side by side \(label_site0_000.png.*one folder for each sensor is wanted'),
+    (emptied, {}, DataError, 'has no folders of images; one folder for each sensor is wanted'),
     (float_labels, dict(labels='label'), DataError, 'a label map is one band of integers'),
     (None, dict(labels='lable'), ConfigError, "did you mean 'label'"), (None, dict(kinds=dict(s3='sar')), ConfigError, "'s3'"),
     (None, dict(kinds=dict(s1='radar')), ConfigError, 'Known: sar, optical'),

@@ -53,7 +53,7 @@ def test_sheet_writes_titles_of_several_lines_captions_and_a_legend_that_fits():
     grey = np.full((4, 4, 3), 128, np.uint8)
     plain = np.asarray(sheet([[grey] * 2] * 2, ['a', 'b'], cell=60))
     more = np.asarray(sheet([[grey] * 2] * 2, ['a\nb', 'b'], cell=60, captions=[['x', '']] * 2))
-    assert more.shape[0] == plain.shape[0] + 24 + 2 * 24 and more.shape[1] == plain.shape[1]
+    assert more.shape[0] == plain.shape[0] + 22 + 2 * 22 and more.shape[1] == plain.shape[1]
     assert (more == 128).all(-1).sum() >= 4 * 60 * 60  # nothing is written on a picture
     # The captions of the first column are there, those of the second are empty.
     rows = slice(48 + 60, 48 + 60 + 24)

@@ -1,9 +1,16 @@
+import copy
+
 import pytest
 import torch
 from helpers import entries, tiny_encoder
+from mmengine.config import Config
 
+import decur
+from decur.apis import load_model
 from decur.errors import WeightsError
+from decur.explain.loading import load_explained
 from decur.models import MultimodalBackbone, MultimodalPretraining
+from decur.weights.convert import convert
 from decur.weights.metadata import describe
 from decur.weights.streams import load_streams
 
@@ -102,3 +109,28 @@ def test_absent_modality_and_foreign_files_are_explained(checkpoint, tmp_path):
         MultimodalBackbone(entries(), pretrained=str(tmp_path / 'nowhere.pth')).init_weights()
     with pytest.raises(WeightsError, match="names modality .'dem'."):
         MultimodalBackbone(entries(), pretrained=dict(dem=path)).init_weights()
+
+
+def named_bands():
+    """The entries with named bands of one sensor."""
+    return dict(entries(), sar=dict(entries()['sar'], bands=('VV', 'VH')))
+
+
+def test_the_bands_of_a_checkpoint_have_one_order_however_it_is_loaded(tmp_path):
+    """A model of the same shapes whose images have VH first would give other features, and no error of its own."""
+    backbone = dict(type='MultimodalBackbone', modalities=named_bands())
+    neck = dict(type='MultimodalProjector', hid_channels=8, out_channels=8)
+    net = MultimodalPretraining(backbone=backbone, neck=neck)
+    path = tmp_path / 'epoch_1.pth'
+    torch.save(dict(meta=dict(decur=describe(dict(backbone=backbone))), state_dict=net.state_dict()), path)
+    head = dict(type='DeCURHead', common_dim=6)
+    good = Config(dict(default_scope='mmpretrain', modalities=named_bands(), model=dict(
+        type='MultimodalPretraining', backbone=dict(type='MultimodalBackbone'), neck=neck, head=head)))
+    wrong = copy.deepcopy(good)
+    wrong.modalities.sar.bands = ('vh', 'vv')
+    ways = (lambda cfg: load_streams(MultimodalBackbone(cfg.modalities), str(path)), lambda cfg: load_model(cfg, path),
+            lambda cfg: decur.load(path, config=cfg), lambda cfg: convert(path, cfg), lambda cfg: load_explained(cfg, path))
+    for way in ways:
+        assert way(good) is not None
+        with pytest.raises(WeightsError, match=r"epoch_1.pth: its encoder was trained on the bands VV, VH, modality 'sar' gives it VH, VV"):
+            way(wrong)

@@ -17,6 +17,7 @@ from mmengine.runner import CheckpointLoader
 
 import decur
 from decur.apis.model import read_config
+from decur.binding import bind
 from decur.errors import WeightsError
 from decur.modalities import encoder_order
 from decur.sensors import STATISTICS
@@ -25,9 +26,12 @@ from decur.weights.convert import convert
 from decur.weights.metadata import describe_config
 from decur.weights.sources import fetch
 
-spec = importlib.util.spec_from_file_location('weights_zoo', ROOT / 'docs' / 'weights_zoo.py')
-page = sys.modules['weights_zoo'] = importlib.util.module_from_spec(spec)
-spec.loader.exec_module(page)
+sys.path.insert(0, str(ROOT / 'tools'))  # where a tool finds what it is made of
+for script in ('docs/weights_zoo.py', 'tools/reproduce.py'):
+    spec = importlib.util.spec_from_file_location(script.split('/')[1].removesuffix('.py'), ROOT / script)
+    sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(sys.modules[spec.name])
+page, reproduce = sys.modules['weights_zoo'], sys.modules['reproduce']
 
 
 def test_the_page_is_of_today():
@@ -205,6 +209,38 @@ def test_encoders_of_the_joint_attention_files_use_the_one_that_was_trained(publ
     assert list(alone.modalities) == ['optical']
     assert torch.equal(alone.backbone.streams['optical'].encoder.conv1.weight, content['module.backbone_2.conv1.weight'])
     assert torch.equal(alone.backbone.streams['optical'].attention['2'].proj_q.weight, content['module.da1_l3.proj_q.weight'])
+
+
+@pytest.mark.parametrize('name, config', [
+    ('decur_resnet50-rda_ssl4eo-s12', 'classification/bigearthnet_s1-s2_r50-rda_frozen'),
+    ('decur_resnet50-rda_ssl4eo-s12_sar', 'classification/bigearthnet_s1_r50-rda_finetune'),
+    ('decur_vit-s16_ssl4eo-s12_sar', 'classification/bigearthnet_s1_vit-s16_frozen'),
+    ('decur_resnet50-rda_geonrw', 'fcn/geonrw_rgb-dem_r50-rda_finetune'), ('decur_vit-s16_geonrw_rgb', 'fcn/geonrw_rgb_vit-s16_frozen'),
+    ('decur_mit-b2_sunrgbd', 'cmx/sunrgbd_rgb-hha_mit-b2_finetune'), ('decur_mit-b5_sunrgbd', 'cmx/nyudv2_rgb-hha_mit-b5_finetune'),
+    ('segformer_mit-b2_imagenet', 'cmx/sunrgbd_rgb-hha_mit-b2_finetune')])
+def test_transfers_start_from_the_encoders_that_a_name_gives(publish, name, config):
+    """docs/results.md: with the options of tools/reproduce.py every encoder is that of decur.load; without them nothing is loaded."""
+    publish(name)
+    small = {'arch': 'b0'} if 'mit' in name else VIT if 'vit' in name else RESNET
+    cfg = read_config(ROOT / f'configs/{config}.py')
+    first, always = reproduce.start_options(cfg, name, 'decur')
+    options = {f'modalities.{modality}.encoder.{key}': value for modality, entry in cfg.modalities.items() if entry is not None
+               for key, value in copy.deepcopy(small).items()}
+
+    def build(more):
+        bound = bind(read_config(cfg, {**options, **dict(text.split('=', 1) for text in (*first, *more))}))
+        backbone = MODELS.build({key: value for key, value in bound.model.backbone.items() if key in ('type', 'modalities', 'pretrained')})
+        backbone.init_weights()
+        return backbone
+
+    backbone, loaded = build(always), decur.load(name)
+    assert {start['file'] for start in backbone.started_from.values()} == {name} and set(backbone.started_from) == set(backbone.streams)
+    for modality, stream in backbone.streams.items():
+        expected = loaded.backbone.streams[modality if modality in loaded.modalities else next(iter(loaded.modalities))].state_dict()
+        assert all(torch.equal(value, expected[key]) for key, value in stream.state_dict().items())
+    if always:
+        with pytest.raises(WeightsError, match="another order.*channel_order='bgr'"):
+            build([])
 
 
 def test_a_model_that_interacts_and_only_a_browser_downloads(publish, hub):

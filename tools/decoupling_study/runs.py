@@ -1,23 +1,19 @@
 """The runs of a study: an arm is a config with options, and is trained and scored once per seed."""
 import copy
-import hashlib
 import json
-import logging
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-from joblib import Parallel, delayed, parallel_config
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, RUNNERS, init_default_scope
 from mmengine.runner import set_random_seed
+from resumable import digest, execute_all, read_record
 
 from decur.binding import bind
 from decur.engine import load_config, prepare
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError
 from decur.evaluation.collect import score_model
 from decur.writing import write_bytes
 
@@ -66,7 +62,7 @@ class Run:
     def fingerprint(self, cfg: Config) -> str:
         """What the scores depend on, so that a changed config is run again. Where results go does not count."""
         content = {key: value for key, value in cfg.to_dict().items() if key not in ('work_dir', 'log_level', 'launcher', 'default_hooks')}
-        return hashlib.sha256(json.dumps([_SCORES, content, self.seed, self.train], sort_keys=True, default=str).encode()).hexdigest()[:16]
+        return digest(_SCORES, content, self.seed, self.train)
 
     def stored(self, cfg: Config | None = None) -> dict | None:
         """The scores in the folder, if they are of the config as it is now.
@@ -143,50 +139,11 @@ def plan(study: Config, folder: Path, work_dir: Path, seeds: Sequence[int] | Non
 
 
 def execute(runs: Sequence[Run], jobs: int) -> Iterator[tuple[Run, dict]]:
-    """Execute runs in processes of one thread each.
-
-    Yields:
-        tuple: a run and its scores, in the order in which they finish.
-
-    Raises:
-        ConfigError: If ``jobs`` is not positive.
-        DataError: If a process was killed, as by a machine that is out of memory.
-    """
-    if jobs < 1:
-        raise ConfigError(f'--jobs must be at least 1, got {jobs}.')
-    try:
-        with parallel_config('loky', n_jobs=jobs, inner_max_num_threads=1):
-            yield from Parallel(return_as='generator_unordered')(delayed(_execute)(run) for run in runs)
-    except BrokenProcessPool as error:
-        raise DataError('a process of the study was killed, perhaps for lack of memory. Start again with fewer --jobs: finished runs are '
-                        'kept.') from error
-
-
-def _execute(run: Run) -> tuple[Run, dict]:
-    warnings.simplefilter('ignore')
-    logging.disable(logging.INFO)
-    return run, run.execute()
+    """Execute runs; see :func:`resumable.execute_all`."""
+    yield from execute_all(runs, Run.execute, jobs)
 
 
 def read(runs: Sequence[Run]) -> list[tuple[Run, dict]]:
     """The runs whose scores are there, of the configs as they are now."""
     found = ((run, run.stored()) for run in runs)
     return [(run, scores) for run, scores in found if scores]
-
-
-def read_record(path: Path) -> dict | None:
-    """What a run left when it was done, which has a ``fingerprint``; None if it was not done.
-
-    Raises:
-        DataError: If the file is damaged.
-    """
-    if not path.is_file():
-        return None
-    try:
-        record = json.loads(path.read_text(encoding='utf-8'))
-        there = isinstance(record, dict) and 'fingerprint' in record
-    except ValueError:
-        there = False
-    if not there:
-        raise DataError(f'{path} is damaged: delete it, and the run is repeated.')
-    return record

@@ -10,6 +10,8 @@ from decur.errors import ConfigError
 _ROUND = ('name', 'arms', 'protocols', 'sensors', 'labels', 'subsets', 'options', 'variant')
 #: Number of labelled chips to the list of :mod:`decur.prepare.ombria_scenes` (formatted with the subset).
 SPLITS = {'8': 'scene_few8_seed{}.txt', '32': 'scene_few32_seed{}.txt', '128': 'scene_few128_seed{}.txt', 'all': 'scene_train.txt'}
+#: The lists of chips that are tested.
+TESTS = ('scene_test.txt', 'event2021.txt')
 #: Sensors to the options of a config that leave the others out.
 ALONE = {'s1-s2': {}, 's1': {'modalities.optical': None}, 's2': {'modalities.sar': None}}
 
@@ -70,6 +72,11 @@ class Transfer:
     def settings(self) -> dict:
         """Options of the transfer config for its sensors and its protocol, and its own."""
         return {**ALONE[self.sensors], **({'model.backbone.frozen': True} if self.protocol == 'frozen' else {}), **self.options}
+
+    @property
+    def tests(self) -> tuple:
+        """The lists of chips that it is tested on."""
+        return TESTS
 
     @property
     def split(self) -> str:

@@ -218,7 +218,7 @@ def runs(results: Results) -> str:
 
 
 def plot(results: Results) -> Figure:
-    """Every run as a dot, with means and 95 % intervals: a panel for each place, 32 chips, both sensors."""
+    """Every run as a dot, with means and, from three runs on, 95 % intervals: a panel for each place, 32 chips, both sensors."""
     arms = [arm for arm in results.study.arms if results.interval('scene_test', arm, 'frozen') or results.interval(
         'scene_test', arm, 'finetune')]
     fig = Figure(figsize=(10, 1.4 + 0.5 * len(arms)), layout='constrained')
@@ -230,7 +230,7 @@ def plot(results: Results) -> Figure:
                 if not values:
                     continue
                 interval = t_interval(values)
-                half = np.nan_to_num(interval.high - interval.mean)
+                half = interval.high - interval.mean if len(values) > 2 else 0.  # of two runs it would be as wide as the panel
                 axis.errorbar(interval.mean, y + offset, xerr=half, fmt='D', color=colour, markersize=6, capsize=3,
                               label=f'{name} encoders' if arm == arms[0] else None)
                 axis.plot(values, np.full(len(values), y + offset), 'o', color=colour, alpha=0.35, markersize=4)
@@ -242,6 +242,6 @@ def plot(results: Results) -> Figure:
         axis.grid(axis='x', alpha=0.3)
     axes[0].set_yticks(range(len(arms)), [results.label(arm) for arm in arms], fontsize=9)
     axes[0].set_ylim(len(arms) - 0.5, -0.5)  # the first at the top
-    fig.suptitle('dots: a labelled subset each; diamonds: their mean; lines: its 95 % interval', fontsize=9)
+    fig.suptitle('dots: a labelled subset each; diamonds: their mean; lines: its 95 % interval, from three subsets on', fontsize=9)
     fig.legend(*axes[0].get_legend_handles_labels(), loc='outside lower center', ncols=3, fontsize=9)
     return fig

@@ -1,46 +1,33 @@
 """Pretrain, transfer and test the cells of the comparison; what is done is not done again."""
 import copy
-import hashlib
 import json
-import logging
-import multiprocessing
-import os
-import shutil
-import signal
 import time
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+import resumable
 import torch
-from decoupling_study.runs import read_record
 from mmengine.config import Config
-from mmengine.registry import DATASETS, RUNNERS
+from mmengine.registry import DATASETS
 from mmengine.runner import Runner
+from resumable import digest, read_record, resumable_runner
 
 from decur.binding import bind
 from decur.engine import load_config, prepare
-from decur.engine.parent import end_with_parent
-from decur.errors import ConfigError, DataError
 from decur.writing import write_json
 
 from .frozen import remember_maps
 from .per_pixel import per_pixel
-from .plan import Pretraining, Transfer
+from .plan import TESTS, Pretraining, Transfer
 from .scores import GROUPS, STEPS, at_threshold, best_step, group_of, histogram
 
 #: Version of what a record holds: those of another are made again.
 VERSION = 1
 #: The file in a run's folder that says that it is done, and what came out.
 RECORD = 'record.json'
-#: The lists of chips that are tested.
-TESTS = ('scene_test.txt', 'event2021.txt')
 #: One thread a process: reading is part of it.
 _ONE_THREAD = {'train_dataloader.num_workers': 0, 'train_dataloader.persistent_workers': False}
 #: Data sets of this process that were tested on, whose chips are in memory.
@@ -102,15 +89,10 @@ def checkpoint_of(run: Pretraining | Transfer, setup: Setup) -> Path:
 @cache
 def fingerprint(run: Pretraining | Transfer, setup: Setup) -> str:
     """What the result of a run depends on, so that it is made again when a config changes. Where files lie does not count."""
-    content = {}
-    if run.protocol != 'per-pixel':
-        content = {key: value for key, value in config_of(run, setup).to_dict().items()
-                   if key not in ('work_dir', 'log_level', 'launcher', 'default_hooks', 'experiment_name', 'visualizer', 'filename')}
-        for loader in ('train_dataloader', 'test_dataloader'):
-            content.get(loader, {}).get('dataset', {}).pop('data_root', None)
+    content = resumable.content(config_of(run, setup)) if run.protocol != 'per-pixel' else {}
     if isinstance(run, Transfer) and run.pretraining:
         content['model']['backbone']['pretrained'] = fingerprint(run.pretraining, setup)
-    return hashlib.sha256(json.dumps([VERSION, run.name, content], sort_keys=True, default=str).encode()).hexdigest()[:16]
+    return digest(VERSION, run.name, content)
 
 
 def stored(run: Pretraining | Transfer, setup: Setup) -> dict | None:
@@ -140,7 +122,7 @@ def execute(run: Pretraining | Transfer, setup: Setup) -> dict:
     folder = setup.work_dir / run.name
     if run.protocol == 'per-pixel':
         labelled, tested = ([line for name in names for line in (setup.data / name).read_text(encoding='utf-8').split()]
-                            for names in ([run.split], TESTS))
+                            for names in ([run.split], run.tests))
         record = dict(fingerprint=fingerprint(run, setup), **per_pixel(setup.data, run.sensors, labelled, tested, run.subset))
     else:
         record = _train(run, setup)
@@ -152,46 +134,46 @@ def execute(run: Pretraining | Transfer, setup: Setup) -> dict:
 
 def _train(run: Pretraining | Transfer, setup: Setup) -> dict:
     folder, key = setup.work_dir / run.name, fingerprint(run, setup)
-    begun = folder / 'begun.json'
-    same = begun.is_file() and json.loads(begun.read_text(encoding='utf-8')) == key
-    if not same or checkpoint_of(run, setup).is_file():
-        shutil.rmtree(folder, ignore_errors=True)  # a run of another config, or one whose record is gone: nothing is to be resumed
-        folder.mkdir(parents=True)
-        write_json(begun, key)
+    # A run whose record is gone has nothing to go on from.
     cfg = config_of(run, setup)
-    cfg.resume = 'auto'
-    runner = RUNNERS.build(cfg)
+    runner = resumable_runner(cfg, folder, key, again=checkpoint_of(run, setup).is_file())
     if run.protocol == 'frozen':
         remember_maps(runner.model.backbone)
     model = runner.train()
     record = dict(fingerprint=key, loss=float(runner.message_hub.get_scalar('train/loss').mean(window_size=20)))
     if isinstance(run, Transfer):
-        record.update(measure(model, cfg))
+        record.update(measure(model, cfg, run.tests))
     Path((folder / 'last_checkpoint').read_text(encoding='utf-8').strip()).replace(checkpoint_of(run, setup))
     return record
 
 
 @torch.no_grad()
-def measure(model: torch.nn.Module, cfg: Config) -> dict:
+def measure(model: torch.nn.Module, cfg: Config, tests: Sequence[str] = TESTS) -> dict:
     """Test a model at two thresholds of the probability of flood: 0.5, and that with the best IoU on its own labelled chips.
 
     Args:
         model: A segmentation model of two classes, the second of which is flood.
-        cfg: Its config; the labelled chips are those of ``train_dataloader``, the test is ``test_dataloader`` with the lists :data:`TESTS`.
+        cfg: Its config; the labelled chips are those of ``train_dataloader``, the test is ``test_dataloader``.
+        tests: Lists of chips to test. Of :data:`~ombria_study.plan.TESTS` the pixels are counted by :data:`GROUPS`, of any other list
+            in one group that has its name.
 
     Returns:
-        dict: ``areas`` at 0.5 and ``fitted`` at the other one, ``{group: [pixels found, found but dry, missed]}`` for :data:`GROUPS`;
+        dict: ``areas`` at 0.5 and ``fitted`` at the other one, ``{group: [pixels found, found but dry, missed]}``;
         ``threshold``, the other one.
     """
     model.eval()
     labelled = sum(counts for _, counts in _histograms(model, cfg, cfg.train_dataloader.dataset.split))
-    found = {group: np.zeros((2, STEPS), np.int64) for group in GROUPS}
-    for split in TESTS:
+    found = {group: np.zeros((2, STEPS), np.int64) for group in (GROUPS if tests == TESTS else map(_stem, tests))}
+    for split in tests:
         for name, counts in _histograms(model, cfg, split):
-            found[group_of(name)] += counts
+            found[group_of(name) if split in TESTS else _stem(split)] += counts
     step = best_step(labelled)
     return dict(areas={group: at_threshold(counts, STEPS // 2).tolist() for group, counts in found.items()},
                 fitted={group: at_threshold(counts, step).tolist() for group, counts in found.items()}, threshold=step / STEPS)
+
+
+def _stem(split: str) -> str:
+    return split.removesuffix('.txt')
 
 
 def _histograms(model: torch.nn.Module, cfg: Config, split: str) -> Iterator[tuple]:
@@ -200,7 +182,7 @@ def _histograms(model: torch.nn.Module, cfg: Config, split: str) -> Iterator[tup
     loader.dataset.split = split
     key = json.dumps(loader.dataset, sort_keys=True, default=str)
     dataset = _tested.get(key) or DATASETS.build(loader.dataset)
-    if split in TESTS:
+    if split != cfg.train_dataloader.dataset.split:
         _tested[key] = dataset
     loader = Runner.build_dataloader(dict(loader, dataset=dataset, num_workers=0, persistent_workers=False))
     names = (dataset.get_data_info(i)['sample_id'] for i in range(len(dataset)))
@@ -210,52 +192,8 @@ def _histograms(model: torch.nn.Module, cfg: Config, split: str) -> Iterator[tup
 
 
 def execute_all(runs: Sequence, setup: Setup, jobs: int) -> Iterator[tuple]:
-    """Execute runs in processes of one thread each, in their order as far as the pretraining that a transfer needs is done.
-
-    Args:
-        runs: A pretraining stands before the transfers that need it, or is done.
-        setup: What they share.
-        jobs: Processes.
-
-    Yields:
-        tuple: a run and its record, in the order in which they finish.
-
-    Raises:
-        ConfigError: If ``jobs`` is not positive.
-        DataError: If a process was killed, as by a machine that is out of memory.
-    """
-    if jobs < 1:
-        raise ConfigError(f'--jobs must be at least 1, got {jobs}.')
-    waiting, running = list(runs), {}
-    # Started anew and not forked: the threads of PyTorch do not survive a fork.
-    os.environ['PYTHONWARNINGS'] = 'ignore'  # of what the libraries say when they are imported
-    executor = ProcessPoolExecutor(jobs, multiprocessing.get_context('spawn'), _start_worker)
-    try:
-        while waiting or running:
-            unfinished = {*waiting, *running.values()}
-            for run in [run for run in waiting if getattr(run, 'pretraining', None) not in unfinished][:jobs - len(running)]:
-                waiting.remove(run)
-                running[executor.submit(execute, run, setup)] = run
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
-                run = running.pop(future)
-                yield run, future.result()
-    except BrokenProcessPool as error:
-        raise DataError('a process was killed, perhaps for lack of memory. Start again with fewer --jobs: what is done is kept.') from error
-    except BaseException:
-        for process in multiprocessing.active_children():
-            process.terminate()  # a training writes its state, and goes on from there next time
-        raise
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process of the terminal; the main one ends the others
-    end_with_parent()
-    warnings.simplefilter('ignore')
-    logging.disable(logging.INFO)
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    """Execute runs, a transfer after its pretraining; see :func:`resumable.execute_all`."""
+    yield from resumable.execute_all(runs, partial(execute, setup=setup), jobs, needs=lambda run: getattr(run, 'pretraining', None))
 
 
 def read(runs: Sequence, setup: Setup) -> Mapping:

@@ -1,22 +1,29 @@
 """What lies in one's own co-registered folders: their kinds, statistics and labels, from a sample of the images."""
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from decur.datasets import PairedRasterDataset
+from decur.datasets.finding import RASTER_SUFFIXES, file_names, folder_names, walk
 from decur.errors import ConfigError, DataError, closest
 from decur.prepare.inspect import detect_layout
 from decur.readers.files import read_size
+from decur.readers.store import is_store
 from decur.transforms.loading import ModalityLoader
 from decur.transforms.radiometry import has_offset
 
-from .proposals import KINDS, guess_kind, looks_like_labels, rounded_range
+from .names import match_names
+from .proposals import KINDS, guess_kind, is_depth, looks_like_labels, rounded_range
 
 #: Pixels of an image and band that percentiles are estimated from.
 PIXELS = 4096
+#: To find files that cannot be read, all are read if they have so many bytes in all, else so many are opened.
+READ, OPENED = 2**28, 4000
 
 
 class Labels(NamedTuple):
@@ -36,6 +43,7 @@ class Found(NamedTuple):
         ranges (dict[str, tuple | None]): Lowest and highest value by modality, None for uint8.
         ids (list[str]): Samples that have every modality, and the label where there are labels.
         gaps (dict[str, int]): How many samples lack a modality (or ``'label'``).
+        broken (dict[str, str]): Samples that are left out since a file cannot be read, with the reason.
         side (int): The smallest side of an image, pixels.
         one_size (bool): Whether all images that were looked at have the same size.
         labels (Labels | None): The label maps.
@@ -48,6 +56,7 @@ class Found(NamedTuple):
     ranges: dict
     ids: list
     gaps: dict
+    broken: dict
     side: int
     one_size: bool
     labels: Labels | None
@@ -68,7 +77,11 @@ def find_parts(root: str | Path, labels: str | None = None) -> tuple:
         DataError: If it is no such folder.
         ConfigError: If it is a data set that has configs already, or ``labels`` is not there.
     """
-    layout = detect_layout(root)
+    try:
+        layout = detect_layout(root)
+    except DataError:
+        _check_folders(Path(root))
+        raise
     if layout.name != 'paired':
         command = layout.command.format(root=root, entries='...')
         raise ConfigError(f'{root} is {layout.title}, for which there are configs: {command}')
@@ -85,6 +98,18 @@ def find_parts(root: str | Path, labels: str | None = None) -> tuple:
         raise DataError(f'{root} has {len(modalities)} folder(s) of images ({", ".join(modalities)}); a pair needs two: one folder for '
                         'each sensor, files of the same name in each.')
     return modalities, (chosen, parts[chosen]) if chosen in parts else None
+
+
+def _check_folders(root: Path) -> None:
+    """Say what is wanted, where there is no folder of images."""
+    def has_images(folder: Path) -> bool:
+        return any(Path(name).suffix.lower() in RASTER_SUFFIXES for name in walk(folder))
+
+    if root.is_dir() and not is_store(root) and not any(has_images(root / name) for name in folder_names(root)):
+        beside = [name for name in file_names(root) if Path(name).suffix.lower() in RASTER_SUFFIXES]
+        found = f'its images lie side by side ({", ".join(beside[:3])}, ...)' if beside else 'it has no folders of images'
+        raise DataError(f'{root}: {found}; one folder for each sensor is wanted, with the same file names in each: {root}/sar/NAME.tif and '
+                        f'{root}/optical/NAME.tif.')
 
 
 def _types(part) -> list:
@@ -117,13 +142,18 @@ def look(root: str | Path, labels: str | None = None, kinds: Mapping | None = No
         progress (Callable, optional): Called with ``(done, total)`` images.
 
     Raises:
-        DataError: If there is no such folder, no sample has all modalities, or a file cannot be read.
+        DataError: If there is no such folder, no sample has all modalities, or none of a modality can be read.
         ConfigError: If a name in ``kinds`` is unknown, or there are not as many ``classes`` as values.
     """
     if count < 2:
         raise ConfigError(f'count must be at least 2, got {count}.')
     root = Path(root)
     parts, labelled = find_parts(root, labels)
+    notes = []
+    for folder, part in match_names(parts).items():
+        if part is not parts[folder]:
+            notes.append(_renamed(part))
+        parts[folder] = part
     folders = {modality_name(folder): folder for folder in parts}
     if len(folders) < len(parts):
         raise DataError(f'{root}: the folders {sorted(parts)} have names that differ in signs only; rename one.')
@@ -136,6 +166,10 @@ def look(root: str | Path, labels: str | None = None, kinds: Mapping | None = No
                         'write a config with files=dict(folder=..., pattern=...) (docs/data.md).')
     gaps = {folder: len(everyone - set(part.ids)) for folder, part in parts.items() if everyone - set(part.ids)}
     if labelled:
+        both = match_names({'images': part._replace(ids=sorted(common)), 'labels': labelled[1]})
+        if both['images'].ids == sorted(common) and both['labels'] is not labelled[1]:
+            labelled = labelled[0], both['labels']
+            notes.append(_renamed(labelled[1]))
         without = common - set(labelled[1].ids)
         if without == common:
             raise DataError(f'{root}: no file of {labelled[0]} has the name of an image. Rename them, or leave labels out with '
@@ -154,22 +188,40 @@ def look(root: str | Path, labels: str | None = None, kinds: Mapping | None = No
         if progress:
             progress(done, total)
 
-    entries, found_kinds, ranges, notes, sizes = {}, {}, {}, [], {}
+    entries, found_kinds, ranges, broken, every = {}, {}, {}, {}, set()
     for name, folder in folders.items():
-        entry, found_kinds[name], ranges[name], own = _describe(root, name, parts[folder], drawn, rng, step, kinds.get(name))
+        entry, found_kinds[name], ranges[name], own = _describe(root, name, parts[folder], drawn, rng, step, kinds.get(name), broken)
         entries[name] = entry
         notes += own
-    dataset = PairedRasterDataset(entries, data_root=str(root), missing='skip')
-    wanted = set(drawn)
-    for i in range(len(dataset)):
-        sample = dataset.get_data_info(i)
-        if sample['sample_id'] in wanted:
-            for name, source in sample['sources'].items():
-                sizes.setdefault(name, set()).add(read_size(source))
-    every = set().union(*sizes.values())
-    values = _label_values(labelled[1], drawn, classes, step, notes) if labelled else None
-    return Found(root, entries, found_kinds, ranges, ids, gaps, min(min(size) for size in every), len(every) == 1,
+    values = _label_values(labelled[1], drawn, classes, step, notes, broken) if labelled else None
+    everything = [*parts.values(), *([labelled[1]] if labelled else [])]
+    opened = ids if len(ids) <= OPENED else drawn
+    small = opened is ids and sum(_bytes(part, sample) for part in everything for sample in ids) <= READ
+    for part in everything:
+        for sample in opened:
+            if sample not in broken:
+                try:
+                    every.add(next(iter(part.read(sample).values())).shape if small else read_size(part.source(sample)))
+                except DataError as error:
+                    broken[sample] = str(error)
+    ids = [sample for sample in ids if sample not in broken]
+    if len(ids) < 2:
+        raise DataError(f'{root}: {len(ids)} sample(s) can be read in every folder, a training needs two. '
+                        f'{next(iter(broken.values()), "")}'.rstrip())
+    return Found(root, entries, found_kinds, ranges, ids, gaps, broken, min(min(size) for size in every), len(every) == 1,
                  Labels(labelled[1].files, values) if labelled else None, notes)
+
+
+def _bytes(part, sample: str) -> int:
+    """Size of a sample's file; 0 where it is not there."""
+    with suppress(DataError, OSError):
+        return os.path.getsize(part.source(sample))
+    return 0
+
+
+def _renamed(part) -> str:
+    pattern = part.files['pattern'] if isinstance(part.files['pattern'], str) else part.files['pattern'][0]
+    return f'{part.files["folder"]}: names are matched by what differs in them, {pattern} with id = {part.ids[0]}, ...'
 
 
 def _known_kinds(kinds: Mapping, folders: Mapping) -> dict:
@@ -186,8 +238,10 @@ def _known_kinds(kinds: Mapping, folders: Mapping) -> dict:
     return out
 
 
-def _describe(root: Path, name: str, part, drawn: Sequence, rng, step: Callable, kind: str | None) -> tuple:
-    """A modality's entry with statistics, its kind, its range of values, and notes."""
+def _describe(root: Path, name: str, part, drawn: Sequence, rng, step: Callable, kind: str | None, broken: dict) -> tuple:
+    """A modality's entry with statistics, its kind, its range of values, and notes; what cannot be read goes into ``broken``."""
+    if not part.bands:  # none of the first files could be read
+        part.read(drawn[0])
     types = _types(part)
     numbered = part.bands[0] == '1'
     entry = dict(channels=len(part.bands), files=part.files)
@@ -200,12 +254,26 @@ def _describe(root: Path, name: str, part, drawn: Sequence, rng, step: Callable,
     pixels = []
     place = {sample: path for sample, path in _paths(root, part, name)}
     for sample in drawn:
+        try:
+            planes = part.read(sample) if loader is None else None
+        except DataError as error:
+            broken.setdefault(sample, str(error))
+            step()
+            continue
         if loader is None:
-            if part.bands[10:11] == ('B10', ) and has_offset(part.read(sample)['B10']) is not None:
+            if is_depth(part.files['folder'], types) and any((image[part.bands[0]] == 0).any() for image in _readable(part, drawn)):
+                entry['reader']['missing'] = 0
+                notes.append(f"{name}: 0 is taken for a depth that is missing (reader's missing=0 in configs/modalities.py)")
+            if part.bands[10:11] == ('B10', ) and has_offset(planes['B10']) is not None:
                 # Takes the offset off where an image has it, and does nothing elsewhere.
                 entry['radiometry'] = [dict(type='RemoveOffset')]
             loader = ModalityLoader(name, entry)
-        image, missing = loader(place[sample])
+        try:
+            image, missing = loader(place[sample])
+        except DataError as error:
+            broken.setdefault(sample, str(error))
+            step()
+            continue
         values = image.reshape(-1, image.shape[2]).astype(np.float64)
         there = np.ones(values.shape, bool) if missing is None else ~missing.reshape(values.shape)
         count += there.sum(0)
@@ -214,6 +282,8 @@ def _describe(root: Path, name: str, part, drawn: Sequence, rng, step: Callable,
         rows = rng.integers(0, len(values), min(PIXELS, len(values)))
         pixels.append(np.where(there[rows], values[rows], np.nan))
         step()
+    if not pixels:
+        raise DataError(next(iter(broken.values())))
     empty = [band for band, n in zip(part.bands, count) if not n]
     if empty:
         raise DataError(f'{root / part.files["folder"]}: band {", ".join(empty)} has no valid pixel in {len(drawn)} images. Leave it out '
@@ -231,6 +301,17 @@ def _describe(root: Path, name: str, part, drawn: Sequence, rng, step: Callable,
     return entry, kind, None if 'reader' not in entry else rounded_range(low, high), notes
 
 
+def _readable(part, drawn: Sequence, count: int = 5) -> list:
+    """The images of the first samples that can be read."""
+    found = []
+    for sample in drawn:
+        with suppress(DataError):
+            found.append(part.read(sample))
+        if len(found) == count:
+            break
+    return found
+
+
 def _paths(root: Path, part, name: str):
     """``(id, file)`` of a part."""
     dataset = PairedRasterDataset({name: dict(channels=len(part.bands), files=part.files)}, data_root=str(root))
@@ -239,16 +320,22 @@ def _paths(root: Path, part, name: str):
         yield sample['sample_id'], sample['sources'][name]
 
 
-def _label_values(part, drawn: Sequence, classes: Sequence, step: Callable, notes: list) -> dict:
+def _label_values(part, drawn: Sequence, classes: Sequence, step: Callable, notes: list, broken: dict) -> dict:
     """Which values the labels have, and what they are called."""
     values: set = set()
     for sample in drawn:
-        planes = list(part.read(sample).values())
+        step()
+        try:
+            planes = list(part.read(sample).values())
+        except DataError as error:
+            broken.setdefault(sample, str(error))
+            continue
         if len(planes) != 1 or planes[0].dtype.kind not in 'iu':
             raise DataError(f'label {part.files["folder"]}/{sample} has {len(planes)} band(s) of {planes[0].dtype}: a label map is one '
                             'band of integers. Name the folder of labels with --labels, or leave them out with --labels none.')
         values |= set(np.unique(np.ma.getdata(planes[0])[~np.ma.getmaskarray(planes[0])]).tolist())
-        step()
+    if not values:
+        raise DataError(next(iter(broken.values()), f'the labels in {part.files["folder"]} have no valid pixel.'))
     if len(values) > 256:
         raise DataError(f'the labels in {part.files["folder"]} have {len(values)} different values; a label map has a value for each '
                         'class. Leave them out with --labels none.')

@@ -4,6 +4,7 @@ somebody edited is kept.
 import hashlib
 import json
 import os
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,8 +21,8 @@ RECORD = '.decur-project.json'
 
 
 def indoor(found: Found) -> bool:
-    """Whether the data are indoor images: one of the modalities is HHA."""
-    return 'hha' in found.kinds.values()
+    """Whether the data are images of a camera that stands upright: one of the modalities is HHA, or called depth."""
+    return 'hha' in found.kinds.values() or any('depth' in name for name in found.kinds)
 
 
 def tile_size(found: Found, size: int) -> int | None:
@@ -169,7 +170,7 @@ default_hooks = dict(checkpoint=dict(by_epoch=False, interval={plan.iterations})
 
 
 def _readme(found: Found, plan: Plan, train: Sequence, test: Sequence, how: str, out: Path, tile: int | None) -> str:
-    here = os.path.relpath(out)
+    here = shlex.quote(os.path.relpath(out))
     kept = {
         'folder': 'the samples of a folder stay on one side',
         'scene': 'samples whose names differ in their last number only stay on one side',
@@ -179,7 +180,8 @@ def _readme(found: Found, plan: Plan, train: Sequence, test: Sequence, how: str,
     weights = f'model.backbone.pretrained={here}/work_dirs/pretrain/epoch_{plan.epochs}.pth'
     rows = '\n'.join(f'| {name} | {KINDS[kind][0]} | {found.entries[name]["channels"]} | `{found.entries[name]["files"]["folder"]}` |'
                      for name, kind in found.kinds.items())
-    gaps = ''.join(f'- {number} samples lack `{name}` and are left out.\n' for name, number in found.gaps.items())
+    broken = ''.join(f'- `{name}` is left out: {reason}\n' for name, reason in found.broken.items())
+    gaps = ''.join(f'- {number} sample(s) lack `{name}` and are left out.\n' for name, number in found.gaps.items())
     notes = ''.join(f'- {note}.\n' for note in found.notes)
     transfer = f'''
 Transfer to the labels, fine-tuned and with frozen encoders, and the same from random encoders (leave `model.backbone.pretrained` out):
@@ -200,7 +202,7 @@ There are no labels in the data; `decur.load` and `decur features` give the enco
 {len(found.ids)} samples, {len(train)} to train and {len(test)} to test ({kept}).{tiles}
 {plan.why}.
 
-{gaps}{notes}
+{gaps}{broken}{notes}
 Look at `views.png` first: what the augmentation does to your data. Then pretrain:
 
 ```bash

@@ -30,6 +30,11 @@ def looks_like_labels(name: str, channels: int, dtypes: Sequence[str]) -> bool:
     return bool(_LABEL.search(name)) and channels == 1 and all(dtype.startswith(('uint', 'int')) for dtype in dtypes)
 
 
+def is_depth(name: str, dtypes: Sequence[str]) -> bool:
+    """Whether a folder holds depth of a camera as integers, where 0 is what the camera did not see."""
+    return 'depth' in name.lower() and any(dtype.startswith(('uint', 'int')) and dtype != 'uint8' for dtype in dtypes)
+
+
 def guess_kind(name: str, bands: Sequence[str], dtypes: Sequence[str], low: float, high: float) -> str:
     """The kind of data of a folder (a key of :data:`KINDS`), by its name, bands and values.
 
@@ -44,7 +49,7 @@ def guess_kind(name: str, bands: Sequence[str], dtypes: Sequence[str], low: floa
         return 'hha'
     if channels == 1 and _ELEVATION.search(name):
         return 'elevation'
-    if set(bands) <= {'VV', 'VH', 'HH', 'HV'} or re.search(r'sar|(^|[^a-z])s1($|[^0-9])|sentinel-?_?1', name, re.I) and channels <= 4:
+    if set(bands) <= {'VV', 'VH', 'HH', 'HV'} or re.search(r'sar|radar|(^|[^a-z])s1($|[^0-9])|sentinel-?_?1', name, re.I) and channels <= 4:
         return 'sar'
     if tuple(bands) in (S2A_BANDS, S2C_BANDS) or channels > 4:
         return 'optical'

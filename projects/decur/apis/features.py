@@ -3,18 +3,20 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.registry import DATASETS, MODELS, init_default_scope
-from mmengine.runner import Runner, set_random_seed
+from mmengine.runner import set_random_seed
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset, Subset
 
 from ..binding import bind
+from ..engine.runner import MultimodalRunner
 from ..errors import ConfigError, DataError, WeightsError, first_line
 from ..evaluation.probes import labelled_features
 from ..modalities import check_finite, check_finite_rows
@@ -101,38 +103,38 @@ def extract_features(encoder: LoadedEncoder, dataset, out: str | Path, size: Seq
     single = out.suffix == '.safetensors'
     if out.exists() and out.is_dir() == single:
         raise DataError(f'{out} is a {"folder" if single else "file"}; X.safetensors is written as a file, any other name as a folder.')
-    parts = output_folder(out.with_name(f'.{out.name}.parts'))
+    parts = out.with_name(f'.{out.name}.parts')
     ids = [str(dataset.get_data_info(i)['sample_id']) for i in range(len(dataset))]
     names = list(encoder.modalities)
-    run = json.loads(json.dumps(dict(origin=dict(origin or {}), weights=digest(encoder), modalities=names, size=size, part_size=part_size,
-                                     sample_ids=ids)))
-    check_run(parts, run)
+    settings = encoder.modalities, getattr(dataset, 'modalities', None), str(getattr(dataset, 'data_root', ''))
+    run = json.loads(json.dumps(dict(origin=dict(origin or {}), weights=digest(encoder, *settings), modalities=names, size=size,
+                                     part_size=part_size, sample_ids=ids)))
     images = _Images(dataset, encoder, size)
     device = next(encoder.parameters()).device
     joined = {name: torch.full((len(ids), dim), torch.nan) for name, dim in encoder.feature_dims.items()}
-    for start in range(0, len(ids), part_size):
-        stop = min(start + part_size, len(ids))
-        path = parts / f'{start:09d}.safetensors'
-        rows = {name: values[start:stop] for name, values in joined.items()}
-        if not _read_part(path, rows):
-            done = 0
-            for batch in _batches(Subset(images, range(start, stop)), batch_size, num_workers):
-                _encode(encoder, batch, rows, done, device, ids[start + done:])
-                done += len(batch)
-                if progress:
-                    progress(start + done, len(ids))
-            save_file(rows, path)
-        elif progress:
-            progress(stop, len(ids))
-    if single:
-        save_file(joined, out, metadata=dict(sample_ids=json.dumps(ids), origin=json.dumps(run['origin'])))
-    else:
-        output_folder(out)
-        for name, values in joined.items():
-            with replacing(out / f'{name}.npy') as temporary, open(temporary, 'wb') as file:
-                np.save(file, values.numpy())
-        write_bytes(out / 'sample_ids.json', (json.dumps(ids) + '\n').encode())
-    shutil.rmtree(parts)
+    with kept_parts(parts, run, '.safetensors'):
+        for start in range(0, len(ids), part_size):
+            stop = min(start + part_size, len(ids))
+            path = parts / f'{start:09d}.safetensors'
+            rows = {name: values[start:stop] for name, values in joined.items()}
+            if not _read_part(path, rows):
+                done = 0
+                for batch in _batches(Subset(images, range(start, stop)), batch_size, num_workers):
+                    _encode(encoder, batch, rows, done, device, ids[start + done:])
+                    done += len(batch)
+                    if progress:
+                        progress(start + done, len(ids))
+                save_file(rows, path)
+            elif progress:
+                progress(stop, len(ids))
+        if single:
+            save_file(joined, out, metadata=dict(sample_ids=json.dumps(ids), origin=json.dumps(run['origin'])))
+        else:
+            output_folder(out)
+            for name, values in joined.items():
+                with replacing(out / f'{name}.npy') as temporary, open(temporary, 'wb') as file:
+                    np.save(file, values.numpy())
+            write_bytes(out / 'sample_ids.json', (json.dumps(ids) + '\n').encode())
     return {name: tuple(values.shape) for name, values in joined.items()}
 
 
@@ -141,11 +143,32 @@ def check_run(parts: Path, run: dict) -> None:
     manifest = parts / 'run.json'
     if manifest.is_file():
         if read_json(manifest, f'Nothing else says what the parts beside it are of. Remove {parts}.') != run:
-            raise DataError(f'{parts} holds parts of another run (other samples, encoder or options). Remove it, or choose another output.')
+            raise DataError(f'{parts} holds parts of another run (other data, weights, preprocessing or options). Give its command '
+                            'again to finish it, remove the folder, or choose another output.')
     else:
         for leftover in parts.iterdir():  # of a run that was stopped while it removed them: nothing says whose they are
             leftover.unlink()
         write_json(manifest, run)
+
+
+@contextmanager
+def kept_parts(parts: Path, run: dict, suffix: str) -> Iterator:
+    """A folder of parts while a result grows in it; see :func:`check_run`. After an error it stays only if there is a part in it.
+
+    Args:
+        parts (Path): The folder.
+        run (dict): What the parts are of.
+        suffix (str): Of the files that are parts.
+    """
+    output_folder(parts)
+    check_run(parts, run)
+    try:
+        yield
+    except BaseException:
+        if not any(parts.glob(f'[!.]*{suffix}')):  # nothing was computed: another command may have the name
+            shutil.rmtree(parts, ignore_errors=True)
+        raise
+    shutil.rmtree(parts)
 
 
 def _read_part(path: Path, rows: Mapping) -> bool:
@@ -178,9 +201,12 @@ def _batches(images: Dataset, batch_size: int, num_workers: int) -> Iterator[lis
                         'workers: the parts that are done are kept.') from error
 
 
-def digest(encoder: nn.Module) -> str:
-    """SHA-256 of the weights, so that a run does not go on with another file under the same name."""
-    digest = hashlib.sha256()
+def digest(encoder: nn.Module, *settings) -> str:
+    """SHA-256 of the weights and of settings that are not among them (bands, statistics, radiometry, readers, ...).
+
+    A run that goes on compares it, so that no result is made of two files under one name, or with two preprocessings.
+    """
+    digest = hashlib.sha256(repr(settings).encode())
     for key, value in encoder.state_dict().items():
         digest.update(key.encode())
         digest.update(value.cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
@@ -238,7 +264,7 @@ def labelled_sets(cfg: Config, checkpoint: str | None, seed: int, validation: bo
         datasets['validation set'] = cfg.val_dataloader.dataset
     sets = []
     for title, dataset in datasets.items():
-        loader = Runner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
+        loader = MultimodalRunner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
         with Progress(len(loader), title) as progress:
             sets.append(labelled_features(model, loader, progress.update, cfg.model.head.get('num_classes')))
     return sets

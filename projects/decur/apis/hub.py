@@ -1,5 +1,4 @@
 """Encoders as a folder that describes itself, on a disk or on the Hugging Face hub: weights, config, an example and a model card."""
-import json
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from ..modalities import encoder_order, statistics
 from ..version import __version__
 from ..weights import load_file, save_file
 from ..weights.hub import CARD, CONFIG, EXAMPLE, WEIGHTS, explain, hub_api
-from ..weights.metadata import plain
+from ..weights.metadata import describe
+from ..weights.publish import write_described
 from ..weights.sources import file_digest
 from ..writing import output_folder, read_json, write_bytes, write_json
 from .card import model_card
@@ -54,16 +54,12 @@ def save_pretrained(encoder, folder: str | Path, *, name: str | None = None, lic
     if len({tuple(row) for row in results}) > 1:
         raise ConfigError(f'results must be rows with the same keys, got {[list(row) for row in results]}.')
     folder = output_folder(folder)
-    described = dict(version=__version__, modalities=plain(encoder.modalities), interactions=plain(encoder.interactions or {}))
-    for entry in described['modalities'].values():
-        for key in ('files', 'reader', 'augmentation'):
-            entry.pop(key, None)
-        entry['encoder'].pop('init_cfg', None)
+    described = describe(dict(backbone=dict(modalities=encoder.modalities, interactions=encoder.interactions)))
     state = {f'backbone.{key}': value.cpu() for key, value in encoder.backbone.state_dict().items()}
-    file = save_file(state, folder / WEIGHTS, dict(decur=json.dumps(described)))
+    digest = write_described(state, described, folder / WEIGHTS)
     tried = _example(encoder, example or {})
     save_file(tried, folder / EXAMPLE)
-    write_json(folder / CONFIG, dict(library_name='decur', **described, weights=dict(file=WEIGHTS, sha256=file_digest(file))))
+    write_json(folder / CONFIG, dict(library_name='decur', **described, weights=dict(file=WEIGHTS, sha256=digest)))
     text = model_card(encoder, name or Path(folder).resolve().name, licence, data, list(results), citation, tried)
     write_bytes(folder / CARD, text.encode())
     return folder

@@ -70,8 +70,11 @@ class SegmentationInferencer:
         dataset = unwrapped((bind(self.cfg).get('test_dataloader') or {}).get('dataset'))
         entries = dataset['modalities'] if dataset else {}
         self.check_georeference = GeoreferenceCheck((dataset or {}).get('georeference', 'check'))
-        self.loaders = {name: ModalityLoader(name, entries.get(name) or entry) for name, entry in self.modalities.items()}
+        self.entries = {name: entries.get(name) or entry for name, entry in self.modalities.items()}
+        self.loaders = {name: ModalityLoader(name, entry) for name, entry in self.entries.items()}
         self.depth_reader = DepthReader(unit=depth_unit)
+        #: What a result depends on beside the weights: the model's config and the entries by which images are read.
+        self.settings = self.cfg.model, self.modalities, self.entries
 
     def load(self, sample: Mapping, intrinsics=None) -> dict:
         """Arrays (H, W, C) by modality of a sample of arrays or files, as the data set's pipeline gives them to the model.

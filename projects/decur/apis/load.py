@@ -19,6 +19,7 @@ from ..weights.hub import CONFIG, WEIGHTS
 from ..weights.io import load_file, unwrap
 from ..weights.metadata import describe_config, read_metadata, read_notes
 from ..weights.sources import fetch
+from ..weights.streams import check_bands
 from ..weights.strict import check_fit, load_strict
 from ..weights.zoo import Weights, named_weights
 from .bands import change_bands
@@ -235,7 +236,9 @@ def _fitted(checkpoint: Mapping, path: Path, source, described: Mapping, modalit
     """Encoders of a checkpoint that others describe: ``described`` as from :func:`~decur.weights.metadata.describe`."""
     parsed = parse(checkpoint, str(source))
     one = modalities[0] if modalities is not None and len(modalities) == 1 else None
-    state, report = fit(parsed, LoadedEncoder(described['modalities'], described['interactions']), one, attention)
+    encoder = LoadedEncoder(described['modalities'], described['interactions'])
+    state, report = fit(parsed, encoder, one, attention)
+    check_bands(encoder, checkpoint, path, source)
     found = [name for name in described['modalities'] if f'backbone.streams.{name}.encoder' in report.taken]
     wanted = list(modalities) if modalities is not None else found
     missing = [name for name in wanted if name not in found]

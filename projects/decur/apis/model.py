@@ -14,6 +14,7 @@ from decur.engine import load_config
 from decur.weights import load_file, load_strict, unwrap
 from decur.weights.convert import build_model as build_untrained
 from decur.weights.sources import fetch
+from decur.weights.streams import check_bands
 
 
 def build_model(config, options: Mapping | None = None) -> nn.Module:
@@ -58,11 +59,15 @@ def load_model(config, checkpoint, device='cpu', options: Mapping | None = None)
         tuple: The model and its config.
 
     Raises:
-        WeightsError: If a key of the model is not in the checkpoint, one of the checkpoint not in the model, or a shape differs.
+        WeightsError: If a key of the model is not in the checkpoint, one of the checkpoint not in the model, a shape differs, or it was
+            trained on the same bands in another order.
     """
     cfg = read_config(config, options)
     model = build_untrained(cfg)
-    load_strict(model, unwrap(load_file(fetch(checkpoint)), checkpoint), checkpoint)
+    path = fetch(checkpoint)
+    content = load_file(path)
+    load_strict(model, unwrap(content, checkpoint), checkpoint)
+    check_bands(model, content, path, checkpoint)
     return model.to(torch.device(device)).eval(), cfg
 
 

@@ -1,6 +1,5 @@
 """Embeddings of a whole scene: one vector per window, as rasters with a georeference and as GeoParquet."""
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from ..scenes.reading import CACHE, open_scene
 from ..version import __version__
 from ..weights import load_file, save_file
 from ..writing import output_folder, replacing
-from .features import check_run, digest
+from .features import digest, kept_parts
 from .load import LoadedEncoder
 
 
@@ -71,41 +70,41 @@ def extract_scene_features(encoder: LoadedEncoder, sources: Mapping, out: str | 
                             f'--window {min(scene.shape)} or less.')
         rows, columns = (list(range(0, length - window + 1, stride)) for length in scene.shape)
         output_folder(out)
-        parts = output_folder(out.with_name(f'.{out.name}.parts'))
-        check_run(parts, json.loads(json.dumps(dict(
-            version=__version__, weights=digest(encoder), scenes={
+        parts = out.with_name(f'.{out.name}.parts')
+        run = json.loads(json.dumps(dict(
+            version=__version__, weights=digest(encoder, encoder.modalities), scenes={
                 name: [str(Path(path).resolve()), Path(path).stat().st_size, Path(path).stat().st_mtime_ns]
                 for name, path in sources.items()},
-            options=[window, stride, size, batch_size, min_valid, resample, scene.reference.path]))))
-        for i, row in enumerate(rows):
-            path = parts / f'{i:06d}.safetensors'
-            if _read(path, encoder, len(columns)) is None:
-                save_file(_encode(encoder, scene, row, columns, window, size, batch_size, min_valid), path)
-            if progress:
-                progress((i + 1) * len(columns), len(rows) * len(columns))
+            options=[window, stride, size, batch_size, min_valid, resample, scene.reference.path])))
+        with kept_parts(parts, run, '.safetensors'):
+            for i, row in enumerate(rows):
+                path = parts / f'{i:06d}.safetensors'
+                if _read(path, encoder, len(columns)) is None:
+                    save_file(_encode(encoder, scene, row, columns, window, size, batch_size, min_valid), path)
+                if progress:
+                    progress((i + 1) * len(columns), len(rows) * len(columns))
 
-        def finished() -> Iterator:
-            for i in range(len(rows)):
-                yield _read(parts / f'{i:06d}.safetensors', encoder, len(columns))
+            def finished() -> Iterator:
+                for i in range(len(rows)):
+                    yield _read(parts / f'{i:06d}.safetensors', encoder, len(columns))
 
-        transform = scene.reference.transform * rasterio.Affine.translation((window - stride) / 2, (window - stride) / 2) \
-            * rasterio.Affine.scale(stride)
-        for name, dim in encoder.feature_dims.items():
-            path = out / f'{name}.tif'
-            with writing_raster(path), replacing(path) as temporary, rasterio.open(
-                    temporary, 'w', driver='GTiff', height=len(rows), width=len(columns), count=dim, dtype='float32',
-                    crs=scene.reference.crs, transform=transform, nodata=np.nan, interleave='pixel', blockysize=1, compress='deflate',
-                    predictor=3, BIGTIFF='IF_SAFER') as raster:
-                raster.update_tags(modality=name, window=window, stride=stride, software=f'decur {__version__}')
-                for i, part in enumerate(finished()):
-                    raster.write(part[name].numpy().T[:, None], window=rasterio.windows.Window(0, i, len(columns), 1))
-        vectors = sum(int((part['valid'] >= min_valid).sum()) for part in finished())
-        if geoparquet:
-            groups = (_table(part, scene.reference.transform, row, columns, window, list(encoder.modalities), min_valid)
-                      for row, part in zip(rows, finished()))
-            write_geoparquet(out / 'features.parquet', scene.reference.crs, encoder.feature_dims, (group for group in groups if group),
-                             dict(window=str(window), stride=str(stride), software=f'decur {__version__}'))
-        shutil.rmtree(parts)
+            transform = scene.reference.transform * rasterio.Affine.translation((window - stride) / 2, (window - stride) / 2) \
+                * rasterio.Affine.scale(stride)
+            for name, dim in encoder.feature_dims.items():
+                path = out / f'{name}.tif'
+                with writing_raster(path), replacing(path) as temporary, rasterio.open(
+                        temporary, 'w', driver='GTiff', height=len(rows), width=len(columns), count=dim, dtype='float32',
+                        crs=scene.reference.crs, transform=transform, nodata=np.nan, interleave='pixel', blockysize=1, compress='deflate',
+                        predictor=3, BIGTIFF='IF_SAFER') as raster:
+                    raster.update_tags(modality=name, window=window, stride=stride, software=f'decur {__version__}')
+                    for i, part in enumerate(finished()):
+                        raster.write(part[name].numpy().T[:, None], window=rasterio.windows.Window(0, i, len(columns), 1))
+            vectors = sum(int((part['valid'] >= min_valid).sum()) for part in finished())
+            if geoparquet:
+                groups = (_table(part, scene.reference.transform, row, columns, window, list(encoder.modalities), min_valid)
+                          for row, part in zip(rows, finished()))
+                write_geoparquet(out / 'features.parquet', scene.reference.crs, encoder.feature_dims, (group for group in groups if group),
+                                 dict(window=str(window), stride=str(stride), software=f'decur {__version__}'))
     return dict(grid=(len(rows), len(columns)), vectors=vectors, dims=dict(encoder.feature_dims),
                 uncovered=(scene.shape[0] - rows[-1] - window, scene.shape[1] - columns[-1] - window))
 

@@ -1,6 +1,5 @@
 """A map of a whole scene: class indices or probabilities of a segmentation model, as a cloud-optimized GeoTIFF."""
 import json
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -14,7 +13,7 @@ from ..scenes.reading import CACHE, Scene, open_scene
 from ..scenes.windows import Blend, check_window, starts
 from ..version import __version__
 from ..writing import output_folder, replacing
-from .features import check_run, digest
+from .features import digest, kept_parts
 from .inferencer import SegmentationInferencer
 
 
@@ -73,22 +72,22 @@ def map_scene(segment: SegmentationInferencer, sources: Mapping, out: str | Path
     if any(out.resolve() == Path(path).resolve() for path in sources.values()):
         raise ConfigError(f'{out} is one of the scenes: give the map another name.')
     with rasterio.Env(GDAL_CACHEMAX=CACHE):
-        scene = open_scene(sources, segment.modalities, resample, reference)
+        scene = open_scene(sources, segment.entries, resample, reference)
         work = _Map(segment, scene, window, overlap, batch_size, probabilities, nodata_where, memory)
         output_folder(out.parent)
-        parts = output_folder(out.with_name(f'.{out.name}.parts'))
-        check_run(parts, json.loads(json.dumps(dict(
-            version=__version__, weights=digest(segment.model), classes=segment.classes, scenes={
+        parts = out.with_name(f'.{out.name}.parts')
+        run = json.loads(json.dumps(dict(
+            version=__version__, weights=digest(segment.model, *segment.settings), classes=segment.classes, scenes={
                 name: [str(Path(path).resolve()), Path(path).stat().st_size, Path(path).stat().st_mtime_ns]
                 for name, path in sources.items()},
-            options=[window, overlap, batch_size, probabilities, resample, scene.reference.path, sorted(missing), nodata_where, memory]))))
-        work.compute(parts, progress)
-        dtype, nodata = ('float32', np.nan) if probabilities else label_type(len(segment.classes))
-        tags = dict(software=f'decur {__version__}', modalities=','.join(scene.names), missing=','.join(missing))
-        write_cog(out, parts, scene.reference, lambda: work.parts(parts), dtype, nodata, segment.classes,
-                  None if probabilities else segment.palette, tags)
-        counts = work.count(parts)
-        shutil.rmtree(parts)
+            options=[window, overlap, batch_size, probabilities, resample, scene.reference.path, sorted(missing), nodata_where, memory])))
+        with kept_parts(parts, run, '.npy'):
+            work.compute(parts, progress)
+            dtype, nodata = ('float32', np.nan) if probabilities else label_type(len(segment.classes))
+            tags = dict(software=f'decur {__version__}', modalities=','.join(scene.names), missing=','.join(missing))
+            write_cog(out, parts, scene.reference, lambda: work.parts(parts), dtype, nodata, segment.classes,
+                      None if probabilities else segment.palette, tags)
+            counts = work.count(parts)
     found = dict(shape=scene.shape, windows=work.total, nodata=int(counts[-1]))
     return found if probabilities else dict(found, pixels=dict(zip(segment.classes, counts[:-1].tolist())))
 

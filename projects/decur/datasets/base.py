@@ -217,7 +217,10 @@ class MultimodalDataset(BaseDataset):
 
     def get_data_info(self, idx: int) -> dict:
         """The record of one sample, with what label transforms read."""
-        info = super().get_data_info(idx)
+        if isinstance(self.data_list, LazySamples):  # made for this call, so that nothing need be copied
+            info = dict(self.data_list[idx], sample_idx=idx % len(self.data_list))
+        else:
+            info = super().get_data_info(idx)
         info['reduce_zero_label'] = self.label_table.reduce_zero_label  # mmseg adds 1 again where it writes predictions
         info['seg_fields'] = []
         return info

@@ -11,12 +11,13 @@ from decur.errors import DataError
 from decur.readers.table import Table
 
 
-def load_kept(path: Path) -> Table | None:
-    """An index that an earlier start kept; None if there is none, or it cannot be read."""
+def load_kept(path: Path, tell: bool = True) -> Table | None:
+    """An index that an earlier start kept; None if there is none, or it cannot be read, which the log says if ``tell``."""
     try:
         return Table.load(path)
     except DataError as error:
-        print_log(f'{error} It is made of the data.', logger='current')
+        if tell:
+            print_log(f'{error} It is made of the data.', logger='current')
     return None
 
 
@@ -39,7 +40,7 @@ def update_index(path: Path, stamps: Mapping, scan: Callable, columns: Sequence[
         columns (Sequence[str]): Those that ``scan`` gives; values of the first one may occur once only.
         number (str): The column for the number of a row's file.
         where (str): What the files are in, for messages.
-        save (bool): Whether to keep the index.
+        save (bool): Whether to keep the index, and to log what is read for it.
         threads (int): Files that are read at the same time.
         same (Callable): Whether two stamps are of the same file.
 
@@ -49,14 +50,15 @@ def update_index(path: Path, stamps: Mapping, scan: Callable, columns: Sequence[
     Raises:
         DataError: If no file can be read, or two have a row of one name.
     """
-    old, kept = load_kept(path), {}
+    old, kept = load_kept(path, save), {}
     if old is not None and set(old.columns) == {*columns, number} and {'files', 'stamps'} <= set(old.attributes):
         before = {name: (i, stamp) for i, (name, stamp) in enumerate(zip(old.attributes['files'], old.attributes['stamps']))}
         kept = {name: before[name][0] for name, stamp in stamps.items() if name in before and same(before[name][1], stamp)}
         if list(stamps) == list(kept) == old.attributes['files']:
             return old
-    print_log(f'{path}: {len(stamps) - len(kept)} of {len(stamps)} files in {where} are read: they are new or have changed',
-              logger='current')
+    if save:
+        print_log(f'{path}: {len(stamps) - len(kept)} of {len(stamps)} files in {where} are read: they are new or have changed',
+                  logger='current')
 
     def rows(name):
         if name not in kept:

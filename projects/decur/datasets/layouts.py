@@ -15,6 +15,7 @@ class Part(NamedTuple):
         source (Callable): From an id to the source of the sample's image.
         reader (Reader): Reads it.
         files (dict): What ``files`` of a modality's entry says to read it with the data set.
+        expected (set[str], optional): The samples that it should have. Defaults to those of all parts together.
     """
 
     bands: tuple
@@ -22,6 +23,7 @@ class Part(NamedTuple):
     source: Callable
     reader: Reader
     files: dict
+    expected: set | None = None
 
     def read(self, sample_id: str) -> dict:
         """The image of a sample, ``{band: (h, w) array}``, every band at its own size and in the type of the file.

@@ -12,6 +12,7 @@ from decur.errors import DataError
 from decur.readers.shard_cache import ShardCache
 from decur.readers.shards import ShardError, dates_of, scan_file, scan_shard
 from decur.readers.table import Table
+from decur.writing import output_folder, write_bytes
 
 from .finding import file_names
 from .kept_index import update_index
@@ -89,7 +90,7 @@ def remote_index(address: str, cache: ShardCache, shards: str | None = None, dam
         sizes = {name: found for name, found in zip(sizes, pool.map(size, sizes)) if found is not None}
     stamps = {name: [size, 0] for name, size in sizes.items()}
     path = cache.path(f'{address}/{INDEX.format(product)}')
-    path.parent.mkdir(parents=True, exist_ok=True)
+    output_folder(path.parent)
     if not path.exists():
         _fetch_index(f'{address.rpartition("/")[0]}/{INDEX.format(product)}', path, cache)
 
@@ -104,7 +105,6 @@ def remote_index(address: str, cache: ShardCache, shards: str | None = None, dam
 
 def _fetch_index(address: str, path: Path, cache: ShardCache) -> None:
     """Take the index at an address, if there is one."""
-    from decur.writing import write_bytes
     try:
         write_bytes(path, cache.ask(address, lambda system, place: system.cat_file(place)))
     except ShardError as error:

@@ -8,7 +8,7 @@ import numpy as np
 from mmengine.logging import print_log
 from mmengine.registry import DATASETS
 
-from decur.errors import ConfigError, DataError, check_choice
+from decur.errors import ConfigError, DataError, check_choice, some
 from decur.readers.bands import BandReader
 from decur.readers.shard_cache import ShardCache, is_address
 from decur.readers.shards import ShardError, close_shards, read_member
@@ -66,8 +66,8 @@ class ShardDataset(MultimodalDataset):
         missing (str): What to do with a sample that lacks a product which its shard should have: ``'error'``, ``'skip'`` (counted and
             listed) or ``'keep'`` (absent).
         damaged (str): What to do with a shard or a member that is damaged, or out of reach after all attempts: ``'error'``, or ``'skip'``:
-            shards are left out when the index is made; in place of a sample that cannot be read later the next one that can is given, and
-            the log says so.
+            shards are left out when the index is made, and with ``missing='error'`` their samples of the other products with them; in
+            place of a sample that cannot be read later the next one that can is given, and the log says so.
         shards (str, optional): Names of the shards to use, ``'ssl4eos12_shard_{000001..000010}.tar'``. Defaults to all.
         index_folder (str, optional): Where indices are kept. Defaults to beside the shards (of an address: in the cache).
         cache_folder (str, optional): Of an address. Defaults to ``~/.cache/decur/shards``.
@@ -140,12 +140,20 @@ class ShardDataset(MultimodalDataset):
         close_shards()
         keys, shards, rows = _join(tables)
         names = np.unique(np.concatenate([table.attributes['files'] for table in tables.values()]))
-        present = {}
+        present, left_out = {}, np.zeros(len(names), bool)
         for product, row in rows.items():
             never = np.array([product in NEVER.get(name.partition('_shard')[0], ()) for name in names.tolist()])
             present[product] = (row >= 0) | never[shards]
-        kept = np.flatnonzero(self.complete(keys, present, 'sample {sample!r} of {shard} is not in {lacking}, whose shard of that name '
-                                            'should have it,', shard=names[shards]))
+            left_out |= ~np.isin(names, tables[product].attributes['files']) & ~never
+        use = np.ones(len(keys), bool)
+        if self.damaged == 'skip' and self.missing == 'error' and left_out.any():
+            # A shard that is left out of one product leaves its samples without it.
+            use = ~left_out[shards]
+            print_log(f'{type(self).__name__}: left out {np.count_nonzero(~use)} of {len(use)} samples, for a product lacks their shard '
+                      f'(damaged="skip"): {some(names[left_out].tolist(), 5)}', logger='current', level=30)
+        keys, shards, rows = keys[use], shards[use], {product: row[use] for product, row in rows.items()}
+        kept = np.flatnonzero(self.complete(keys, {product: has[use] for product, has in present.items()}, 'sample {sample!r} of {shard} '
+                                            'is not in {lacking}, whose shard of that name should have it,', shard=names[shards]))
         present = np.any([rows[product][kept] >= 0 for product in products.values()], axis=0)
         if self.label:
             present &= rows[self.label][kept] >= 0
@@ -256,16 +264,23 @@ def _join(tables: Mapping) -> tuple:
 
 def _parts(folders: Mapping) -> dict:
     """What inspection looks at: the first date of a sample."""
+    tables = {name: local_index(folder, save=False) for name, folder in folders.items()
+              if any(file.endswith('.tar') for file in file_names(folder))}
+    # A product should have the samples that the others of its split have, in shards of a kind that it is in.
+    kinds: dict = {}
+    for name, table in tables.items():
+        prefixes = [file.partition('_shard')[0] for file in table.attributes['files']]
+        for key, shard in zip(table['key'].tolist(), table['shard'].tolist()):
+            kinds.setdefault(folders[name].parent, {}).setdefault(prefixes[shard], set()).add(key.decode())
     parts = {}
-    for name, folder in folders.items():
-        if not any(file.endswith('.tar') for file in file_names(folder)):
-            continue
-        table = local_index(folder, save=False)
+    for name, table in tables.items():
+        folder = folders[name]
+        expected = set().union(*(keys for kind, keys in kinds[folder.parent].items() if folder.name not in NEVER.get(kind, ())))
         source = partial(_first_date, str(folder), table)
         bands = tuple(read_member(source(0)))
         rows = {key.decode(): row for row, key in enumerate(table['key'].tolist())}
         parts[name] = Part(bands, list(rows), lambda key, source=source, rows=rows: source(rows[key]), BandReader(bands, 1),
-                           dict(product=folder.name))
+                           dict(product=folder.name), expected)
     return parts
 
 

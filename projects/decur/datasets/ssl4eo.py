@@ -82,7 +82,7 @@ def list_archives(folder: Path) -> list:
     names = [name for name in files if name.endswith('.zarr.zip')]
     if not names and any(name.endswith('.tar') for name in files):
         raise DataError(f'{folder} has tar shards, which need no preparation and are read by type="ShardDataset": train with '
-                        'configs/decur/ssl4eo-v11-shards_s1-s2_r50_decur.py.')
+                        'configs/decur/ssl4eo-v11-shards_s1-s2_r50_decur.py (TerraMesh: terramesh_s1-s2-dem_r50_decur.py).')
     if not names:
         raise DataError(f'{folder} has no zarr archives (ssl4eos12_{{train,val}}_seasonal_data_NNNNNN.zarr.zip).')
     return names

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
+import torch
 from mmengine.dist import broadcast_object_list, is_main_process, master_only
 from mmengine.registry import RUNNERS
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -16,11 +17,13 @@ from torch import nn
 from torch.optim import Optimizer
 
 from ..binding import bind
+from ..compat import debug_notices
 from ..datasets import SharedCollate
 from ..errors import ConfigError, DataError, WeightsError, closest, first_line
 from ..registry import REGISTRIES, signature
 from ..weights import load_strict, unwrap
-from ..weights.sources import load_from_source
+from ..weights.sources import fetch, load_from_source
+from ..weights.streams import check_bands
 from ..weights.strict import check_fit, inner_model
 from ..writing import replacing
 from .accumulation import tell_accumulation
@@ -86,6 +89,7 @@ class MultimodalRunner(Runner):
     def build_logger(self, *args, **kwargs):
         """MMEngine's logger, whose console stays silent until :meth:`_start`."""
         logger = super().build_logger(*args, **kwargs)
+        logger.filters = [debug_notices.is_wanted]  # a run in the same process may have the same logger
         for handler in logger.handlers:
             handler.handleError = partial(_on_log_error, logger, handler)
         self._withheld = _Withheld([handler for handler in logger.handlers if not isinstance(handler, logging.FileHandler)])
@@ -142,6 +146,7 @@ class MultimodalRunner(Runner):
         self._check_loop('_train_loop', self.build_train_loop, load=False)
         check_batches(self)
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        self._tell_frozen()
         tell_accumulation(self)
         if self._val_loop is not None:
             self._check_loop('_val_loop', self.build_val_loop, load=False)
@@ -149,6 +154,13 @@ class MultimodalRunner(Runner):
         self._init_model_weights()
         self._weights_initialised = True
         self._find_checkpoint()
+
+    def _tell_frozen(self) -> None:
+        """Say in one line what is not trained."""
+        tensors = list(inner_model(self.model).named_parameters())
+        frozen = [name for name, parameter in tensors if not parameter.requires_grad]
+        if frozen:
+            self.logger.info(f'{len(frozen)} of {len(tensors)} tensors of parameters are frozen: {frozen[0]} to {frozen[-1]}')
 
     def _check_loop(self, name: str, build, load: bool = True) -> None:
         if getattr(self, name) is not None:  # else MMEngine says what is missing
@@ -193,6 +205,7 @@ class MultimodalRunner(Runner):
             check_resumable(checkpoint, self._load_from, self.train_loop)
         check_fit(inner_model(self.model).state_dict(), unwrap(checkpoint, self._load_from), self._load_from,
                   allow_missing=() if self._resume else allowed, cure=_CURES[bool(self._resume)])
+        check_bands(inner_model(self.model), checkpoint, fetch(self._load_from), self._load_from)
 
     def _newest(self) -> tuple:
         """Whether to resume, and the newest checkpoint of the work directory that can be read: the same in all processes."""
@@ -229,13 +242,15 @@ class MultimodalRunner(Runner):
             dict: The checkpoint.
 
         Raises:
-            WeightsError: If a key is missing, surplus, of another shape or not finite; the model is left as it was.
+            WeightsError: If a key is missing, surplus, of another shape or not finite, or the bands of a modality are in another order;
+                the model is left as it was.
         """
         if self._loaded_file and self._loaded_file[0] == str(filename):
             checkpoint = self._loaded_file[1]
             self._loaded_file = None
         else:
             checkpoint = load_from_source(filename, map_location)
+        check_bands(inner_model(self.model), checkpoint, fetch(filename), filename)
         state = unwrap(checkpoint, filename)
         if 'state_dict' in checkpoint:
             checkpoint['state_dict'] = state
@@ -272,9 +287,11 @@ class MultimodalRunner(Runner):
 
     @staticmethod
     def build_dataloader(dataloader, *args, **kwargs):
-        """MMEngine's data loader, whose workers do not end before the run when all of its processes are told to, and which does not wait
-        for a batch that a worker cannot send.
+        """MMEngine's data loader, whose workers do not end before the run when all of its processes are told to, which does not wait
+        for a batch that a worker cannot send, and pins memory only where there is a device that gains from it.
         """
+        if isinstance(dataloader, Mapping) and dataloader.get('pin_memory') and not torch.accelerator.is_available():
+            dataloader = dict(dataloader, pin_memory=False)
         for name, least in (('batch_size', 1), ('num_workers', 0)) if isinstance(dataloader, Mapping) else ():
             value = dataloader.get(name, least)
             if not isinstance(value, int) or value < least:
@@ -282,7 +299,7 @@ class MultimodalRunner(Runner):
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers and not isinstance(loader.worker_init_fn, HeedParentOnly):
             loader.worker_init_fn = HeedParentOnly(loader.worker_init_fn)
-            loader.collate_fn = SharedCollate(loader.collate_fn)
+            loader.collate_fn = SharedCollate(loader.collate_fn, loader.prefetch_factor)
         return loader
 
     def build_train_loop(self, loop):

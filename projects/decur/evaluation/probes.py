@@ -2,7 +2,7 @@
 from collections.abc import Callable, Iterator
 
 import torch
-from mmengine.dist import all_gather_object, get_world_size
+from mmengine.dist import all_gather_object
 from mmpretrain.evaluation import AveragePrecision
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -72,8 +72,6 @@ def labelled_features(model: nn.Module, loader, after_batch: Callable | None = N
 
 
 def _gather(x: Tensor) -> Tensor:
-    if get_world_size() == 1:
-        return x
     return gather_rows(x, all_gather_object(len(x)))
 
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from decur.errors import DataError
+from decur.weights.zoo import named_weights
 from decur.writing import read_json
 
 from .published import FIGURES, PAPER, PUBLISHED, SETTINGS
@@ -17,11 +18,14 @@ from .tables import markdown
 
 #: Objectives as the tables call them.
 _OBJECTIVES = {'DeCURHead': 'DeCUR', 'MultimodalSimCLRHead': 'SimCLR', 'MultimodalCLIPHead': 'CLIP',
-               'MultimodalBarlowTwinsHead': 'Barlow Twins', 'MultimodalVICRegHead': 'VICReg'}
+               'MultimodalBarlowTwinsHead': 'Barlow Twins', 'MultimodalVICRegHead': 'VICReg', 'CoMMHead': 'CoMM',
+               'DisentangledSSLHead': 'DisentangledSSL'}
 #: Files of ImageNet weights: torchvision's, timm's, SegFormer's.
 _IMAGENET = re.compile(r'torchvision://|in1k|imagenet|mit_b\d')
-#: Options that say where and how fast, not what.
-_HARMLESS = ('data_root', 'index_file', 'num_workers', 'persistent_workers', 'pin_memory', 'batch_size')
+#: What encoders that were loaded as the authors published them are called.
+AUTHORS = "DeCUR, authors' weights"
+#: Options that say where and how fast, not what; and the order of channels, which the weights decide (others are refused).
+_HARMLESS = ('channel_order', 'data_root', 'index_file', 'num_workers', 'persistent_workers', 'pin_memory', 'batch_size')
 #: What is said of a record that does not say whether the checkpoint fitted.
 _UNCHECKED = 'an earlier version wrote it, which did not check that the checkpoint has all weights of the model'
 
@@ -58,7 +62,7 @@ class Run(NamedTuple):
 
 
 def pretraining_name(encoders: Mapping | None) -> str:
-    """What the encoders of a record started from: an objective, ``ImageNet``, ``random``, a file's name, or ``unknown``."""
+    """What the encoders of a record started from: an objective, :data:`AUTHORS`, ImageNet, random, a file's name, or ``unknown``."""
     if encoders is None:
         return 'unknown'
 
@@ -68,6 +72,9 @@ def pretraining_name(encoders: Mapping | None) -> str:
         objective = start.get('objective')
         if objective:
             return _OBJECTIVES.get(objective, objective)
+        published = named_weights(start['file'].partition('::')[0])
+        if published is not None and published.method == 'DeCUR':
+            return AUTHORS
         return 'ImageNet' if _IMAGENET.search(start['file']) else Path(start['file'].partition('::')[0]).name
 
     names = {modality: name(start) for modality, start in encoders.items()}
@@ -164,11 +171,12 @@ def collect(runs: Sequence[Run]) -> tuple:
     names = {setting: name for name, setting in SETTINGS.items()}
     order = {setting: i for i, setting in enumerate(SETTINGS.values())}
     datasets = list(FIGURES)
-    methods = ('random', 'ImageNet', 'SimCLR', 'CLIP', 'Barlow Twins', 'VICReg', 'DeCUR')
+    methods = ('random', 'ImageNet', 'SimCLR', 'CLIP', 'Barlow Twins', 'VICReg', 'DeCUR', AUTHORS)
     rows = []
     for setting, pretraining in sorted({*PUBLISHED, *found}, key=lambda cell: (
             datasets.index(cell[0].dataset), order[cell[0]], methods.index(cell[1]) if cell[1] in methods else len(methods), cell[1])):
-        value, source = PUBLISHED.get((setting, pretraining), (None, ''))
+        # The published figures are those of the authors' weights.
+        value, source = PUBLISHED.get((setting, 'DeCUR' if pretraining == AUTHORS else pretraining), (None, ''))
         own = found.get((setting, pretraining), dict(values=[], seeds=[]))
         config, options = names[setting]
         rows.append(dict(setting._asdict(), figure=FIGURES[setting.dataset][1], pretraining=pretraining, published=value, source=source,

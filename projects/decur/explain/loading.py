@@ -9,7 +9,7 @@ from decur.binding import bind
 from decur.errors import ConfigError, WeightsError, check_choice
 from decur.weights import load_file, load_strict, unwrap
 from decur.weights.names import below
-from decur.weights.streams import load_streams
+from decur.weights.streams import check_bands, load_streams
 
 from .representation import LEVELS
 
@@ -44,13 +44,17 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
         model.init_weights()
     elif level == 'encoder':
         if len(model.backbone.interactions):
-            load_strict(model.backbone, below(unwrap(load_file(checkpoint), checkpoint), 'backbone.'), checkpoint)
+            content = load_file(checkpoint)
+            load_strict(model.backbone, below(unwrap(content, checkpoint), 'backbone.'), checkpoint)
+            check_bands(model, content, checkpoint, checkpoint)
         else:
             load_streams(model.backbone, str(checkpoint))
     else:
-        state = unwrap(load_file(checkpoint), checkpoint)
+        content = load_file(checkpoint)
+        state = unwrap(content, checkpoint)
         if not any(key.startswith('neck.') for key in state):
             raise WeightsError(f'{checkpoint} holds no projector (no key starts with "neck."), so it has no common and unique dimensions. '
                                f'Give the checkpoint of the pretraining run itself. {offer}')
         load_strict(model, state, checkpoint)
+        check_bands(model, content, checkpoint, checkpoint)
     return model.eval()

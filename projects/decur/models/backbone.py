@@ -155,8 +155,13 @@ class MultimodalBackbone(BaseModule):
 
     def features(self, inputs: Mapping) -> dict:
         """Pooled features ``{name: (N, F)}`` of ``{name: (N, C, H, W)}``."""
+        return self.features_and_maps(inputs)[0]
+
+    def features_and_maps(self, inputs: Mapping) -> tuple:
+        """Pooled features ``{name: (N, F)}`` and every stage's map ``{name: (N, C_i, H_i, W_i), ...}`` of one pass."""
         self._check(inputs)
-        return {name: self.streams[name].feature(state) for name, state in self._run(inputs)[1].items()}
+        maps, states = self._run(inputs)
+        return {name: self.streams[name].feature(state) for name, state in states.items()}, maps
 
     def forward(self, inputs: Mapping | Tensor):
         """Stage maps of a batch.

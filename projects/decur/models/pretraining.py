@@ -5,14 +5,18 @@ DeCUR and its baselines are this one class with another ``head``. The method is 
 from collections.abc import Mapping, Sequence
 
 import torch
+from mmengine.model import ModuleList
 from mmengine.registry import MODELS
 from mmpretrain.models.selfsup import BaseSelfSupervisor
+from torch import nn
 
 from decur.errors import ConfigError
 
+from .auxiliary import View, add_auxiliary, build_auxiliary_heads
 from .gradient_caching import cached_features, check_micro_batch
 from .missing import extract_present_embeddings, present_masks, rows_to_encode
 from .preprocessing import build_preprocessor
+from .teacher import Embedder, build_teacher, loss_with_teacher
 
 
 @MODELS.register_module()
@@ -26,7 +30,14 @@ class MultimodalPretraining(BaseSelfSupervisor):
         data_preprocessor (dict, optional): Defaults to a :class:`MultimodalDataPreprocessor` of the backbone's modalities.
         micro_batch (int, optional): In training encode at most so many samples at a time, with the loss over all of the batch
             (:mod:`~decur.models.gradient_caching`): the memory of a small batch, the gradient of a large one. Defaults to None.
+        teacher (dict, optional): A moving average of encoders and projectors that gives the targets (:mod:`~decur.models.teacher`), such as
+            ``dict(type='ExponentialMovingAverage', momentum=0.01)``. Not together with ``micro_batch``. Defaults to None.
+        auxiliary_heads (Sequence[dict]): Further heads on images, maps and embeddings (:mod:`~decur.models.auxiliary`). Not together with
+            ``micro_batch``. Defaults to none.
         init_cfg (dict, optional): As in MMEngine.
+
+    Raises:
+        ConfigError: If the backbone fuses, or an option is not valid.
     """
 
     def __init__(self,
@@ -35,6 +46,8 @@ class MultimodalPretraining(BaseSelfSupervisor):
                  head: dict | None = None,
                  data_preprocessor: dict | None = None,
                  micro_batch: int | None = None,
+                 teacher: dict | None = None,
+                 auxiliary_heads: Sequence = (),
                  init_cfg: dict | None = None):
         backbone = MODELS.build(backbone) if isinstance(backbone, Mapping) else backbone
         if backbone.fusion is not None:
@@ -45,6 +58,11 @@ class MultimodalPretraining(BaseSelfSupervisor):
                          data_preprocessor=build_preprocessor(data_preprocessor, backbone.modalities))
         self.micro_batch = check_micro_batch(micro_batch)
         self.data_preprocessor.deferred = micro_batch is not None
+        for name, option in dict(teacher=teacher, auxiliary_heads=auxiliary_heads).items():
+            if micro_batch is not None and option:
+                raise ConfigError(f'micro_batch and {name} do not go together: remove one of the two.')
+        self.teacher = build_teacher(teacher, self.backbone, self.neck if self.with_neck else None)
+        self.auxiliary_heads = ModuleList(build_auxiliary_heads(auxiliary_heads, self.backbone, self.neck if self.with_neck else None))
 
     @property
     def modalities(self) -> dict:
@@ -82,9 +100,37 @@ class MultimodalPretraining(BaseSelfSupervisor):
         present = present_masks(list(inputs), data_samples, first.device)
         rows = rows_to_encode(self, list(inputs), len(first), present, first.device)
         # An objective that reads one view of a modality (SimCLR, CLIP, ...) says so; the second is not encoded then.
-        count = getattr(self.head, 'num_views', 2)
-        views = [extract_present_embeddings(self, {name: x[view] for name, x in inputs.items()}, rows) for view in range(count)]
-        return self.head.loss({name: tuple(view[name] for view in views) for name in inputs}, present=present)
+        counts = [getattr(self.head, 'num_views', 2), *(head.num_views for head in self.auxiliary_heads)]
+        views = [{name: x[view] for name, x in inputs.items()} for view in range(max(counts))]
+        maps = [] if any(head.needs_maps for head in self.auxiliary_heads) else None
+        student = self._embed(self, views, rows, maps)
+        if self.teacher is None:
+            out = self.head.loss(student, present=present)
+        else:
+            with torch.no_grad():
+                self.teacher.update_parameters(Embedder(self.backbone, self.neck))
+                targets = self._embed(self.teacher.module, views, rows)
+            out = loss_with_teacher(self.head, {name: z[:counts[0]] for name, z in student.items()}, targets, present)
+        if not self.auxiliary_heads:
+            return out
+        encoded = [View(view, None if maps is None else maps[i], {name: z[i] for name, z in student.items()})
+                   for i, view in enumerate(views)]
+        return add_auxiliary(out, self.auxiliary_heads, encoded, self.head, present, data_samples)
+
+    @staticmethod
+    def _embed(model: nn.Module, views: Sequence, rows: Mapping | None, maps: list | None = None) -> dict:
+        """``{name: (view 1, view 2, ...)}``, each ``(N, K)``, of views ``{name: (N, C, H, W)}``; stage maps go to ``maps``, if given."""
+        if maps is None:
+            found = [extract_present_embeddings(model, view, rows) for view in views]
+        elif rows is not None:
+            raise ConfigError('heads on maps need samples that have all modalities: leave out the others, or these auxiliary_heads.')
+        else:
+            found = []
+            for view in views:
+                features, stages = model.backbone.features_and_maps(view)
+                found.append(model.neck(features))
+                maps.append(stages)
+        return {name: tuple(one[name] for one in found) for name in views[0]}
 
     def forward(self, inputs: Mapping, data_samples: Sequence | None = None, mode: str = 'tensor'):
         """As mmpretrain's self-supervised models, with inputs by modality.

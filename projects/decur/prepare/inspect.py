@@ -122,7 +122,7 @@ def inspect(path: str | Path, count: int = 16) -> dict:
         dict: ``layout`` (the name of a :class:`~decur.datasets.Layout`), ``stored`` (whether it is a store), ``title``, ``modalities``
         (``{name: dict(bands, samples, read, sizes, dtypes, values, statistics, offset, unreadable)}``, ``offset`` being the share of
         samples whose band 10 shows an offset of 1000), ``expected_offset`` (whether the release has it), ``gaps`` (``{name: ids that
-        other modalities have}``), ``config`` (how to use it) and ``pictures`` (``[{modality: (h, w, 3) uint8}]``).
+        it should have}``), ``config`` (how to use it) and ``pictures`` (``[{modality: (h, w, 3) uint8}]``).
 
     Raises:
         DataError: If it is no layout that is known.
@@ -143,7 +143,8 @@ def inspect(path: str | Path, count: int = 16) -> dict:
                 pictures.setdefault(sample, {})[name] = picture
             modalities[name] = dict(bands=list(part.bands), samples=len(part.ids), statistics=statistics, **found)
     everyone = set().union(*(part.ids for part in parts.values()))
-    gaps = {name: sorted(everyone - set(part.ids)) for name, part in parts.items() if layout.same_ids and everyone - set(part.ids)}
+    gaps = {name: sorted((everyone if part.expected is None else part.expected) - set(part.ids)) for name, part in parts.items()}
+    gaps = {name: missing for name, missing in gaps.items() if missing and layout.same_ids}
     entries = ', '.join(_entry(name, part) for name, part in parts.items() if part.bands)
     return dict(layout=layout.name, stored=layout.stored, title=layout.title, modalities=modalities, gaps=gaps,
                 expected_offset=layout.has_offset, config=layout.command.format(root=path, entries=entries),

@@ -56,16 +56,6 @@ class OmbriaRelease(FolderRelease):
         """Its two folders."""
         return all((folder / name / 'train' / 'BEFORE').is_dir() for name in ('OmbriaS1', 'OmbriaS2'))
 
-    @classmethod
-    def add_options(cls, parser):
-        """Files that changed can be taken."""
-        parser.add_argument('--any-version', action='store_true', help='take the files even if they are not those that the splits are for')
-
-    @classmethod
-    def from_options(cls, args):
-        """With the check of the version unless it is switched off."""
-        return cls(args.src, args.any_version)
-
     def units(self, samples):
         """Every chip: its files of both sensors and dates and both masks.
 

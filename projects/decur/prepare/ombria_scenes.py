@@ -14,8 +14,12 @@ from .folder_release import labelled_subsets
 FIRST_CHIPS = (1, 74, 135, 258, 309, 380, 436, 563, 708)
 #: Every fourth scene is for the test.
 TEST_SCENES = (2, 6)
+#: Of the training scenes, those just before a test scene are for the choice of settings; the other five are trained on then.
+VALIDATION_SCENES = (1, 5)
 #: Sizes and seeds of the labelled subsets of the training chips.
 FEW, SEEDS = (8, 32, 128), range(10)
+#: Sizes of the labelled subsets of the chips that are trained on while settings are chosen.
+FEW_FIT = (32, )
 
 
 def find_scenes(borders: Mapping[int, Sequence[np.ndarray]], threshold: float = 0.9, least: int = 40) -> list[int]:
@@ -63,6 +67,9 @@ def _correlations(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def splits(samples: Sequence[str]) -> dict[str, list[str]]:
     """Lists of ids: ``scene_train``, ``scene_test``, ``scene_few{8,32,128}_seed{0..9}``, ``event2021`` and one for each event of 2021.
 
+    For the choice of settings ``scene_train`` is divided into ``scene_fit`` and ``scene_val``, with the labelled subsets
+    ``scene_fit_few32_seed{0..9}`` of the former.
+
     Args:
         samples: ``train_0001`` and ``test_0013`` (released folder and number), ``albania_0001`` (event and number).
     """
@@ -71,6 +78,9 @@ def splits(samples: Sequence[str]) -> dict[str, list[str]]:
     train = [sample for sample in scene if scene[sample] not in TEST_SCENES]
     out = dict(scene_train=sorted(train), scene_test=sorted(set(scene) - set(train)))
     out.update(labelled_subsets(train, FEW, SEEDS, 'scene_few{count}_seed{seed}'))
+    fit = [sample for sample in train if scene[sample] not in VALIDATION_SCENES]
+    out.update(scene_fit=sorted(fit), scene_val=sorted(set(train) - set(fit)))
+    out.update(labelled_subsets(fit, FEW_FIT, SEEDS, 'scene_fit_few{count}_seed{seed}'))
     events = sorted(set(samples) - set(scene))
     out['event2021'] = events
     for event in sorted({sample.rpartition('_')[0] for sample in events}):

@@ -56,16 +56,6 @@ class PotholesRelease(FolderRelease):
         """Its folders of transformed disparity."""
         return all((folder / name / 'disp_tg').is_dir() for name in FRAMES)
 
-    @classmethod
-    def add_options(cls, parser):
-        """The size."""
-        parser.add_argument('--shrink', type=int, default=4, help='pixels, along each side, that become one (default: 4)')
-
-    @classmethod
-    def from_options(cls, args):
-        """With the size that was asked for."""
-        return cls(args.src, args.shrink)
-
     def units(self, samples):
         """Every frame with its three pictures.
 

@@ -77,14 +77,9 @@ class Release(ABC):
         return False
 
     @classmethod
-    def add_options(cls, parser) -> None:
-        """Add to a command line what only this data set has."""
-        return
-
-    @classmethod
-    def from_options(cls, args) -> 'Release':
-        """The release that a command line means (``args.src`` and what :meth:`add_options` added)."""
-        return cls(args.src)
+    def from_options(cls, src: str | Path, **options) -> 'Release':
+        """The release that ``src`` holds; ``options`` are those of the class."""
+        return cls(src, **options)
 
     @abstractmethod
     def units(self, samples: bool) -> list | None:

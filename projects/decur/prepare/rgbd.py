@@ -47,16 +47,6 @@ class RGBDRelease(FolderRelease):
         self.src, self.hha = Path(src), hha
         self.unpaired, self.broken = {}, {}
 
-    @classmethod
-    def add_options(cls, parser) -> None:
-        """HHA can be left out."""
-        parser.add_argument('--no-hha', action='store_true', help='leave HHA out (tools/make_hha.py makes it later)')
-
-    @classmethod
-    def from_options(cls, args) -> 'RGBDRelease':
-        """With HHA unless it is left out."""
-        return cls(args.src, hha=not args.no_hha)
-
     @abstractmethod
     def samples(self) -> list:
         """Every image: dicts with ``stem``, ``split`` (train or test), ``intrinsics`` (fx, fy, cx, cy), ``has_raw``, ``rgb_suffix``,

@@ -58,15 +58,9 @@ class SSL4EORelease(Release):
         self.products = tuple(products)
 
     @classmethod
-    def add_options(cls, parser) -> None:
-        """Products and, of v1.1, the split."""
-        parser.add_argument('--products', nargs='+', default=['s1', 's2c'], choices=sorted(V11_FOLDERS))
-        parser.add_argument('--split', choices=V11_SPLITS, help='v1.1: which folder of SRC')
-
-    @classmethod
-    def from_options(cls, args) -> 'SSL4EORelease':
-        """Of the version that SRC holds."""
-        return build(args.src, args.products, args.split)
+    def from_options(cls, src, **options) -> 'SSL4EORelease':
+        """Of the version that ``src`` holds."""
+        return build(src, **options)
 
     def paired(self, places: Mapping) -> list:
         """Locations that are in all products (``{product: locations}``), sorted; the others are noted as unpaired."""

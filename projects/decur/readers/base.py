@@ -42,6 +42,9 @@ def split_source(source) -> tuple:
             (:class:`RasterioReader` checks both).
     """
     if isinstance(source, Mapping):
+        if 'path' not in source:
+            raise DataError(f'{source_name(source)} is no file of its own, but the entry names a reader of files: leave reader out '
+                            "(or reader=dict(type='AutoReader', ...)).")
         return Path(source['path']), source.get('window')
     return Path(source), None
 

@@ -12,8 +12,9 @@ from decur.registry import READERS
 from decur.sensors import band_name
 
 from . import missing as missing_pixels
-from .base import Reader, check_file, check_memory, check_window, split_source
+from .base import Reader, check_file, check_memory, check_window, source_name, split_source
 from .pictures import check_png
+from .store import StoreReader
 from .types import check_real, common_type
 
 #: The GDAL drivers that read what a file itself holds. Others (VRT, WMS, GTI, ...) are lists of further files and addresses.
@@ -111,7 +112,7 @@ def _check_virtual(path: Path) -> None:
 
 @READERS.register_module()
 class RasterioReader(Reader):
-    """Read a GeoTIFF (or anything GDAL reads) with rasterio; a window is read without the rest of the file.
+    """Read a GeoTIFF (or anything GDAL reads) with rasterio, or what a compact store keeps of one; a window is read without the rest.
 
     Missing pixels are those that the file says, band by band: its nodata tags, its mask bands (internal or ``.msk``), and a transparent
     alpha band where the alpha band itself is not among ``bands``.
@@ -133,9 +134,12 @@ class RasterioReader(Reader):
             raise ConfigError(f'bands must be numbers from 1, or descriptions, got {self.bands}.')
         self.scaled = scaled
         self.names = tuple(names) if names else None
+        self._store = StoreReader(**kwargs)
 
     def decode(self, source) -> tuple:
         """See :class:`~decur.readers.base.Reader`."""
+        if isinstance(source, Mapping) and 'store' in source:
+            return self._stored(source)
         path, window = split_source(source)
         size = source.get('size') if isinstance(source, Mapping) else None
         check_file(path)
@@ -158,6 +162,18 @@ class RasterioReader(Reader):
             missing = self.mark(array, missing)
             array = self._scale(path, raster, bands, array)
         return array.transpose(1, 2, 0), None if missing is None else missing.transpose(1, 2, 0)
+
+    def _stored(self, source: Mapping) -> tuple:
+        """The bands of a raster that a compact store keeps: all values of the file, without its descriptions and scales."""
+        values, missing = self._store.decode(source)
+        bands = self.bands or range(1, values.shape[2] + 1)
+        wrong = next((band for band in bands if isinstance(band, str) or band > values.shape[2]), None)
+        if wrong is not None or self.scaled:
+            what = 'scaled=True' if wrong is None else f'band {wrong!r}'
+            raise DataError(f'{source_name(source)} has {values.shape[2]} band(s) without descriptions and scales, as a store keeps them, '
+                            f'but {what} was asked for: number the bands from 1, and give raw values.')
+        chosen = [band - 1 for band in bands]
+        return values[..., chosen], None if missing is None else missing[..., chosen]
 
     def _choose(self, path: Path, raster, source: Mapping) -> list:
         """1-based numbers of the bands to read (the source's before the reader's), checked against what the file calls them."""

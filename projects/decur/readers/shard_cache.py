@@ -23,6 +23,8 @@ from .zarr_members import ShardError
 
 #: Bytes of a request.
 PIECE = 32 << 20
+#: Seconds that a full disk is given after a shard was taken away, before the next one is.
+LET_GO = 12.
 _systems: dict = {}
 
 
@@ -87,9 +89,9 @@ class ShardCache:
             except (ConfigError, DataError):
                 raise
             except Exception as error:  # each protocol has errors of its own
-                # fsspec says so too of a server that could not answer; what it was is behind it.
+                # fsspec says so too of a server that could not answer, or was too slow; what it was is behind it.
                 behind = error.__cause__ if isinstance(error, FileNotFoundError) and error.__cause__ is not None else error
-                if isinstance(error, FileNotFoundError) and getattr(behind, 'status', 404) in (404, 410):
+                if isinstance(error, FileNotFoundError) and (behind is error or _status(behind) in (404, 410)):
                     raise ShardError(f'{address} does not exist.', address) from error
                 reason = first_line(behind)
                 _systems.clear()  # the next attempt has connections of its own
@@ -134,12 +136,13 @@ class ShardCache:
         root, _, name = address.rpartition('/')
         return Path(self.folder, hashlib.sha256(root.encode()).hexdigest()[:16], name)
 
-    def open(self, address: str, size: int) -> int:
+    def open(self, address: str, size: int, release: Callable = lambda: None) -> int:
         """A file descriptor of a shard, which is downloaded if it is not there.
 
         Args:
             address (str): Of the shard.
             size (int): Its bytes, as it was indexed.
+            release (Callable): Closes what this process has open of shards that were taken away; called where the disk is full.
 
         Raises:
             ShardError: If it cannot be fetched, or has another size.
@@ -156,9 +159,9 @@ class ShardCache:
                 os.close(handle)
             except FileNotFoundError:
                 pass
-            self.fetch(address, size)
+            self.fetch(address, size, release)
 
-    def fetch(self, address: str, size: int) -> None:
+    def fetch(self, address: str, size: int, release: Callable = lambda: None) -> None:
         """Download a shard unless it is there, or another process does so."""
         path = self.path(address)
         output_folder(path.parent)
@@ -166,36 +169,53 @@ class ShardCache:
             if path.exists() and path.stat().st_size == size:
                 return
             with replacing(path) as temporary:
-                self._reserve(temporary, size, address)
+                self._reserve(temporary, size, address, release)
                 with open(temporary, 'r+b') as file:
                     for offset in range(0, size, PIECE):
                         file.write(self.read(address, offset, min(PIECE, size - offset)))
 
-    def _reserve(self, temporary: Path, size: int, address: str) -> None:
+    def _reserve(self, temporary: Path, size: int, address: str, release: Callable) -> None:
         """Take the disk space of a shard, and make room for it."""
         if size > self.limit:
             raise ConfigError(f'{address} has {size / 2**30:.2f} GiB, the cache may hold {self.limit / 2**30:.2f}: raise cache_size.')
         with _locked(Path(self.folder, '.room.lock')):
             held = sorted(_held(self.folder), reverse=True)
             total = sum(count for _, count, _ in held)
-            while True:
-                while held and total + size > self.limit:
-                    total -= _remove(held.pop())
-                try:
-                    with open(temporary, 'wb') as file:
-                        os.posix_fallocate(file.fileno(), 0, max(size, 1))
-                        file.truncate(size)
-                    return
-                except OSError as error:
-                    if error.errno != errno.ENOSPC:
-                        raise
-                    if not held:
-                        temporary.unlink(missing_ok=True)
-                        full = WriteError(f'the disk of the cache {self.folder} is full: {size / 2**30:.2f} GiB for {address} are not free '
-                                          'and no other shard is there to make room. Choose another cache_folder.')
-                        full.errno = errno.ENOSPC
-                        raise full from error
-                    total -= _remove(held.pop())
+            while held and total + size > self.limit:
+                total -= _remove(held.pop())
+            if not _allocated(temporary, size):
+                release()
+            while not _allocated(temporary, size):
+                if not held:
+                    temporary.unlink(missing_ok=True)
+                    full = WriteError(f'the disk of the cache {self.folder} is full: {size / 2**20:,.1f} MiB for {address} are not free '
+                                      'and no other shard is there to make room. Choose another cache_folder.')
+                    full.errno = errno.ENOSPC
+                    raise full
+                _remove(held.pop())
+                release()
+                # Other processes that have it open close it when they have not read it for a while.
+                deadline = time.monotonic() + LET_GO
+                while not _allocated(temporary, size) and time.monotonic() < deadline:
+                    time.sleep(.1)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status of an error of one of the libraries that fsspec uses."""
+    return getattr(error, 'status', None) or getattr(getattr(error, 'response', None), 'status_code', None)
+
+
+def _allocated(path: Path, size: int) -> bool:
+    """Take disk space for a file; False if there is not enough."""
+    try:
+        with open(path, 'wb') as file:
+            os.posix_fallocate(file.fileno(), 0, max(size, 1))
+            file.truncate(size)
+        return True
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        return False
 
 
 def _held(folder: str) -> Iterator[tuple]:

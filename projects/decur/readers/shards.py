@@ -5,13 +5,16 @@ byte a member begins, and a read takes just its bytes, in any order and by any n
 """
 import os
 import tarfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from functools import partial
 
+import numpy as np
+
 from decur.errors import DataError
 
-from .zarr_members import ShardError, ZarrMember
+from .zarr_members import PartialFile, ShardError, ZarrMember
 
 #: Suffix of the members.
 MEMBER = '.zarr.zip'
@@ -21,7 +24,11 @@ LARGEST_MEMBER = 256 << 20
 KEPT = 64
 #: Members that a process keeps, for the next date of the same.
 MEMBERS = 4
+#: Seconds without a read after which a process closes a shard that the cache has taken away: while it is open, it takes disk space. One
+#: that is read goes on being read, also where another run needs its place.
+IDLE = 10.
 _BLOCK = 512
+_looked = 0.
 _open: OrderedDict = OrderedDict()
 _members: OrderedDict = OrderedDict()
 
@@ -88,7 +95,7 @@ def _scan_slowly(name: str, size: int, read: Callable) -> tuple:
     """The same by :mod:`tarfile`."""
     keys, offsets, sizes = [], [], []
     try:
-        with tarfile.TarFile(fileobj=_File(size, read)) as archive:
+        with tarfile.TarFile(fileobj=PartialFile(size, read)) as archive:
             for member in archive:
                 if member.issparse() or member.offset_data + member.size > size:
                     raise tarfile.ReadError(f'{member.name} is sparse, or reaches behind the end')
@@ -99,30 +106,6 @@ def _scan_slowly(name: str, size: int, read: Callable) -> tuple:
     except (tarfile.TarError, OSError, ValueError, EOFError) as error:
         raise ShardError(f'{name} is damaged or cut short after {len(keys)} members ({error}). Download it again.', name) from error
     return _checked(name, keys, offsets, sizes)
-
-
-class _File:
-    """What tarfile and zipfile read from: a part of something that is read by offsets."""
-
-    def __init__(self, size: int, read: Callable):
-        self._size, self._read, self._position = size, read, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
-        self._position = position + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def read(self, size: int = -1) -> bytes:
-        left = max(self._size - self._position, 0)
-        size = left if size is None or size < 0 else min(size, left)
-        data = self._read(self._position, size) if size else b''
-        self._position += len(data)
-        return data
 
 
 def _add(name: str, path: str, offset: int, size: int, keys: list, offsets: list, sizes: list) -> None:
@@ -171,11 +154,17 @@ def _pread(handle: int, offset: int, size: int) -> bytes:
 
 def dates_of(shard: str, key: str, read: Callable, offset: int, size: int) -> int:
     """Number of dates of a member."""
-    return ZarrMember(read(offset, size), f'{shard}: {key}').dates
+    data = read(offset, size)  # at once: a request for each part of it would take longer
+    return ZarrMember(PartialFile(len(data), lambda position, count: data[position:position + count]), f'{shard}: {key}').dates
 
 
 def read_member(source: Mapping) -> dict:
-    """A date of a sample, ``{band: (h, w)}``, in the type of the archive.
+    """A date of a sample, ``{band: (h, w)}``, in the type of the archive; arguments and errors as :func:`read_date`."""
+    return dict(zip(_member(source).names(), read_date(source)))
+
+
+def read_date(source: Mapping) -> np.ndarray:
+    """A date of a sample, ``(band, y, x)``, in the type of the archive.
 
     Args:
         source (dict): ``tar``, ``key``, ``offset``, ``size``, ``time`` (which date) and ``dates`` (how many there are). ``tar`` is a path,
@@ -185,47 +174,73 @@ def read_member(source: Mapping) -> dict:
         ShardError: If the shard is gone, out of reach or shorter than when it was indexed.
         DataError: If the member is no zarr archive, is damaged, or has another number of dates than the shard's first.
     """
-    name = f'{source["tar"]}: {source["key"]}'
-    place = source['tar'], source['offset']
+    return _member(source).read(source['time'])
+
+
+def _member(source: Mapping) -> ZarrMember:
+    name, place = f'{source["tar"]}: {source["key"]}', (source['tar'], source['offset'])
     if place not in _members:  # views of several dates come one after the other
-        data = _read(source)
-        if len(data) < source['size']:
-            raise ShardError(f'{name} is cut short: the shard changed after it was indexed. Start again, which indexes it again.')
+        member = ZarrMember(PartialFile(source['size'], partial(_read, source)), name)
         while len(_members) >= MEMBERS:
             _members.popitem(last=False)
-        _members[place] = ZarrMember(data, name)
+        _members[place] = member
     member = _members[place]
     if member.dates != source['dates']:
         raise DataError(f'{name} has {member.dates} dates, the first sample of its shard has {source["dates"]}. A shard must hold samples '
                         'of one number of dates.')
-    return dict(zip(member.names(), member.read(source['time'])))
+    return member
 
 
-def _read(source: Mapping) -> bytes:
-    """The bytes of a member. Shards stay open: their number is small, and a process reads from each again and again."""
-    path = source['tar']
+def _read(source: Mapping, position: int, size: int) -> bytes:
+    """Bytes of a member. Shards stay open: their number is small, and a process reads from each again and again."""
+    path, data, cache = source['tar'], None, source.get('cache')
+    if cache and time.monotonic() >= _looked + IDLE / 10:
+        close_removed(IDLE)
     for _ in range(3):
         if path not in _open:
             try:
-                cache = source.get('cache')
-                _open[path] = cache.open(path, source['bytes']) if cache else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                handle = cache.open(path, source['bytes'], close_removed) if cache else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             except DataError:  # a full disk is an OSError too
                 raise
             except OSError as error:
                 raise ShardError(f'{path} cannot be opened ({error.strerror}).', path) from error
+            _open[path] = _Open(handle)
             while len(_open) > KEPT:
-                os.close(_open.popitem(last=False)[1])
+                os.close(_open.popitem(last=False)[1].handle)
         _open.move_to_end(path)
+        _open[path].used = time.monotonic()
         try:
-            return _pread(_open[path], source['offset'], source['size'])
+            data = _pread(_open[path].handle, source['offset'] + position, size)
+            break
         except OSError as error:  # a stale handle of a network file system: open it again
-            os.close(_open.pop(path))
+            os.close(_open.pop(path).handle)
             problem = error
-    raise ShardError(f'{path} cannot be read ({problem.strerror}).', path) from problem
+    if data is None:
+        raise ShardError(f'{path} cannot be read ({problem.strerror}).', path) from problem
+    if len(data) < size:
+        raise ShardError(f'{path}: {source["key"]} is cut short: the shard changed after it was indexed. Start again, which indexes it '
+                         'again.')
+    return data
+
+
+class _Open:
+    """A shard that is open: its file descriptor, and when it was read."""
+
+    def __init__(self, handle: int):
+        self.handle, self.used = handle, time.monotonic()
+
+
+def close_removed(idle: float = 0.) -> None:
+    """Close shards that are open here, are no longer in their folder, and have not been read for so many seconds."""
+    global _looked
+    _looked = time.monotonic()
+    for path, entry in list(_open.items()):
+        if _looked - entry.used >= idle and not os.fstat(entry.handle).st_nlink:
+            os.close(_open.pop(path).handle)
 
 
 def close_shards() -> None:
     """Close what this process holds open. A data set does so when it has its index: a shard may have been replaced since."""
     _members.clear()
     while _open:
-        os.close(_open.popitem()[1])
+        os.close(_open.popitem()[1].handle)

@@ -27,6 +27,7 @@ from decur.errors import DataError, check_choice
 TYPES = ('uint8', 'int16', 'uint16', 'int32', 'float32')
 #: float32 holds every integer up to here.
 EXACT_INTEGERS = 2**24
+_KEPT = {np.dtype(name) for name in TYPES}
 
 
 def check_dtype(dtype: str | None) -> str | None:
@@ -70,12 +71,14 @@ def convert(array: np.ndarray, name: str, dtype: str | None = None, missing: np.
         array = np.where(missing, array.dtype.type(0), array)
     kind, size = array.dtype.kind, array.dtype.itemsize
     if dtype is None:
+        if array.dtype in _KEPT:
+            return array
         if kind == 'f':
             dtype = 'float32'
         elif kind == 'b':
             dtype = 'uint8'
-        else:
-            dtype = array.dtype.name if array.dtype.name in TYPES else 'int16' if size == 1 else 'int32'
+        else:  # 16 bit are kept, here in another byte order
+            dtype = array.dtype.name if size == 2 else 'int16' if size == 1 else 'int32'
     target = np.dtype(dtype)
     if array.dtype == target:
         return array

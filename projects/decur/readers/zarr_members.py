@@ -5,12 +5,13 @@ they are not opened with zarr, which takes milliseconds for each, but by the few
 every part is verified), a JSON description, and chunks that numcodecs decodes. Of several dates only the chunks of the one that is asked
 for are decoded.
 """
-import io
 import json
+import os
 import zipfile
+from collections.abc import Callable
 from functools import lru_cache
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
@@ -46,31 +47,74 @@ class _Array(NamedTuple):
     filters: tuple
 
 
+class PartialFile:
+    """What tarfile and zipfile read from: something that is read by offsets.
+
+    Args:
+        size (int): Its bytes.
+        read (Callable): ``read(position, size) -> bytes``.
+    """
+
+    def __init__(self, size: int, read: Callable):
+        self._size, self._read, self._position = size, read, 0
+        #: What ``read`` raised, which zipfile would take for a damaged archive.
+        self.problem: Exception | None = None
+
+    def seekable(self) -> bool:
+        """Yes."""
+        return True
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        """As that of files."""
+        self._position = position + {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._size}[whence]
+        return self._position
+
+    def tell(self) -> int:
+        """As that of files."""
+        return self._position
+
+    def read(self, size: int = -1) -> bytes:
+        """As that of files."""
+        left = max(self._size - self._position, 0)
+        size = left if size is None or size < 0 else min(size, left)
+        try:
+            data = self._read(self._position, size) if size else b''
+        except Exception as error:
+            self.problem = error
+            raise
+        self._position += len(data)
+        return data
+
+
 class ZarrMember:
     """An archive of one sample.
 
     Args:
-        data (bytes): The whole archive.
+        file (PartialFile): The archive. Of its arrays only what is asked for is read.
         name (str): What error messages call it.
 
     Raises:
         DataError: If it is no zarr archive of format 2 with ``bands`` ``(time, band, y, x)``, or claims more than any release has.
     """
 
-    def __init__(self, data: bytes, name: str):
-        self.name = name
+    def __init__(self, file: PartialFile, name: str):
+        self.name, self._file = name, file
         try:
-            self._zip = zipfile.ZipFile(io.BytesIO(data))
+            self._zip = zipfile.ZipFile(file)
         except Exception as error:  # zipfile's errors on damaged files have no common base
-            raise self._damaged(error) from error
+            self._fail(error)
         self._array = self._describe('bands')
         if len(self._array.shape) != 4 or 0 in self._array.shape:
             raise DataError(f'{name}: bands has shape {self._array.shape}, expected (time, band, y, x).')
         if self._array.dtype.kind not in 'iuf' or self._array.filters:
             raise DataError(f'{name}: bands is {self._array.dtype} with filters {list(self._array.filters)}, expected plain numbers.')
 
-    def _damaged(self, error: Exception) -> ShardError:
-        return ShardError(f'{self.name} cannot be read as a zarr archive ({error!r}). Is its shard downloaded whole?')
+    def _fail(self, error: Exception) -> NoReturn:
+        """Raise what reading the file raised, if it did, and else that the archive is damaged."""
+        problem, self._file.problem = self._file.problem, None
+        if problem is not None:
+            raise problem
+        raise ShardError(f'{self.name} cannot be read as a zarr archive ({error!r}). Is its shard downloaded whole?') from error
 
     @property
     def dates(self) -> int:
@@ -103,8 +147,11 @@ class ZarrMember:
         """
         array = self._array
         check_memory(self.name, *array.shape[1:], array.dtype.itemsize)
-        out = np.empty(array.shape[1:], array.dtype)
         first = time // array.chunks[0]
+        if array.chunks == (1, *array.shape[1:]) and array.order == 'C':  # as released: a date is a chunk
+            date = self._chunk(array, 'bands', (first, 0, 0, 0))[0]
+            return date if date.flags.writeable else date.copy()
+        out = np.empty(array.shape[1:], array.dtype)
         counts = [-(-size // chunk) for size, chunk in zip(array.shape[1:], array.chunks[1:])]
         for place in product(*map(range, counts)):
             chunk = self._chunk(array, 'bands', (first, *place))[time - first * array.chunks[0]]
@@ -123,7 +170,7 @@ class ZarrMember:
         try:
             return self._zip.read(info)
         except Exception as error:
-            raise self._damaged(error) from error
+            self._fail(error)
 
     def _describe(self, array: str) -> _Array:
         text = self._part(f'{array}/.zarray', _LARGEST_TEXT)
@@ -132,7 +179,7 @@ class ZarrMember:
         except DataError as error:
             raise DataError(f'{self.name}: {array} {error}') from error
         except Exception as error:  # JSON of any shape
-            raise self._damaged(error) from error
+            self._fail(error)
 
     def _chunk(self, array: _Array, name: str, place: tuple) -> np.ndarray:
         part = f'{name}/{array.separator.join(map(str, place)) or "0"}'
@@ -152,7 +199,7 @@ class ZarrMember:
             try:
                 values = VLenUTF8().decode(data if array.codec is None else array.codec.decode(data))
             except Exception as error:
-                raise self._damaged(error) from error
+                self._fail(error)
         elif array.dtype.kind in 'US' and not array.filters:
             values = self._chunk(array, 'band', (0, ) * len(array.shape)).reshape(-1)
         else:
@@ -168,9 +215,10 @@ def _decode(array: _Array, data: bytes):
     """A chunk's bytes; what it claims to become is compared with what it must be before memory is taken."""
     size = array.dtype.itemsize * int(np.prod(array.chunks))
     if array.codec.codec_id == 'blosc':
-        claimed = int.from_bytes(data[4:8], 'little')  # its header
-        if claimed != size:
-            raise ValueError(f'it claims {claimed} bytes, a chunk has {size}')
+        claimed, length = (int.from_bytes(data[place:place + 4], 'little') for place in (4, 12))  # its header
+        if claimed != size or length > len(data):
+            raise ValueError(f'it claims {claimed} bytes out of {length}, a chunk has {size} out of {len(data)}')
+        return array.codec.decode(data, np.empty(size, np.uint8))
     decoded = array.codec.decode(data)
     if len(memoryview(decoded).cast('B')) != size:
         raise ValueError(f'it has {len(decoded)} bytes, a chunk has {size}')

@@ -96,7 +96,7 @@ class Scene:
             if absent.all():  # steps that take percentiles have nothing to take them of
                 images[name] = np.broadcast_to(layer.loader.mean.astype(np.float32), (*image.shape[:2], len(layer.loader.mean)))
             else:
-                images[name] = layer.loader.finish(image, layer.path)[0]
+                images[name] = layer.loader.finish(image, f'{layer.path}, window of the scene at row {window[0]}, column {window[1]}')[0]
             gone[name] = absent
         return images, gone
 
@@ -318,7 +318,7 @@ def _difference(reference: Grid, grid: Grid) -> str:
     """What differs between two grids, in words."""
     if reference.crs != grid.crs:
         return f'it is in {_code(grid.crs)} instead of {_code(reference.crs)}'
-    sizes = [(abs(g.transform.a), abs(g.transform.e)) for g in (grid, reference)]
+    sizes = [(np.hypot(g.transform.a, g.transform.d), np.hypot(g.transform.b, g.transform.e)) for g in (grid, reference)]
     if not np.allclose(*sizes, rtol=1e-5):
         return f'its pixels are {sizes[0][0]:g} x {sizes[0][1]:g} instead of {sizes[1][0]:g} x {sizes[1][1]:g}'
     column, row = ~reference.transform * (grid.transform.c, grid.transform.f)

@@ -13,8 +13,9 @@ from .loading import BoundTransform
 class MakeViews(BoundTransform):
     """Draw augmented views of every modality, each with the ``augmentation`` of its entry.
 
-    Needs ``images`` (and ``masks``); adds ``views`` (``{name: [array (h, w, C), ...]}``; None for an absent modality). Missing pixels keep
-    their value in every view, by default the modality's mean.
+    Needs ``images`` (and ``masks``); adds ``views`` (``{name: [array (h, w, C), ...]}``; None for an absent modality) and ``crops``
+    (``{name: [what the augmentation's sample_geometry gave, ...]}``). Missing pixels keep their value in every view, by default the
+    modality's mean.
 
     Args:
         aligned (bool): One crop box and flip per view for all modalities, so that view v of every modality shows the same ground. As
@@ -54,7 +55,7 @@ class MakeViews(BoundTransform):
         """Draw the views."""
         masks = results.pop('masks', {})
         views = {name: None if image is None else [] for name, image in results['images'].items()}
-        draws = {name: [] for name in views}
+        draws, crops = {name: [] for name in views}, {name: [] for name in views}
         for view in range(self.num_views):
             shared = None
             for name, image in results['images'].items():
@@ -69,6 +70,7 @@ class MakeViews(BoundTransform):
                 if self.aligned:
                     # The first modality's flips and crop scale hold for all: aligned modalities are usually given the same ones.
                     shared = geometry
+                crops[name].append(geometry)
                 if self.on == 'device':
                     if missing is not None:
                         raise DataError(f'sample {results.get("sample_id")!r}: modality {name!r} has missing pixels, which views on the '
@@ -81,6 +83,7 @@ class MakeViews(BoundTransform):
                 views[name].append(augment(image, view, geometry=geometry, **known))
         if self.on == 'device':
             results['draws'] = draws
+        results['crops'] = crops
         if self.num_views == 1:
             results['images'] = {name: None if drawn is None else drawn[0] for name, drawn in views.items()}
         else:

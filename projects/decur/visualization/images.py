@@ -89,14 +89,16 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: d
         rows (Sequence[Sequence[ndarray]]): Pictures ``(H, W, 3)`` uint8; every row has as many as there are titles.
         titles (Sequence[str]): One per column; may have several lines.
         legend (dict[str, Sequence[int]], optional): Colour by name, drawn below.
-        cell (int): Width of a picture in the sheet, pixels; the text grows with it.
+        cell (int): Width of a picture in the sheet, pixels. The text is as large as its column lets it be, up to a seventh of that, so that
+            it can be read on a page that shows the sheet at half its size.
         captions (Sequence[Sequence[str]], optional): A line below each picture.
 
     Returns:
         Image: The sheet.
     """
-    gap, size = 6, max(15, cell // 12)
-    line, font = round(1.6 * size), ImageFont.load_default(size=size)
+    gap = 6
+    size = _text_size([line for text in (*titles, *(text for row in captions or () for text in row)) for line in text.split('\n')], cell)
+    line, font = round(1.5 * size), ImageFont.load_default(size=size)
     heights = [round(row[0].shape[0] * cell / row[0].shape[1]) for row in rows]
     width = len(titles) * (cell + gap) + gap
     places, bottom = _legend_places(list(legend or {}), font, width - 2 * gap, line)
@@ -121,6 +123,16 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: d
         draw.rectangle((x, y + (line - size) / 2, x + size, y + (line + size) / 2), fill=tuple(int(c) for c in colour), outline='black')
         draw.text((x + size + 6, y + line / 2), name, fill='black', font=font, anchor='lm')
     return canvas
+
+
+def _text_size(lines: Sequence[str], width: int) -> int:
+    """The largest size of text, in pixels, with which every line fits into a column."""
+    smallest = max(15, width // 12)
+    for size in range(max(smallest, width // 7), smallest, -1):
+        font = ImageFont.load_default(size=size)
+        if all(font.getlength(line) <= width for line in lines):
+            return size
+    return smallest
 
 
 def _legend_places(names: Sequence[str], font, width: int, line: int) -> tuple:

@@ -12,6 +12,7 @@ from .formats import parse
 from .io import load_file
 from .metadata import describe_config, read_notes
 from .sources import fetch
+from .streams import check_bands
 
 
 def build_model(cfg, seed: int = 0) -> nn.Module:
@@ -59,6 +60,7 @@ def convert(source, cfg, modality: str | None = None, attention: str = 'own') ->
     parsed = parse(checkpoint, str(source))
     model = build_model(cfg)
     state, report = fit(parsed, model, modality, attention)
+    check_bands(model, checkpoint, path, source)
     described = describe_config(cfg)
     # What a file that was itself converted does not have stays untrained.
     before = read_notes(checkpoint, path)['initialised']

@@ -66,7 +66,7 @@ def assign(parsed: Parsed, names: Sequence[str], channels: Mapping, modality: st
     return pairs
 
 
-def stream_state(parsed: Parsed, name: str, channels: Mapping, source: str = '', named: bool = False) -> dict:
+def stream_state(parsed: Parsed, name: str, channels: Mapping, source: str = '', named: bool = False, attention: str = 'own') -> dict:
     """One stream out of a file, as ``backbone.pretrained`` takes it.
 
     Args:
@@ -76,6 +76,7 @@ def stream_state(parsed: Parsed, name: str, channels: Mapping, source: str = '',
         source (str): Which encoder of the file: a modality of this project's checkpoints; of a file with two encoders that name none
             ``'1'`` or ``'2'``, which is needed where the model has another number of modalities.
         named (bool): The user named this modality, so a single encoder is meant for it.
+        attention (str): See :func:`fit`.
 
     Returns:
         dict[str, Tensor]: Keys relative to the stream (``encoder.*``, ``attention.*``, ``head.*``).
@@ -101,7 +102,13 @@ def stream_state(parsed: Parsed, name: str, channels: Mapping, source: str = '',
             raise WeightsError(f'{path} is {parsed.kind} and fits modality {list(pairs)}, not {name!r}. Name the modality it is for: '
                                f'pretrained=dict({next(iter(pairs))}={path!r}).')
         key = pairs[name]
-    return {f'{part}.{key}': value for part, state in parsed.encoders[key].parts.items() for key, value in state.items()}
+    return {f'{part}.{inner}': value for part in parsed.encoders[key].parts
+            for inner, value in _giver(parsed, key, part, attention).parts[part].items()}
+
+
+def _giver(parsed: Parsed, key, part: str, attention: str):
+    """The encoder of the file that a part is taken from."""
+    return parsed.encoders[0] if attention == 'first' and part.startswith('attention.') else parsed.encoders[key]
 
 
 _COMPONENTS = (r'backbone\.streams\.\w+\.(encoder|head|attention\.\d+)(?=\.)', r'neck\.projectors\.\w+(?=\.)',
@@ -172,7 +179,7 @@ def fit(parsed: Parsed, model: nn.Module, modality: str | None = None, attention
     for name, key in pairs.items():
         encoder = parsed.encoders[key]
         for part in encoder.parts:
-            giver = parsed.encoders[0] if attention == 'first' and part.startswith('attention.') else encoder
+            giver = _giver(parsed, key, part, attention)
             source[f'backbone.streams.{name}.{part}'] = giver.parts[part]
             origin[f'backbone.streams.{name}.{part}'] = giver.origin
         if key in parsed.projectors:

@@ -1,5 +1,5 @@
 """A checkpoint for others: weights and description, without the state of training, under a name that has its digest."""
-import hashlib
+import json
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +11,7 @@ from ..version import __version__
 from ..writing import naming, output_folder, write_json
 from .io import load_file, save_file, unwrap
 from .metadata import describe_config, read_metadata
+from .sources import file_digest
 
 #: What is kept of a checkpoint's ``meta`` beside its description.
 KEPT = ('epoch', 'iter', 'dataset_meta', 'mmengine_version')
@@ -49,10 +50,8 @@ def publish(source: str | Path, target: str | Path, cfg: Mapping | None = None) 
     output_folder(target.parent)
     # In a folder beside the target until it is checked: its name is not known before.
     with naming(target), tempfile.TemporaryDirectory(dir=target.parent, prefix='.publish-') as folder:
-        written = save_file(dict(meta=dict(kept, decur=described), state_dict=weights), Path(folder) / target.name)
-        _check(written, weights, described)
-        with open(written, 'rb') as file:
-            digest = hashlib.file_digest(file, 'sha256').hexdigest()
+        written = Path(folder) / target.name
+        digest = write_described(weights, described, written, kept)
         path = target.with_name(f'{target.stem}-{digest[:8]}.pth')
         written.replace(path)
     card = dict(file=path.name, sha256=digest, size=path.stat().st_size, parameters=sum(value.numel() for value in weights.values()),
@@ -61,6 +60,30 @@ def publish(source: str | Path, target: str | Path, cfg: Mapping | None = None) 
                 **{key: kept[key] for key in ('epoch', 'iter') if key in kept})
     write_json(path.with_suffix('.json'), card)
     return path, card
+
+
+def write_described(weights: Mapping, described: Mapping, path: Path, kept: Mapping | None = None) -> str:
+    """Write weights that say what they are, read the file again and compare; every checkpoint that is given to others is written so.
+
+    Args:
+        weights (dict[str, Tensor]): On the CPU.
+        described (dict): From :func:`~decur.weights.metadata.describe`.
+        path (Path): ``.pth``: a checkpoint with the description under ``meta.decur``; ``.safetensors``: the same in the file's head.
+        kept (dict, optional): What else goes into ``meta`` of a ``.pth``.
+
+    Returns:
+        str: SHA-256 of the file, in hexadecimal letters.
+
+    Raises:
+        WeightsError: If what is read is not what was written.
+        WriteError: If it cannot be written.
+    """
+    if path.suffix == '.safetensors':
+        save_file(weights, path, dict(decur=json.dumps(described)))
+    else:
+        save_file(dict(meta=dict(kept or {}, decur=described), state_dict=weights), path)
+    _check(path, weights, described)
+    return file_digest(path)
 
 
 def _check(path: Path, weights: Mapping, described: Mapping) -> None:

@@ -1,5 +1,5 @@
 """Load the encoders of a checkpoint into another model, strictly."""
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from mmengine.logging import print_log
 from torch import nn
@@ -45,14 +45,13 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         if path not in cache:
             local = fetch(path)
             checkpoint = load_file(local)
-            notes, published = read_notes(checkpoint, local), named_weights(path)
-            if published is not None:
-                # A file of two encoders gives them to the modalities in order, whatever they are called.
-                names = list(backbone.streams) if len(published.modalities) > 1 else [name]
-                notes['bands'] = {own: published.inputs[other].seen for own, other in zip(names, published.modalities)}
+            notes = read_notes(checkpoint, local)
+            notes['bands'] = trained_bands(path, notes, backbone.streams)
             cache[path] = parse(checkpoint, path), notes
         parsed, notes = cache[path]
-        state = stream_state(parsed, name, channels, source_name, named=not isinstance(pretrained, str))
+        published = named_weights(path)
+        state = stream_state(parsed, name, channels, source_name, named=not isinstance(pretrained, str),
+                             attention=published.attention if published else 'own')
         untrained = [part for part in notes['initialised'] if part.startswith(f'backbone.streams.{source_name or name}.')
                      and not part.endswith('.head')]
         if untrained:
@@ -72,3 +71,38 @@ def load_streams(backbone: nn.Module, pretrained: str | Mapping) -> dict:
         backbone.started_from[name] = dict(file=files[name], objective=cache[path][1]['objective'])
         print_log(f'loaded the encoder of {name!r} from {files[name]}: all {len(state)} tensors', logger='current')
     return {name: len(state) for name, state in states.items()}
+
+
+def check_bands(model: nn.Module, checkpoint: Mapping, path, source) -> None:
+    """Raise :class:`~decur.errors.WeightsError` if a checkpoint names the bands of a modality in another order than the model does.
+
+    The shapes of the first layer fit then, and every feature would be wrong.
+
+    Args:
+        model (nn.Module): Takes the weights; without a :class:`~decur.models.MultimodalBackbone` there is nothing to compare.
+        checkpoint (dict): As from :func:`~decur.weights.io.load_file`.
+        path (str or Path): The local file.
+        source (str or Path): What the user called it; named in errors.
+    """
+    streams = getattr(getattr(model, 'backbone', None), 'streams', None)
+    if streams is None:
+        return
+    bands = trained_bands(source, read_notes(checkpoint, path), streams)
+    for name, stream in streams.items():
+        check_order(bands.get(name), stream.bands, source, name)
+
+
+def trained_bands(source, notes: Mapping, names: Iterable[str]) -> dict:
+    """Names of the bands that weights were trained on, by modality, as their encoders saw them; of the weights that say so.
+
+    Args:
+        source (str): Where the weights come from; those of published weights that are named are in their table.
+        notes (dict): What the checkpoint says, from :func:`~decur.weights.metadata.read_notes`.
+        names (Iterable[str]): The model's modalities, in order. A published file of two encoders gives them in order, whatever they are
+            called; one of a single encoder may be meant for any of them.
+    """
+    published = named_weights(source)
+    if published is None:
+        return notes['bands']
+    seen = [published.inputs[name].seen for name in published.modalities]
+    return dict(zip(names, seen)) if len(seen) > 1 else dict.fromkeys(names, seen[0])

@@ -12,6 +12,7 @@ from torch.nn.parallel import DistributedDataParallel
 from decur.models import decur_loss
 from decur.models.layers import convert_batch_norm
 from decur.models.objectives import barlow_twins_loss, clip_loss, simclr_loss, vicreg_loss
+from decur.models.teacher import loss_with_teacher
 
 WIDTH = 24
 
@@ -20,6 +21,19 @@ def head(embeddings, present=None, **kwargs):
     """The loss of a head, with its terms; the mean diagonals of the log are sums of both signs, near 0."""
     out = MODELS.build(dict(kwargs, statistics=False)).loss(embeddings, present)
     return {name: value for name, value in out.items() if not name.startswith('diag')}
+
+
+def teacher(embeddings, present=None):
+    """DeCUR with targets that are another function of the same samples."""
+    targets = {m: tuple(torch.tanh(z.detach()) for z in views) for m, views in embeddings.items()}
+    return loss_with_teacher(MODELS.build(dict(type='DeCURHead', common_dim=9, statistics=False)), embeddings, targets, present)
+
+
+def comm(embeddings, present=None):
+    """The same transformer in every process."""
+    torch.manual_seed(2)
+    objective = MODELS.build(dict(type='CoMMHead', width=WIDTH, out_channels=8, statistics=False))
+    return objective.to(next(iter(embeddings.values()))[0].dtype).loss(embeddings, present)
 
 
 LOSSES = dict(
@@ -31,6 +45,9 @@ LOSSES = dict(
     clip=clip_loss,
     cross_block=partial(head, type='DeCURHead', common_dim=9, extra=[dict(type='CrossBlockTerm')]),
     hsic=partial(head, type='DeCURHead', common_dim=9, extra=[dict(type='CrossBlockTerm', kind='hsic')]),
+    teacher=teacher,
+    comm=comm,
+    disentangled=partial(head, type='DisentangledSSLHead', common_dim=9),
     subsets=partial(head, type='SubsetDeCURHead', blocks={'all': 5, ('a', 'c'): 4}))
 
 
@@ -46,7 +63,7 @@ class Linear(nn.Module):
         return {name: tuple(self.maps[name](z) for z in views) for name, views in embeddings.items()}
 
 
-def pretraining_model():
+def pretraining_model(**kwargs):
     """The whole pretraining model, small: batch norms in the encoders and in the projectors."""
     import decur  # noqa: F401
     torch.manual_seed(5)
@@ -55,7 +72,7 @@ def pretraining_model():
         type='MultimodalPretraining',
         backbone=dict(type='MultimodalBackbone', modalities=dict(a=dict(channels=2, encoder=encoder), b=dict(channels=3, encoder=encoder))),
         neck=dict(type='MultimodalProjector', hid_channels=16, out_channels=WIDTH),
-        head=dict(type='DeCURHead', common_dim=9)))
+        head=dict(type='DeCURHead', common_dim=9), **kwargs))
     return model.double().train()
 
 
@@ -102,11 +119,11 @@ def samples(present, start, stop):
     return out
 
 
-def model_case(counts, rank, present=None, synced=True):
+def model_case(counts, rank, present=None, synced=True, **kwargs):
     """The same for the whole model, with the batch norms of :func:`convert_batch_norm`."""
     n, start = sum(counts), sum(counts[:rank])
     stop = start + counts[rank]
-    model, wrapped = pretraining_model(), None
+    model, wrapped = pretraining_model(**kwargs), None
     if dist.is_initialized():
         model = convert_batch_norm(model) if synced else model
         wrapped = DistributedDataParallel(model, broadcast_buffers=False)
@@ -139,6 +156,9 @@ def cases(counts, rank):
     results['decur', 'published'] = loss_case('decur', counts, rank, torch.float64, grad_reduce='published')
     results['decur', 'one rank masked'] = loss_case('decur', counts, rank, torch.float64, present=dict(b=torch.arange(n) != 0))
     results['model'] = model_case(counts, rank)
+    results['model', 'extended'] = model_case(
+        counts, rank, teacher=dict(type='ExponentialMovingAverage', momentum=.1),
+        auxiliary_heads=[dict(type='CompletenessHead', grid=2, hidden=8), dict(type='DenseHead', grid=2, hid_channels=8, out_channels=8)])
     for name, present in lacking(n).items():
         results['model', name] = model_case(counts, rank, present)
     return results

@@ -51,7 +51,7 @@ def test_masks_on_one_process_only(runs):
         assert relative(result['decur', 'one rank masked']['grads'], alone['decur', 'one rank masked']['grads']) < 1e-10
 
 
-@pytest.mark.parametrize('case', ['model', ('model', 'some'), ('model', 'one a'), ('model', 'none')])
+@pytest.mark.parametrize('case', ['model', ('model', 'extended'), ('model', 'some'), ('model', 'one a'), ('model', 'none')])
 def test_whole_model_with_batch_statistics_over_processes(runs, case):
     """All samples complete; or some without a modality, down to processes that have none of it and to nobody who has two."""
     _, results, alone = runs

@@ -1,4 +1,5 @@
 """Stop before a loss that is not finite reaches the weights, and keep the last good state."""
+import functools
 import os
 from collections.abc import Mapping, Sequence
 
@@ -35,6 +36,7 @@ class NonFiniteLossHook(Hook):
         self.check_gradients = check_gradients
         self._batch = None
         self._buffers = []
+        self._replaced = None
 
     def before_train(self, runner) -> None:
         """Wrap the model's ``parse_losses`` and the optimiser's ``step`` with the checks."""
@@ -48,6 +50,7 @@ class NonFiniteLossHook(Hook):
                 self._stop(runner, bad, self._describe_terms(model, log_vars))
             return loss, log_vars
 
+        @functools.wraps(step)  # a scheduler tells by an attribute of the step that it counts it
         def checked_step(**kwargs):
             # A float16 loss scaler looks itself, and gradients that it has not scaled back yet would mislead.
             scaler = getattr(runner.optim_wrapper, 'loss_scaler', None)
@@ -59,12 +62,15 @@ class NonFiniteLossHook(Hook):
                     self._stop(runner, bad, self._describe_gradients(model))
             return step(**kwargs)
 
+        self._replaced = vars(runner.optim_wrapper).get('step')
         model.parse_losses, runner.optim_wrapper.step = checked_parse_losses, checked_step
 
     def after_train(self, runner) -> None:
         """Unwrap them."""
         inner_model(runner.model).__dict__.pop('parse_losses', None)
         runner.optim_wrapper.__dict__.pop('step', None)
+        if self._replaced:  # by a scheduler
+            runner.optim_wrapper.step = self._replaced
         self._batch, self._buffers = None, []
 
     def before_train_iter(self, runner, batch_idx: int, data_batch=None) -> None:

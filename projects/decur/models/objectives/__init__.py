@@ -6,7 +6,9 @@ terms that can be added to any of them. ``objective.py`` holds what they share, 
 """
 from .barlow_twins import MultimodalBarlowTwinsHead, barlow_twins_loss
 from .clip import MultimodalCLIPHead, clip_loss
+from .comm import CoMMHead
 from .decur import DeCURHead, decur_loss
+from .disentangled import DisentangledSSLHead
 from .extra import CrossBlockTerm, ExtraTerm, normalised_hsic
 from .objective import ObjectiveHead
 from .simclr import MultimodalSimCLRHead, simclr_loss
@@ -15,7 +17,8 @@ from .subset_decur import SubsetDeCURHead
 from .vicreg import MultimodalVICRegHead, vicreg_loss
 
 __all__ = [
-    'CrossBlockTerm', 'DeCURHead', 'ExtraTerm', 'MultimodalBarlowTwinsHead', 'MultimodalCLIPHead', 'MultimodalSimCLRHead',
-    'MultimodalVICRegHead', 'ObjectiveHead', 'SubsetDeCURHead', 'barlow_twins_loss', 'clip_loss', 'decur_loss', 'embedding_statistics',
+    'CoMMHead', 'CrossBlockTerm', 'DeCURHead', 'DisentangledSSLHead', 'ExtraTerm', 'MultimodalBarlowTwinsHead', 'MultimodalCLIPHead',
+    'MultimodalSimCLRHead', 'MultimodalVICRegHead', 'ObjectiveHead', 'SubsetDeCURHead', 'barlow_twins_loss', 'clip_loss', 'decur_loss',
+    'embedding_statistics',
     'normalised_hsic', 'simclr_loss', 'vicreg_loss'
 ]

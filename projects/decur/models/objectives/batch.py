@@ -2,16 +2,14 @@
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
-import torch.distributed as dist
 from torch import Tensor
 
 from decur.errors import ConfigError, DataError, check_choice
-from decur.gathering import gather_rows, gather_rows_with_gradient, world_size
+from decur.gathering import gather_integers, gather_rows, gather_rows_with_gradient
 from decur.modalities import check_names
-
-GRAD_REDUCES = ('exact', 'published')
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,18 +57,27 @@ def gather_batch(embeddings: Mapping, present: Mapping | None, num_views: int, g
         ConfigError: If there are too few modalities or views, or an option is unknown.
         DataError: If shapes disagree, processes disagree on modalities or widths, or there are fewer than 2 samples in all processes.
     """
-    check_choice('grad_reduce', grad_reduce, GRAD_REDUCES)
+    check_choice('grad_reduce', grad_reduce, ('exact', 'published'))
     views = _check_views(embeddings, num_views)
     present = _check_present(present, views)
     tensors = [z for value in views.values() for z in value]
-    if len({z.dtype for z in tensors}) > 1:
-        widest = torch.float64 if any(z.dtype == torch.float64 for z in tensors) else torch.float32
-        tensors = [z.to(widest) for z in tensors]
-    rows = len(tensors[0])
-    if world_size() > 1:
-        rows, tensors, present = _all_gather(views, tensors, present, grad_reduce)
-    if rows < 2:
-        raise DataError(f'batch statistics need at least 2 samples in the batch of all processes, got {rows}. Raise the batch size.')
+    (n, width), device = tensors[0].shape, tensors[0].device
+    dtype = reduce(torch.promote_types, [z.dtype for z in tensors])
+    tensors = [z.to(dtype) for z in tensors]
+    # The checksum tells whether all processes mean the same modalities.
+    checksum = zlib.crc32(repr([(name, len(value)) for name, value in views.items()]).encode())
+    everyone = gather_integers([n, width, dtype.itemsize, checksum, present is not None], device)
+    if any(other[1:4] != everyone[0][1:4] for other in everyone):
+        raise DataError('processes disagree on the embeddings: (rows, width, bytes, checksum of names, masked) by process are '
+                        f'{everyone}; this one has {list(views)}.')
+    counts = [other[0] for other in everyone]
+    if sum(counts) < 2:
+        raise DataError(f'batch statistics need at least 2 samples in the batch of all processes, got {sum(counts)}. Raise the batch size.')
+    if len(counts) > 1:  # one message for all views
+        tensors = gather_rows_with_gradient(torch.stack(tensors, dim=1), counts, len(counts) if grad_reduce == 'exact' else 1).unbind(1)
+        if any(other[4] for other in everyone):
+            masks = present or {name: torch.ones(n, dtype=torch.bool, device=device) for name in views}
+            present = dict(zip(views, gather_rows(torch.stack(list(masks.values()), dim=1), counts).unbind(1)))
     if present is not None and all(bool(mask.all()) for mask in present.values()):
         present = None
     tensors = iter([z if z.dtype == torch.float64 else z.float() for z in tensors])
@@ -84,15 +91,15 @@ def _check_views(embeddings: Mapping, num_views: int) -> dict:
         raise ConfigError(f'the objective relates at least 2 modalities, got {got}. Add a modality to the config, or train one '
                           'modality alone with a method for one.')
     views = {name: ((value, ) if isinstance(value, Tensor) else tuple(value))[:num_views] for name, value in embeddings.items()}
+    expected = None
     for name, value in views.items():
         if len(value) < num_views:
             raise ConfigError(f'modality {name!r} has {len(value)} view(s), the objective reads {num_views}.')
-    first_name, (first, *_) = next(iter(views.items()))
-    for name, value in views.items():
         for number, z in enumerate(value, 1):
-            if z.ndim != 2 or z.shape != first.shape:
+            expected = expected or z.shape
+            if z.ndim != 2 or z.shape != expected:
                 raise DataError(f'embeddings must all be (N, K) of one shape: modality {name!r} view {number} is {tuple(z.shape)}, '
-                                f'{first_name!r} view 1 is {tuple(first.shape)}.')
+                                f'{next(iter(views))!r} view 1 is {tuple(expected)}.')
             if not z.is_floating_point():
                 raise DataError(f'embeddings must be floating point: modality {name!r} view {number} is {z.dtype}.')
     return views
@@ -104,34 +111,9 @@ def _check_present(present: Mapping | None, views: Mapping) -> dict | None:
         return None
     check_names(present, views)
     first = next(iter(views.values()))[0]
-    masks = {}
-    for name in views:
-        mask = present.get(name)
-        mask = first.new_ones(len(first), dtype=torch.bool) if mask is None else torch.as_tensor(mask, device=first.device).bool()
-        if mask.shape != (len(first), ):
+    everyone = first.new_ones(len(first), dtype=torch.bool)
+    masks = {name: everyone if present.get(name) is None else torch.as_tensor(present[name], device=first.device).bool() for name in views}
+    for name, mask in masks.items():
+        if mask.shape != everyone.shape:
             raise DataError(f'present[{name!r}] must be ({len(first)},), one entry a sample, got {tuple(mask.shape)}.')
-        masks[name] = mask
     return masks
-
-
-def _all_gather(views: Mapping, tensors: list, present: Mapping | None, grad_reduce: str) -> tuple:
-    """Number of rows, tensors and masks of all processes."""
-    world, (n, width), device = world_size(), tensors[0].shape, tensors[0].device
-    # Sizes, whether any process has masks, and a checksum that tells whether all processes mean the same modalities.
-    checksum = zlib.crc32(repr([(name, len(value)) for name, value in views.items()]).encode())
-    own = torch.tensor([n, width, tensors[0].element_size(), checksum, present is not None], dtype=torch.int64, device=device)
-    everyone = [torch.empty_like(own) for _ in range(world)]
-    dist.all_gather(everyone, own)
-    everyone = torch.stack(everyone).tolist()
-    if any(other[1:4] != everyone[0][1:4] for other in everyone):
-        raise DataError('processes disagree on the embeddings: (rows, width, bytes, checksum of names, masked) by process are '
-                        f'{everyone}; this one has {list(views)}.')
-    counts = [other[0] for other in everyone]
-    if sum(counts) < 2:
-        return sum(counts), tensors, present
-    # One message for all views.
-    stacked = gather_rows_with_gradient(torch.stack(tensors, dim=1), counts, world if grad_reduce == 'exact' else 1)
-    if any(other[4] for other in everyone):
-        masks = present or {name: torch.ones(n, dtype=torch.bool, device=device) for name in views}
-        present = dict(zip(views, gather_rows(torch.stack(list(masks.values()), dim=1), counts).unbind(1)))
-    return sum(counts), stacked.unbind(1), present

@@ -34,7 +34,7 @@ def clip_loss(embeddings: Mapping,
         ConfigError, DataError: As :func:`~decur.models.decur_loss`; or if the temperature is not positive.
     """
     _check(temperature)
-    return evaluate(lambda batch: sum_over_pairs(batch, _cross_entropy(temperature)), embeddings, present, 1, grad_reduce)[0]
+    return evaluate(lambda batch: sum_over_pairs(batch, cross_entropies(temperature)), embeddings, present, 1, grad_reduce)[0]
 
 
 def _check(temperature: float | Tensor) -> None:
@@ -42,7 +42,8 @@ def _check(temperature: float | Tensor) -> None:
         raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
 
 
-def _cross_entropy(temperature: float | Tensor) -> Callable:
+def cross_entropies(temperature: float | Tensor) -> Callable:
+    """``(za, zb) -> (loss, )`` of two sets ``(N, K)``: each row is to find its own in the other set, both ways."""
 
     def both_directions(za: Tensor, zb: Tensor) -> tuple:
         logits = F.normalize(za, dim=1) @ F.normalize(zb, dim=1).T / temperature
@@ -72,5 +73,5 @@ class MultimodalCLIPHead(ObjectiveHead):
         with torch.no_grad():
             self.logit_scale.clamp_(max=math.log(100))
         temperature = torch.exp(-self.logit_scale)
-        total, terms, _ = sum_over_pairs(batch, _cross_entropy(temperature))
+        total, terms, _ = sum_over_pairs(batch, cross_entropies(temperature))
         return total, terms, dict(temperature=temperature.detach())

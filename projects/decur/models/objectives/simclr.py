@@ -47,11 +47,13 @@ class MultimodalSimCLRHead(ObjectiveHead):
 
     def objective(self, batch: Batch) -> tuple:
         """See :class:`ObjectiveHead`."""
-        return sum_over_pairs(batch, self._nt_xent)
+        return sum_over_pairs(batch, lambda za, zb: (nt_xent(za, zb, self.temperature), ))
 
-    def _nt_xent(self, za: Tensor, zb: Tensor) -> tuple:
-        n = len(za)
-        z = F.normalize(torch.cat([za, zb]), dim=1)
-        logits = (z @ z.T / self.temperature).fill_diagonal_(float('-inf'))
-        positive = torch.arange(2 * n, device=z.device).roll(n)  # of row i it is row i + N, and the other way round
-        return (F.cross_entropy(logits, positive), )
+
+def nt_xent(za: Tensor, zb: Tensor, temperature: float) -> Tensor:
+    """NT-Xent of two sets ``(N, K)`` whose rows belong together: a scalar."""
+    n = len(za)
+    z = F.normalize(torch.cat([za, zb]), dim=1)
+    logits = (z @ z.T / temperature).fill_diagonal_(float('-inf'))
+    positive = torch.arange(2 * n, device=z.device).roll(n)  # of row i it is row i + N, and the other way round
+    return F.cross_entropy(logits, positive)

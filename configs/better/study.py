@@ -1,0 +1,76 @@
+# Not a run: what tools/better.py compares, by the plan of docs/better.md. A task is a pretraining config and, unless its factors are known, a
+# transfer with frozen encoders. An arm is plain DeCUR or one change of it: options of every task, and of single ones.
+seeds = (0, 1, 2)
+# Commands that make the data.
+patches = ('generate_dataset.py', 'landcover')
+data = {
+    'rooms': [('generate_dataset.py', 'rooms', '{data}/rooms', '--num-train', '2000', '--num-test', '200', '--size', '64', '64', '--seed', '0')],
+    'landcover/ssl4eo': [
+        (*patches, '{data}/landcover/release', '--layout', 'ssl4eo', '--num-train', '400', '--size', '96'),
+        ('prepare_dataset.py', 'ssl4eo', '{data}/landcover/release', '{data}/landcover/ssl4eo', '--products', 's1', 's2c')],
+    'landcover/bigearthnet': [
+        (*patches, '{data}/landcover/bigearthnet', '--layout', 'bigearthnet', '--num-train', '300', '--num-test', '300', '--size', '96')],
+    'landcover/geonrw': [
+        (*patches, '{data}/landcover/geonrw', '--layout', 'geonrw', '--num-train', '800', '--num-test', '100', '--size', '128')],
+}
+# share: of the config's epochs or iterations.
+tasks = {
+    'shapes': dict(config='../decoupling/shapes_optical-radar_small-resnet_decur.py'),
+    's1-s2': dict(
+        config='../landcover/landcover_s1-s2_small-resnet_decur.py', data='landcover/ssl4eo', share=0.5,
+        transfer='../landcover/landcover_s1-s2_small-resnet_frozen.py', transfer_data='landcover/bigearthnet', metric='multi-label/mAP_micro'),
+    'rgb-dem': dict(
+        config='../landcover/landcover_rgb-dem_small-resnet_decur.py', data='landcover/geonrw', share=0.5,
+        transfer='../landcover/landcover_rgb-dem_small-resnet_frozen.py', transfer_data='landcover/geonrw', metric='mIoU'),
+    'rooms': dict(
+        config='../quickstart/rooms_rgb-hha_small-resnet_decur.py', data='rooms', share=1 / 3,
+        transfer='../quickstart/rooms_rgb_small-resnet_frozen.py', transfer_data='rooms', metric='mIoU'),
+    # Not in the score: private factors after long training, and a world of linear mixtures.
+    'shapes-2000': dict(config='../decoupling/shapes_optical-radar_small-resnet_decur.py', share=4., scored=False),
+    'gaussian': dict(config='../decoupling/gaussian_first-second_small-resnet_decur.py', scored=False),
+}
+linear, two_layers = {'model.neck.num_layers': 1}, {'model.neck.num_layers': 2}
+arms = {
+    'plain': dict(label='plain DeCUR', tasks={'shapes-2000': {}, 'gaussian': {}}),
+    'cross-block': dict(
+        idea='common against unique', label='correlation, weight 0.0051', options={'model.head.extra': [dict(type='CrossBlockTerm')]}),
+    'hsic': dict(
+        idea='common against unique', label='HSIC, weight 10',
+        options={'model.head.extra': [dict(type='CrossBlockTerm', kind='hsic', weight=10.)]}),
+    'projector-1': dict(idea='projector', label='1 layer', options=linear),
+    'projector-2': dict(idea='projector', label='2 layers', options=two_layers),
+    'lambda-intra': dict(
+        idea='lambda', label='0.0005 within modalities',
+        options={'model.head.lambd': dict(_delete_=True, intra=0.0005, common=0.0051, unique=0.0051)}),
+    'lambda': dict(idea='lambda', label='0.0005 in all terms', options={'model.head.lambd': 0.0005}),
+    'width': dict(idea='K', label='a quarter', tasks={
+        'shapes': {'model.neck.out_channels': 64, 'model.head.common_dim': 48},
+        's1-s2': {'model.neck.out_channels': 128, 'model.head.common_dim': 112},
+        'rgb-dem': {'model.neck.out_channels': 128, 'model.head.common_dim': 96},
+        'rooms': {'model.neck.out_channels': 256, 'model.head.common_dim': 192}}),
+    # A teacher's forward passes are paid for by fewer steps: 6 encoder passes of a view become 8.
+    'teacher': dict(
+        idea='EMA teacher', label='momentum 0.02, 3/4 of the steps', steps=0.75,
+        options={'model.teacher': dict(type='ExponentialMovingAverage', momentum=0.02)}),
+    'completeness-10': dict(
+        idea='completeness', label='weight 10', options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=10.)]}),
+    'completeness-100': dict(
+        idea='completeness', label='weight 100', options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=100.)]},
+        tasks={'shapes-2000': {}}),
+    'dense': dict(
+        idea='dense terms', label='stage before the last, weight 0.5',
+        options={'model.auxiliary_heads': [dict(type='DenseHead', weight=0.5, grid=3, hid_channels=128, out_channels=128)]}),
+    # Baselines.
+    'comm': dict(
+        idea='baseline', label='CoMM', only=['shapes'], options={
+            'model.head': dict(_delete_=True, type='CoMMHead', width=256, statistics=False), **linear}),
+    'disentangled': dict(
+        idea='baseline', label='DisentangledSSL', only=['shapes', 'gaussian'], tasks={'gaussian': {}}, options={
+            'model.head': dict(_delete_=True, type='DisentangledSSLHead', common_dim=192, statistics=False)}),
+    'crops': dict(
+        idea='crops', label='independent where the plain config aligns them, and aligned where it does not', tasks={
+            'shapes': {'train_dataloader.dataset.pipeline.1.aligned': True},
+            's1-s2': {'train_dataloader.dataset.pipeline.2.aligned': False},
+            'rgb-dem': {'train_dataloader.dataset.pipeline.1.aligned': False},
+            'rooms': {'train_dataloader.dataset.pipeline.1.aligned': False}}),
+}

@@ -1,0 +1,129 @@
+"""The comparison of changes with plain DeCUR: what is run, what the score is, and the command."""
+import csv
+
+import pytest
+from better_study import report
+from better_study.plan import plan, tasks_of
+from better_study.runs import FACTORS, Setup, config_of, fingerprint, stored
+from explain_config import tiny
+from helpers import ROOT, run_tool
+from mmengine.config import Config
+
+from decur.errors import ConfigError, DataError
+
+STUDY = ROOT / 'configs' / 'better' / 'study.py'
+
+
+def study(**changes):
+    return Config(dict(dict(
+        seeds=(0, 1), tasks=dict(one=dict(config='one.py'), two=dict(config='two.py', share=.5), extra=dict(config='one.py', scored=False)),
+        arms=dict(plain=dict(label='plain'), better=dict(label='better', options={'a': 1}, tasks={'two': {'b': 2}, 'extra': {}}, steps=.5),
+                  other=dict(label='other', only=['one']))), **changes))
+
+
+def test_runs_come_task_by_task_and_seed_by_seed_with_their_options():
+    runs = plan(study())
+    assert [run.name for run in runs] == [f'{task}/{arm}/seed{seed}' for task, arms in (
+        ('one', ('plain', 'better', 'other')), ('two', ('plain', 'better')), ('extra', ('better', ))) for seed in (0, 1) for arm in arms]
+    by_name = {run.name: run for run in runs}
+    assert by_name['one/better/seed0'].options == {'a': 1} and by_name['two/better/seed0'].options == {'a': 1, 'b': 2}
+    assert [by_name[f'two/{arm}/seed0'].steps for arm in ('plain', 'better')] == [.5, .25]
+    assert [run.name for run in plan(study(), ['two'], ['better'], [1])] == ['two/better/seed1']
+
+
+@pytest.mark.parametrize('changes, message', [
+    (dict(tasks=dict(one=dict(share=1))), "the task 'one' of the study lacks 'config'"),
+    (dict(arms=dict(plain=dict(label='a', option={}))), "the arm 'plain' of the study has an unknown 'option'"),
+    (dict(arms=dict(better=dict(label='a'))), "no arm 'plain'"),
+    (dict(arms=dict(plain=dict(label='a', only=['x']))), "names the task 'x'")])
+def test_a_study_that_is_not_whole(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        plan(study(**changes))
+    with pytest.raises(ConfigError, match="there is no arm 'worse'"):
+        plan(study(), arms=['worse'])
+
+
+def row(task, arm, seed, score, **factors):
+    return {**dict.fromkeys(report.COLUMNS, ''), **factors, 'task': task, 'arm': arm, 'seed': str(seed), 'score': str(score),
+            'seconds': '1', 'loss': '1', 'fingerprint': 'x'}
+
+
+def test_the_score_is_the_mean_over_tasks_of_paired_differences():
+    rows = [row('one', 'plain', 0, 10), row('one', 'plain', 1, 20), row('two', 'plain', 0, 5), row('two', 'plain', 1, 5),
+            row('one', 'better', 0, 13), row('one', 'better', 1, 25), row('two', 'better', 0, 6)]
+    scores = report.values(rows)
+    assert report.differences(scores, 'one', 'better') == {0: 3, 1: 5}
+    assert report.primary(study(), scores, 'better') is None, 'a run is missing'
+    scores = report.values([*rows, row('two', 'better', 1, 4)])
+    found = report.primary(study(), scores, 'better')
+    # Seed 0: (3 + 1) / 2, seed 1: (5 - 1) / 2; the extra task does not count.
+    assert found.mean == 2 and found.low == found.high == 2
+    found = report.tables(study(), rows)
+    assert '| better | +4.0 ± 12.7 (n = 2) | +1.0 (n = 1) |  |  |' in found['scores']
+    assert '| plain | 15.0 ± 63.5 (n = 2) | 5.0 ± 0.0 (n = 2) |  |  |' in found['scores']
+    assert '7 runs are in' in found['runs'] and 'better (two, extra)' in found['runs'] and 'other (one)' in found['runs']
+
+
+def test_records_come_back_and_newer_ones_win(tmp_path):
+    path = tmp_path / 'r.csv'
+    assert report.read_records(path) == []
+    rows = report.merge([row('one', 'plain', 0, 10)], [row('one', 'plain', 0, 11), row('one', 'better', 0, 1)])
+    report.write_records(path, rows)
+    assert report.read_records(path) == rows and [r['score'] for r in rows] == ['1', '11']
+    for damage in (lambda text: text.replace('fingerprint', 'print'), lambda text: text.replace(',11,', ',eleven,'),
+                   lambda text: text[:text.rindex(',')] + '\n'):
+        path.write_text(damage(path.read_text()))
+        with pytest.raises(DataError, match='Write '):
+            report.read_records(path)
+        report.write_records(path, rows)
+
+
+def test_every_setting_of_the_study_is_one_of_its_configs(tmp_path):
+    """The configs take the options of all arms on the first task, and those that differ by task on all; no two arms are the same run."""
+    found, setup = Config.fromfile(STUDY), Setup(STUDY, tmp_path, tmp_path)
+    seen, by_task = {}, [arm for arm, entry in found.arms.items() if arm == 'plain' or any(entry.get('tasks', {}).values())]
+    for run in plan(found, seeds=[0]):
+        if run.task != 'shapes' and run.arm not in by_task:
+            continue
+        key = fingerprint(run, setup)
+        assert key not in seen, (run.name, seen.get(key))
+        seen[key] = run.name
+        cfg = config_of(run, setup)
+        steps = cfg.train_cfg.get('max_epochs') or cfg.train_cfg.max_iters
+        assert cfg.param_scheduler[0].T_max == steps and cfg.default_hooks.checkpoint.interval == steps
+        if run.data:
+            assert cfg.train_dataloader.dataset.data_root.startswith(str(tmp_path)) and run.data in found.data
+        assert stored(run, setup) is None
+    assert all('shapes' in tasks_of(found, arm) for arm in found.arms)
+
+
+def test_the_page_has_the_tables_of_its_records():
+    text, rows = (ROOT / 'docs' / 'better.md').read_text(encoding='utf-8'), report.read_records(ROOT / 'docs' / 'better.csv')
+    for name, table in report.tables(Config.fromfile(STUDY), rows).items():
+        assert text.split(f'<!-- {name} -->')[1].split('<!-- /')[0].strip() == table.strip(), f'{name}: tools/better.py --report-only'
+
+
+@pytest.mark.slow
+def test_the_command_runs_resumes_and_reports(tmp_path):
+    tiny(tmp_path / 'shapes.py', extra='model.update(head=dict(common_dim=8))')
+    (tmp_path / 'study.py').write_text('''
+seeds = (0, )
+tasks = dict(shapes=dict(config='shapes.py'))
+arms = dict(plain=dict(label='plain'), all=dict(label='everything', options={
+    'model.head.extra': [dict(type='CrossBlockTerm')],
+    'model.teacher': dict(type='ExponentialMovingAverage', momentum=0.1),
+    'model.auxiliary_heads': [dict(type='CompletenessHead', grid=2), dict(type='DenseHead', grid=2)]}))
+''')
+    (tmp_path / 'doc.md').write_text(''.join(f'<!-- {name} -->\n<!-- /{name} -->\n' for name in ('runs', 'scores', 'factors')))
+    command = ['tools/better.py', '--study', tmp_path / 'study.py', '--work-dir', tmp_path / 'work', '--doc', tmp_path / 'doc.md',
+               '--records', tmp_path / 'r.csv', '--jobs', '1']
+    first = run_tool(*command, fresh=True)
+    assert '[2/2] shapes/all/seed0' in first.stdout and '| everything |' in (tmp_path / 'doc.md').read_text()
+    with open(tmp_path / 'r.csv', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert [r['arm'] for r in rows] == ['all', 'plain'] and all(0 < float(r['score']) <= 100 and r[FACTORS[0]] for r in rows)
+    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob('work/*/*/*/record.json'))]
+    run_tool(*command, fresh=True)
+    assert len(before) == 2 and [path.stat().st_mtime_ns for path in sorted(tmp_path.glob('work/*/*/*/record.json'))] == before
+    wrong = run_tool(*command, '--arms', 'worse', check=False)
+    assert wrong.returncode == 1 and wrong.stderr.startswith("error: there is no arm 'worse'")

@@ -1,0 +1,136 @@
+"""What came out: one line a run as text that can be kept, and the tables of the page."""
+import csv
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from decoupling_study.document import format_interval
+from mmengine.config import Config, ConfigDict
+
+from decur.errors import DataError
+from decur.evaluation.intervals import Interval, t_interval
+from decur.evaluation.tables import markdown
+from decur.writing import write_bytes
+
+from .plan import PLAIN, Run, tasks_of
+from .runs import FACTORS
+
+#: What tells one run from another.
+KEY = ('task', 'arm', 'seed')
+COLUMNS = (*KEY, 'score', 'loss', 'seconds', 'fingerprint', *FACTORS)
+
+
+def row_of(run: Run, record: Mapping) -> dict:
+    """The line of a run, all values as text."""
+    row = dict({**record, **record.get('factors', {})}, task=run.task, arm=run.arm, seed=run.seed)
+    return {column: str(row.get(column, '')) for column in COLUMNS}
+
+
+def merge(rows: Iterable[Mapping], newer: Iterable[Mapping]) -> list[dict]:
+    """Both, in a fixed order; of two lines of one run the newer one."""
+    found = {tuple(row[key] for key in KEY): dict(row) for row in (*rows, *newer)}
+    return [found[key] for key in sorted(found)]
+
+
+def write_records(path: Path, rows: Sequence[Mapping]) -> None:
+    """Write lines as CSV, at once."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, COLUMNS, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, out.getvalue().encode())
+
+
+def read_records(path: Path) -> list[dict]:
+    """The lines of :func:`write_records`; none if the file does not exist.
+
+    Raises:
+        DataError: If it is no such table.
+    """
+    if not path.is_file():
+        return []
+    try:
+        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding='utf-8'))))
+        for number, row in enumerate(rows, 2):
+            if set(row) != set(COLUMNS) or None in row.values():
+                raise DataError(f'{path}, line {number}: no record of tools/better.py, or damaged. Write the table again.')
+            float(row['score'])
+    except (ValueError, UnicodeDecodeError, csv.Error) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f'{path} cannot be read ({error}): it is no table of tools/better.py. Write it again.') from error
+    return rows
+
+
+def values(rows: Iterable[Mapping], column: str = 'score') -> dict:
+    """``{(task, arm): {seed: value}}`` of a column, where a run has it."""
+    found: dict = {}
+    for row in rows:
+        if row[column]:
+            found.setdefault((row['task'], row['arm']), {})[int(row['seed'])] = float(row[column])
+    return found
+
+
+def differences(scores: Mapping, task: str, arm: str) -> dict:
+    """``{seed: arm - plain DeCUR}``, of the seeds that both have."""
+    own, plain = scores.get((task, arm), {}), scores.get((task, PLAIN), {})
+    return {seed: value - plain[seed] for seed, value in sorted(own.items()) if seed in plain}
+
+
+def primary(study: Config, scores: Mapping, arm: str) -> Interval | None:
+    """The registered score: over seeds, the mean over all scored tasks of the paired difference. None while one of its runs is missing."""
+    tasks = [task for task in study.tasks if study.tasks[task].get('scored', True)]
+    found = [differences(scores, task, arm) for task in tasks]
+    if arm == PLAIN or any(set(study.seeds) - set(one) for one in found):
+        return None
+    return t_interval([sum(one[seed] for one in found) / len(found) for seed in study.seeds])
+
+
+def tables(study: Config, rows: Sequence[Mapping]) -> dict:
+    """The tables of the page as Markdown, by the name of their place."""
+    scores = values(rows)
+    names = list(study.tasks)
+    table = []
+    for arm, entry in study.arms.items():
+        cells = []
+        for task in names:
+            if arm == PLAIN:
+                cells.append(_cell(list(scores.get((task, arm), {}).values()), signed=False))
+            else:
+                cells.append(_cell(list(differences(scores, task, arm).values())))
+        if any(cells):
+            total = primary(study, scores, arm)
+            table.append([_name(entry), *cells, format_interval(total, 1)])
+    missing = [f'{_name(study.arms[arm])} ({", ".join(tasks)})' for arm in study.arms
+               if (tasks := [task for task in tasks_of(study, arm) if set(study.seeds) - set(scores.get((task, arm), {}))])]
+    seconds = sum(float(row['seconds']) for row in rows)
+    text = f'{len(rows)} runs are in; they took {seconds / 60:.0f} minutes of processor time, one thread each.'
+    return dict(runs=text + (f' Not or not wholly run: {"; ".join(missing)}.' if missing else ''),
+                scores=markdown(['setting', *names, 'primary score'], table, numbers=True), factors=_factors(study, rows))
+
+
+def _name(entry: ConfigDict) -> str:
+    return f'{entry.idea}, {entry.label}' if 'idea' in entry else entry.label
+
+
+def _cell(numbers: Sequence[float], signed: bool = True) -> str:
+    """Mean and interval, and the number of seeds where it is not three; empty without a value."""
+    if not numbers:
+        return ''
+    interval = t_interval(numbers)
+    text = format_interval(interval, 1)
+    return ('+' if signed and interval.mean >= 0 else '') + text + ('' if len(numbers) == 3 else f' (n = {len(numbers)})')
+
+
+def _factors(study: Config, rows: Sequence[Mapping]) -> str:
+    """What the encoders and the blocks of each arm hold, on tasks with known factors."""
+    found = {name: values(rows, name) for name in FACTORS}
+    table = []
+    for task in study.tasks:
+        for arm, entry in study.arms.items():
+            cells = [list(found[name].get((task, arm), {}).values()) for name in FACTORS]
+            if any(cells):
+                digits = [1 if '/' in name or 'rank' in name else 2 for name in FACTORS]
+                table.append([f'{task}: {_name(entry)}',
+                              *(format_interval(t_interval(cell), n) if cell else '' for cell, n in zip(cells, digits))])
+    return markdown(['task, setting', *(name.replace('encoder probe', 'probe') for name in FACTORS)], table, numbers=True)
