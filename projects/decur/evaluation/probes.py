@@ -170,7 +170,7 @@ def check_neighbours(k: int, temperature: float) -> None:
 
 
 def linear_scores(features: Tensor, targets: Tensor, queries: Tensor, multilabel: bool = False, l2: float = 1e-4,
-                  max_iter: int = 100, standardize: bool = True) -> Tensor:
+                  max_iter: int = 100, standardize: bool = True, tolerance: float = 1e-9) -> Tensor:
     """Logistic regression by L-BFGS on the whole set.
 
     Args:
@@ -181,6 +181,7 @@ def linear_scores(features: Tensor, targets: Tensor, queries: Tensor, multilabel
         l2 (float): Weight of the squared weights, halved, beside the mean loss. Defaults to 1e-4.
         max_iter (int): Steps. Defaults to 100.
         standardize (bool): Bring every feature to mean 0 and standard deviation 1 on the labelled samples. Defaults to True.
+        tolerance (float): It stops when a step changes the loss by less. Defaults to 1e-9.
 
     Returns:
         Tensor: ``(M, C)`` logits.
@@ -193,7 +194,8 @@ def linear_scores(features: Tensor, targets: Tensor, queries: Tensor, multilabel
         x, queries = (x - mean) * scale, (queries - mean) * scale
     weight = x.new_zeros(x.shape[1], targets.shape[1], requires_grad=True)
     bias = x.new_zeros(targets.shape[1], requires_grad=True)
-    optimizer = torch.optim.LBFGS([weight, bias], max_iter=max_iter, line_search_fn='strong_wolfe')
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=max_iter, tolerance_change=tolerance,
+                                  line_search_fn='strong_wolfe')
 
     def closure():
         optimizer.zero_grad()

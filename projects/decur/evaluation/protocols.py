@@ -12,8 +12,8 @@ from .probes import linear_scores, modality_subsets, score
 
 #: Strengths C of the linear probe, inverse to the regularisation, as torchgeo-bench searches them: 10^-6 to 10^4.
 C_RANGE = (-6., 4., 11)
-#: Steps of L-BFGS: enough for weak regularisation, where torchgeo-bench allows 2,000.
-MAX_ITER = 2000
+#: Steps of L-BFGS, and the change of the loss at which it stops, as in torchgeo-bench: weak regularisation takes many small ones.
+MAX_ITER, TOLERANCE = 2000, 1e-7
 
 
 def nearest_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 5) -> Tensor:
@@ -58,7 +58,8 @@ def searched_linear(train: tuple, val: tuple, queries: Tensor, multilabel: bool,
     """
     def fit(x: Tensor, y: Tensor, other: Tensor, c: float) -> Tensor:
         terms = y.numel() if multilabel else len(y)  # of which the loss is the mean
-        return linear_scores(x, y, other, multilabel, l2=1 / (c * terms), max_iter=MAX_ITER, standardize=False)
+        return linear_scores(x, y, other, multilabel, l2=1 / (c * terms), max_iter=MAX_ITER, standardize=False,
+                             tolerance=TOLERANCE)
 
     found = {c: figure(fit(*train, val[0], c), val[1], multilabel) for c in np.logspace(c_range[0], c_range[1], int(c_range[2]))}
     best = max(found, key=lambda c: (round(found[c], 6), -c))
