@@ -105,6 +105,20 @@ def test_small_tensors_are_sent_by_value_and_odd_ones_too():
     assert found['twice'] is found['across'] and found['grad'].requires_grad
 
 
+def test_batches_are_collated_in_place():
+    """From the second batch on every tensor is stacked into the memory in which it is sent."""
+    memory = BatchMemory(1)
+    for number in range(3):
+        memory.begin()
+        stacked = [memory.stack([torch.full((SMALL + 3, ), number + i, dtype=torch.uint8)] * 2) for i in range(3)]
+        function, values = memory.pack(stacked).__reduce__()
+        inside = [memory._piece.first <= tensor.data_ptr() < memory._piece.first + memory._piece.size for tensor in stacked]
+        assert inside == [number > 0] * 3
+        found = function(*values)
+        assert [int(tensor.unique()) for tensor in found] == [number, number + 1, number + 2]
+        del found
+
+
 def test_a_copy_of_the_training_does_not_give_its_memory_back():
     memory = BatchMemory(1)
     memory.begin()

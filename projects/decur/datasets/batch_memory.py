@@ -85,8 +85,12 @@ class BatchMemory:
         self._number += 1
         return self._pieces[-1]
 
+    def _next(self) -> int:
+        """The offset at which the next tensor of the batch may lie."""
+        return -(-self._used // _ALIGNMENT) * _ALIGNMENT
+
     def _reserve(self, size: int) -> int:
-        offset = -(-self._used // _ALIGNMENT) * _ALIGNMENT
+        offset = self._next()
         self._used = offset + size
         return offset
 
@@ -94,7 +98,7 @@ class BatchMemory:
         """``torch.stack(tensors)`` into the memory of the batch if there is room."""
         shape, dtype = (len(tensors), *tensors[0].shape), tensors[0].dtype
         size = dtype.itemsize * torch.Size(shape).numel()
-        if self._piece is None or not _plain(tensors[0]) or self._used + _ALIGNMENT + size > self._piece.size:
+        if self._piece is None or not _plain(tensors[0]) or self._next() + size > self._piece.size:
             return torch.stack(tensors)
         return torch.stack(tensors, out=self._piece.tensor(self._reserve(size), shape, dtype))
 
@@ -113,7 +117,8 @@ class BatchMemory:
         self._largest = max(self._largest, self._used)
         if pickler.places:
             if self._piece is None or self._used > self._piece.size:
-                self._piece = self._add(self._largest)
+                enough = (piece for piece in self._pieces if piece.free and self._used <= piece.size)
+                self._piece = next(enough, None) or self._add(self._largest)
             for offset, tensor in pickler.places:
                 place = self._piece.tensor(offset, tensor.shape, tensor.dtype)
                 if place.data_ptr() != tensor.data_ptr():
