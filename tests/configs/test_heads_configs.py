@@ -73,7 +73,7 @@ def test_every_config_of_this_folder_is_tried():
 def probe(landcover, out, *arguments):
     data = [f'{split}_dataloader.dataset.data_root={landcover / "bigearthnet"}' for split in ('train', 'test')]
     return run_tool('tools/probe.py', PROBED, *arguments, '--c-range', -3, 1, 3, '--out', out, '--cfg-options', *data,
-                    'train_dataloader.num_workers=0', 'test_dataloader.num_workers=0', 'test_dataloader.persistent_workers=False', check=False)
+                    'train_dataloader.num_workers=0', 'test_dataloader.num_workers=0', check=False)
 
 
 def test_neighbours_and_the_linear_probe(landcover, tmp_path):
