@@ -140,8 +140,11 @@ def page() -> str:
             row['modalities'], f'{row["labels"]} %', row['protocol'], row['encoder'], row['pretraining'],
             '' if row['published'] is None else f'{row["published"]:.1f}' + '†' * (row['source'] == PAPER), format_values(row['values']),
             _hours(row), command(row), published_command(row)) for row in own]) + '\n')
-    parts.append("## The authors' weights, measured by others\n\nThere are no configs for these data sets here, so there is no command; "
-                 'the weights are converted as in [weights.md](weights.md). Not computed by this project.\n\n')
+    parts.append("## The authors' weights, measured by others\n\nNo command here gives these figures: they come from other programs, with "
+                 'data sets, heads and searches of their own. The ResNet50 is `decur_resnet50_ssl4eo-s12_optical` in '
+                 "[weights_zoo.md](weights_zoo.md), TorchGeo's copy `torchgeo_resnet50_sentinel2_all_decur`. "
+                 '[benchmarks.md](benchmarks.md) runs torchgeo-bench and the protocol of GEO-Bench for frozen encoders with them, one '
+                 'command each, whose figures are not comparable to these. Not computed by this project.\n\n')
     head = ('data set', 'figure', 'encoder', 'protocol', 'value', 'source', 'this project')
     parts[-1] += markdown(head, [
         (row.dataset, row.figure, row.encoder, row.protocol, f'{row.value:.1f}', row.source, '') for row in ELSEWHERE]) + '\n'

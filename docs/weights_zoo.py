@@ -37,6 +37,8 @@ it is first used is printed, noted beside the file and compared from then on.
 **Licences** are as the page or repository states them. For DeCUR's files the Hugging Face repository states CC-BY-4.0, the authors' code is
 under Apache-2.0, and TorchGeo's copies state Apache-2.0.
 
+**The published figures** below: [results.md](results.md) has the command for each that begins with these weights, trains and tests.
+
 `python docs/weights_zoo.py` writes this page from the code.
 '''
 _GROUPS = (

@@ -117,6 +117,22 @@ def test_the_card(tmp_path):
     assert 'made up (licence: CC0-1.0)' in (own / 'README.md').read_text()
 
 
+def test_the_card_s_lines_give_the_card_s_numbers(tmp_path):
+    """The code on the card, as it is written there, with the images of the example: the features of the example, and those in the table."""
+    folder = trained().save_pretrained(tmp_path / 'card', licence='mit', example=images())
+    text = (folder / 'README.md').read_text()
+    code, = re.findall(r'```python\n(.*?)```', text, re.S)
+    example = load_file(folder / 'example.safetensors')
+    found = dict(FOLDER=str(folder), **{f'image_{name}': example[f'image.{name}'].numpy() for name in ENTRIES})
+    exec(code, found)
+    for name in ENTRIES:
+        feature = found['features'][name][0].detach()
+        assert torch.allclose(feature, example[f'feature.{name}'], atol=1e-5)
+        row = next(line for line in text.splitlines() if line.startswith(f'| `{name}` | 32 x 32'))
+        numbers = [float(number) for number in row.split('|')[-2].split(',')]
+        assert np.allclose(numbers, feature[:4], rtol=2e-3, atol=1e-3)
+
+
 def test_published_weights_keep_their_licence(tmp_path):
     encoder = trained()
     with pytest.raises(ConfigError, match="say under which licence the weights are: licence='cc-by-4.0'"):

@@ -14,10 +14,11 @@ ROWS = {match[1]: row for row in MAP.partition('## Earlier names')[0].splitlines
         if (match := re.search(r'`.*configs/(\S+\.py)\b.*` \|$', row))}
 PATHS = sorted(str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'configs').rglob('*.py')
                if '_base_' not in path.parts and path.name != 'study.py')
-SENSORS = {'s1-s2', 's1', 's2', 's1-s2-dem', 'rgb-dem', 'rgb', 'rgb-hha', 'rgb-disparity', 'optical-dem', 'optical-radar', 'optical-radar-height', 'first-second'}
+SENSORS = {'s1-s2', 's1', 's2', 's1-s2-dem', 'rgb-dem', 'rgb', 'rgb-hha', 'rgb-disparity', 'optical-dem', 'optical-radar',
+           'optical-radar-height', 'first-second'}
 ENCODER = re.compile(r'r50(-rda|-da|-cross-da|-cbam)?|vit-s16|small-resnet|(cmx-|fcn-)?mit-b[0-5]')
 PROTOCOLS = {'decur', 'simclr', 'clip', 'barlow-twins', 'vicreg', 'frozen', 'finetune', 'published',
-             'upernet', 'segformer', 'scene', 'height', 'change'}
+             'upernet', 'segformer', 'scene', 'shares', 'height', 'change'}
 
 
 def test_every_config_is_in_the_map_and_nothing_else():
@@ -39,7 +40,8 @@ def test_a_name_says_what_the_config_is(path):
     stem = path.rpartition('/')[2].removesuffix('.py')
     _, sensors, encoder, protocol = ('sunrgbd_rgb-hha_mit-b2_decur' if stem == 'decur_sunrgbd' else stem).split('_')
     cfg = bound_config(path)
-    names = {'sar': 's1', 'optical': 's2'} if path.startswith(('decur/s', 'decur/t', 'baselines/s', 'class', 'land', 'sites', 'ombria', 'heads')) else {}
+    sentinel = ('decur/s', 'decur/t', 'baselines/s', 'class', 'land', 'sites', 'ombria', 'heads')
+    names = {'sar': 's1', 'optical': 's2'} if path.startswith(sentinel) else {}
     found = dict.fromkeys(name.removesuffix('_before').removesuffix('_after') for name in cfg.model.backbone.modalities)
     assert '-'.join(names.get(name, name) for name in found) == sensors
     for entry in cfg.model.backbone.modalities.values():

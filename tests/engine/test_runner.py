@@ -428,3 +428,9 @@ def test_a_closed_console_does_not_end_the_run(tmp_path, capfd):
     finally:
         console.stream = stream
     assert (tmp_path / 'run' / 'epoch_1.pth').exists()
+
+
+def test_no_workers_need_no_second_option():
+    """``num_workers=0`` on the command line, where the config keeps its workers: torch's loader refuses to keep none."""
+    made = MultimodalRunner.build_dataloader(dict(loader(), persistent_workers=True, prefetch_factor=2))
+    assert made.num_workers == 0 and not made.persistent_workers and len(next(iter(made))['data_samples']) == 8

@@ -296,6 +296,9 @@ class MultimodalRunner(Runner):
             value = dataloader.get(name, least)
             if not isinstance(value, int) or value < least:
                 raise ConfigError(f'{name} of a data loader must be a whole number of at least {least}, got {value!r}.')
+        if isinstance(dataloader, Mapping) and not dataloader.get('num_workers'):
+            # torch refuses what is said of workers where there are none: num_workers=0 alone is enough.
+            dataloader = {key: value for key, value in dataloader.items() if key not in ('persistent_workers', 'prefetch_factor')}
         loader = Runner.build_dataloader(dataloader, *args, **kwargs)
         if loader.num_workers and not isinstance(loader.worker_init_fn, HeedParentOnly):
             loader.worker_init_fn = HeedParentOnly(loader.worker_init_fn)

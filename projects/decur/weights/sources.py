@@ -204,6 +204,7 @@ def download(url: str, sha256: str | None = None) -> Path:
     barrier()
     if not path.is_file():
         reason = 'see the first process' if failure is None else str(failure) if isinstance(failure, WeightsError) else first_line(failure)
+        reason = reason.rstrip('.')
         raise WeightsError(f'{url}: could not be fetched ({reason}). Fetch it by hand to {path}.') from failure
     return path
 
