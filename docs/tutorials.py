@@ -191,7 +191,9 @@ def main(names: list) -> None:
                 with Image.open(Path(folder) / source) as image:
                     image = image.convert('RGB')
                     image.thumbnail((1100, 1100))
-                    image.quantize(128).save(PICTURES / target, optimize=True)
+                    # A small one keeps its colours: those of its legend mean something.
+                    image = image.quantize(128) if image.width > 1000 else image
+                    image.save(PICTURES / target, optimize=True)
         if name in NOTEBOOKS:
             import nbformat
             with tempfile.TemporaryDirectory() as folder:

@@ -24,7 +24,7 @@ CONFIGS = ('configs/quickstart/rooms_rgb-hha_small-resnet_decur.py', 'configs/qu
 SHELL = {'tools/dist_train.sh': ('tools/train.py', (0, 2)), 'tools/dist_test.sh': ('tools/test.py', (0, 1, 3)),
          'tools/slurm_train.sh': ('tools/train.py', (2, 4)), 'tools/slurm_test.sh': ('tools/test.py', (2, 3, 4))}
 #: Options of other programs that the text names.
-FOREIGN = {'--lf', '--ff', '--shm-size', '--ipc', '--no-check'}
+FOREIGN = {'--build-arg', '--lf', '--ff', '--shm-size', '--ipc', '--no-check'}
 
 
 @pytest.fixture(autouse=True)

@@ -90,7 +90,7 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: d
         titles (Sequence[str]): One per column; may have several lines.
         legend (dict[str, Sequence[int]], optional): Colour by name, drawn below.
         cell (int): Width of a picture in the sheet, pixels. The text is as large as its column lets it be, up to a seventh of that, so that
-            it can be read on a page that shows the sheet at half its size.
+            it can be read on a page that shows the sheet at half its size; a legend of several lines is smaller.
         captions (Sequence[Sequence[str]], optional): A line below each picture.
 
     Returns:
@@ -102,6 +102,10 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: d
     heights = [round(row[0].shape[0] * cell / row[0].shape[1]) for row in rows]
     width = len(titles) * (cell + gap) + gap
     places, bottom = _legend_places(list(legend or {}), font, width - 2 * gap, line)
+    small, key = size, font
+    if bottom > line:  # many classes: smaller, so that the pictures stay the larger part
+        small, key = max(15, cell // 12), ImageFont.load_default(size=max(15, cell // 12))
+        places, bottom = _legend_places(list(legend), key, width - 2 * gap, round(1.5 * small))
     head = line * max(1 + title.count('\n') for title in titles)
     below = line if captions else 0
     canvas = Image.new('RGB', (width, head + sum(h + gap + below for h in heights) + bottom + (gap if legend else 0)), 'white')
@@ -119,9 +123,9 @@ def sheet(rows: Sequence[Sequence[np.ndarray]], titles: Sequence[str], legend: d
             draw.text((gap + column * (cell + gap) + cell / 2, top + height + line / 2), text, fill='black', font=font, anchor='mm')
         top += height + gap + below
     for (name, colour), (x, y) in zip((legend or {}).items(), places):
-        x, y = x + gap, y + top
-        draw.rectangle((x, y + (line - size) / 2, x + size, y + (line + size) / 2), fill=tuple(int(c) for c in colour), outline='black')
-        draw.text((x + size + 6, y + line / 2), name, fill='black', font=font, anchor='lm')
+        x, y, middle = x + gap, y + top, round(1.5 * small) / 2
+        draw.rectangle((x, y + middle - small / 2, x + small, y + middle + small / 2), fill=tuple(int(c) for c in colour), outline='black')
+        draw.text((x + small + 6, y + middle), name, fill='black', font=key, anchor='lm')
     return canvas
 
 
