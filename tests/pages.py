@@ -287,7 +287,7 @@ PAGES = {
             '--cfg-options', 'train_dataloader.dataset.num_samples=2')}, after=_heads_hold),
     'docs/hub.md': Page(_hub, not_run={'push_to_hub': 'needs the network; tests/apis/test_hub.py'}),
     'docs/install.md': Page(_install, options={'decur train': _ONE_EPOCH}, not_run={
-        'make': 'installs; tests/package/outside.py', 'pip': _NETWORK, 'docker': 'needs a builder of images'}),
+        'make': 'installs; tests/package/outside.py', 'pip': _NETWORK, 'docker': 'needs a container engine and the network'}),
     'docs/ombria.md': Page(not_run={'git clone': _NETWORK, 'make ombria': 'hours; tests/tools/test_ombria_study.py'}),
     'docs/real_data.md': Page(not_run={'python tools/compare.py': 'hours; tests/tools/test_compare.py'}),
     'docs/remote_sensing.md': Page(
@@ -366,6 +366,7 @@ def execute(words: tuple) -> str:
             from decur_command import main
             main(list(words[1:]))
     else:
+        assert words[0] in documented.SHELL, f'{" ".join(words)}: tests/pages.py has to say why this is not run'
         return subprocess.run(words, check=True, capture_output=True, text=True, timeout=tutorials.TIMEOUT).stdout
     return tutorials.forked(program, ' '.join(words))
 

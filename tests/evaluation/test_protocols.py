@@ -1,13 +1,17 @@
 """GEO-Bench's protocol against scikit-learn, and with few labels."""
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from mmpretrain.structures import DataSample
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, average_precision_score
 from sklearn.neighbors import KNeighborsClassifier
+from torch.utils.data import DataLoader
 
 from decur.errors import ConfigError, DataError
-from decur.evaluation.probes import score
+from decur.evaluation.probes import labelled_features, score
 from decur.evaluation.protocols import few_rows, geobench, nearest_scores, searched_linear
 
 
@@ -150,3 +154,21 @@ def test_labels_of_other_lengths_are_refused():
     sets = [labelled(9, i, multilabel=True, classes=classes) for i, classes in enumerate((3, 3, 4))]
     with pytest.raises(DataError, match="differ in the number of their labels: {'training': 3, 'validation': 3, 'test': 4}"):
         geobench(*sets)
+
+
+@pytest.mark.parametrize('labels, num_classes, message', [
+    ([0, 3], 3, "sample 'b' has the label 3; classes are counted from 0 to 2"),
+    ([0, -1], None, "sample 'b' has the label -1; classes are counted from 0:"),
+    ([[1, 0, 0], [1, 0]], None, r"sample 'b' has 2 labels \(gt_score\), expected 3"),
+    ([[1, 0], [1, 0]], 3, r"sample 'a' has 2 labels \(gt_score\), expected 3"),
+    ([0, [1, 0]], None, 'samples with one class and samples with several labels'),
+])
+def test_labels_that_are_no_classes_are_named(labels, num_classes, message):
+    samples = [DataSample().set_gt_score(torch.tensor(y).float()) if isinstance(y, list) else DataSample(gt_label=torch.tensor([y]))
+               for y in labels]
+    for name, one in zip('ab', samples):
+        one.set_metainfo(dict(sample_id=name))
+    model = SimpleNamespace(data_preprocessor=lambda batch, training: batch, extract_feat=lambda inputs: dict(sar=torch.ones(2, 4)))
+    loader = DataLoader([dict(inputs=0, data_samples=samples)], batch_size=None)
+    with pytest.raises(DataError, match=message):
+        labelled_features(model, loader, num_classes=num_classes)
