@@ -3,7 +3,8 @@
 Both train the model of a config from the same generated tar shards with the same optimiser on the same device, in turns. `published`
 augments in channel-last float arithmetic (benchmarks/augmentation.py), has the K x K loss (benchmarks/loss.py), computes in float32, and
 gives freed memory back to the system; `ours` is what tools/train.py runs, `amp` what it runs with --amp (bfloat16). `waiting` is the share
-of the time in which the step waits for data: where it is large, the loader is what limits.
+of the time in which the step waits for data: where it is large, the loader is what limits. On a CPU that others use too, the processor
+time of the training process (without its workers) is what can be compared.
 
     python benchmarks/end_to_end.py [CONFIG] [--workers 1 2] [--batch-size 16] [--size 224] [--steps 4] [--kinds published ours amp]
 """
@@ -89,18 +90,20 @@ def measure(args, kind: str, workers: int) -> dict:
     runner = build(args, kind, workers)
     loader, model = Runner.build_dataloader(runner._train_dataloader, seed=0), runner.model.train()
     optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    cuda, waits, ends = torch.cuda.is_available(), [], []
+    cuda, waits, ends, processor = torch.cuda.is_available(), [], [], []
     batches = iter(loader)
     for _ in range(args.warmup + args.steps):
-        start = time.perf_counter()
+        start, before = time.perf_counter(), time.process_time()
         data = next(batches)
         waits.append(time.perf_counter() - start)
         model.train_step(data, optim_wrapper)
         if cuda:
             torch.cuda.synchronize()
         ends.append(time.perf_counter() - start)
-    waits, ends = waits[args.warmup:], ends[args.warmup:]
-    return dict(samples_per_second=args.batch_size / statistics.mean(ends), waiting=sum(waits) / sum(ends))
+        processor.append(time.process_time() - before)
+    waits, ends, processor = waits[args.warmup:], ends[args.warmup:], processor[args.warmup:]
+    return dict(samples_per_second=args.batch_size / statistics.mean(ends), waiting=sum(waits) / sum(ends),
+                processor_seconds=statistics.mean(processor) / args.batch_size)
 
 
 def main() -> None:
@@ -142,13 +145,15 @@ def main() -> None:
                         sys.exit(done.stderr)
                     record['runs'].append(dict(json.loads(done.stdout.splitlines()[-1]), kind=kind, workers=workers, round=turn))
     for workers in args.workers:
-        rates = {}
+        rates, seconds = {}, {}
         for kind in args.kinds:
             runs = [run for run in record['runs'] if run['kind'] == kind and run['workers'] == workers]
             rates[kind] = statistics.median(run['samples_per_second'] for run in runs)
-            ratio = rates[kind] / rates[args.kinds[0]]
+            seconds[kind] = statistics.median(run['processor_seconds'] for run in runs)
+            ratio, cost = rates[kind] / rates[args.kinds[0]], seconds[args.kinds[0]] / seconds[kind]
             waiting = statistics.median(run['waiting'] for run in runs)
-            print(f'{workers} worker(s), {kind:>9}: {rates[kind]:.2f} samples/s, {ratio:.2f} x {args.kinds[0]}, '
+            print(f'{workers} worker(s), {kind:>9}: {rates[kind]:.3g} samples/s, {ratio:.2f} x {args.kinds[0]} '
+                  f'(by processor time {cost:.2f} x: {seconds[kind]:.3g} s for a sample), '
                   f'waiting for data {100 * waiting:.0f} %', flush=True)
     if args.out:
         Path(args.out).write_text(json.dumps(record, indent=1) + '\n')

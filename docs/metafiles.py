@@ -28,7 +28,8 @@ PROTOCOLS = {
     'barlow-twins': 'pretraining with Barlow Twins', 'vicreg': 'pretraining with VICReg', 'frozen': 'transfer, encoders frozen',
     'finetune': 'transfer, encoders fine-tuned', 'published': "test of the authors' weights",
     'upernet': 'transfer, UPerNet', 'segformer': 'transfer, SegFormer head', 'scene': 'transfer, one class for a scene',
-    'height': 'transfer, a number for every pixel', 'change': 'change between two dates'
+    'shares': 'transfer, numbers for a scene', 'height': 'transfer, a number for every pixel',
+    'change': 'change between two dates'
 }
 TASKS = {'classification': 'Multi-label classification'}
 #: Checkpoints of the paper's authors with both encoders, by config. In their names: `decur convert` fits them to the config.

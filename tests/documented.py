@@ -25,7 +25,7 @@ DOCUMENTS = tuple(sorted(
 #: Programs that a document may name.
 PROGRAMS = ('python', 'decur', 'make', 'pip', 'mim', 'torchrun', 'torchgeo-bench', 'docker', 'git', 'hf', 'ruff', 'bash', 'srun', 'sbatch')
 #: What a shell has, which is not checked.
-_SHELL = ('cp', 'cd', 'cat', 'head', 'tail', 'grep', 'tr', 'tar', 'ls', 'mkdir', 'mv', 'sed', 'wc')
+SHELL = ('cp', 'cd', 'cat', 'head', 'tail', 'grep', 'tr', 'tar', 'ls', 'mkdir', 'mv', 'sed', 'wc')
 _BLOCK = re.compile(r'^( *)```(\w*)(?: title="([^"]+)")?\n(.*?)^ *```[ ]*$', re.M | re.S)
 _INLINE = re.compile(r'(?<!`)`([^`]+)`(?!`)')
 _BEGINS = re.compile(r'(?:[A-Z_]+=\S+ )*(?:(?:\.venv/bin/)?(?:' + '|'.join(PROGRAMS) + r')|(?:tools|benchmarks|docs)/[\w/]+\.(?:py|sh)) ')
@@ -116,8 +116,8 @@ def shell_words(script: str, everything: bool = False) -> list:
         r'''^((?:.*?(?:[;&|(] |\bdo |\bthen ))?(?: *[A-Z_]+=[^\s"']\S* +)* *)((?:tools|benchmarks|docs|\.venv)/[\w./-]+)''',
         r'\1_record \2', script, flags=re.M)
     script = re.sub(r' > *[\w.]+/\S+', ' > /dev/null', script)  # a folder that a command would have made
-    functions = ''.join(f'{name}() {{ _record {name} "$@"; }}\n' for name in ('_at', *PROGRAMS, *(_SHELL if everything else ())))
-    functions += '' if everything else ''.join(f'{name}() {{ :; }}\n' for name in _SHELL)
+    functions = ''.join(f'{name}() {{ _record {name} "$@"; }}\n' for name in ('_at', *PROGRAMS, *(SHELL if everything else ())))
+    functions += '' if everything else ''.join(f'{name}() {{ :; }}\n' for name in SHELL)
     read, write = os.pipe()
     with os.fdopen(read, 'rb') as stream, tempfile.TemporaryDirectory() as folder:
         try:

@@ -178,12 +178,6 @@ def _rgbd():
                 CONFIG=config, CHECKPOINT='CHECKPOINT')
 
 
-def _torchgeo():
-    Path('narrow.py').write_text("_base_ = 'decur::decur/ssl4eo_s1-s2_r50_decur.py'\n"
-                                 'model = dict(neck=dict(hid_channels=32, out_channels=32), head=dict(common_dim=24))\n')
-    untrained('narrow.py', 'epoch_100.pth')
-
-
 def _remote_sensing():
     _run('python', 'tools/generate_dataset.py', 'tiles', 'PATH', '--num', '2')
     sites('SITES')
@@ -275,9 +269,10 @@ PAGES = {
     'docs/architecture.md': Page(after=_architecture_holds),
     'docs/bands.md': Page(_bands, smaller={'epoch_20': 'epoch_1'}, options={'python tools/train.py': _ONE_EPOCH}),
     'docs/benchmarks.md': Page(not_run={
-        'cp integrations': 'needs a clone', 'cd PANGAEA': 'needs a clone',
-        'torchgeo-bench': 'needs a clone; tests/integrations/test_torchgeo_bench_model.py',
-        'torchrun': 'needs a clone; tests/integrations/test_pangaea_encoder.py', 'python tools/probe.py': 'goes on from docs/torchgeo.md'}),
+        'example_data.py': 'tests/integrations/test_example_data.py', 'cd PANGAEA': 'needs a clone',
+        'torchgeo-bench': 'needs the benchmark; tests/integrations/test_torchgeo_bench_model.py',
+        'torchrun': 'needs a clone; tests/integrations/test_pangaea_encoder.py',
+        'python tools/probe.py': 'goes on from docs/torchgeo.md; tests/configs/test_heads_configs.py'}),
     'docs/encoders.md': Page(_encoders, smaller={", sha256='...'": ''}),
     'docs/entries.md': Page(after=_entries_hold),
     'docs/explain.md': Page(_explain, not_run={
@@ -286,10 +281,13 @@ PAGES = {
         '--tries 200': 'minutes; tests/campaign/test_campaign.py', '--tries 50': 'minutes; tests/campaign/test_campaign.py'}),
     'docs/heads.md': Page(
         smaller={'--num-train 48 --num-test 12': '--num-train 2 --num-test 1', 'iters=60': 'iters=2', 'end=60': 'end=2',
-                 'interval=60': 'interval=2', 'iter_60': 'iter_2'}, options={'python tools/train.py': _small()}, after=_heads_hold),
+                 'interval=60': 'interval=2', 'iter_60': 'iter_2', '--num-train 96 --num-test 24': '--num-train 2 --num-test 1',
+                 'max_epochs=10': 'max_epochs=1', 'epoch_10': 'epoch_1'},
+        options={'python tools/train.py': _small(), 'python tools/train.py configs/heads/landcover_rgb-dem_small-resnet_shares.py': (
+            '--cfg-options', 'train_dataloader.dataset.num_samples=2')}, after=_heads_hold),
     'docs/hub.md': Page(_hub, not_run={'push_to_hub': 'needs the network; tests/apis/test_hub.py'}),
     'docs/install.md': Page(_install, options={'decur train': _ONE_EPOCH}, not_run={
-        'make': 'installs; tests/package/outside.py', 'pip': _NETWORK, 'docker': 'needs a builder of images'}),
+        'make': 'installs; tests/package/outside.py', 'pip': _NETWORK, 'docker': 'needs a container engine and the network'}),
     'docs/ombria.md': Page(not_run={'git clone': _NETWORK, 'make ombria': 'hours; tests/tools/test_ombria_study.py'}),
     'docs/real_data.md': Page(not_run={'python tools/compare.py': 'hours; tests/tools/test_compare.py'}),
     'docs/remote_sensing.md': Page(
@@ -334,9 +332,10 @@ PAGES = {
             'iter_100': 'iter_2', '$(python -c "import mmpretrain; print(mmpretrain.__path__[0])")': _MMPRETRAIN, 'CONFIG': _SITES},
         options={'python tools/train.py': _ONE_EPOCH}, not_run={'MLflowVisBackend': 'needs mlflow', 'WandbVisBackend': 'needs an account'}),
     'docs/torchgeo.md': Page(
-        _torchgeo, smaller={'--num-train 64 --num-validation 8 --num-test 32': '--num-train 4 --num-validation 1 --num-test 2',
-                            'max_epochs=2': 'max_epochs=1', 'epoch_2': 'epoch_1', 'configs/decur/ssl4eo_s1-s2_r50_decur.py': 'narrow.py'},
-        options={'python tools/train.py': _small()}, needs=('torchgeo',)),
+        smaller={'--num-train 64 --num-validation 8 --num-test 32': '--num-train 4 --num-validation 1 --num-test 2',
+                            'max_epochs=2': 'max_epochs=1', 'epoch_2': 'epoch_1'},
+        options={'python tools/train.py': _small()}, not_run={
+            'from terratorch': 'needs TerraTorch; tests/weights/test_export_torchgeo.py'}, needs=('torchgeo',)),
     'docs/weights.md': Page(
         _weights, smaller={'SRC DST --config CONFIG': f'checkpoint.pth converted.pth --config {_SITES}'},
         not_run={'--download': 'needs the network; tests/weights/test_zoo.py',
@@ -367,6 +366,7 @@ def execute(words: tuple) -> str:
             from decur_command import main
             main(list(words[1:]))
     else:
+        assert words[0] in documented.SHELL, f'{" ".join(words)}: tests/pages.py has to say why this is not run'
         return subprocess.run(words, check=True, capture_output=True, text=True, timeout=tutorials.TIMEOUT).stdout
     return tutorials.forked(program, ' '.join(words))
 

@@ -1,5 +1,6 @@
 """GEO-Bench's protocol for frozen encoders: kNN-5, and a linear probe whose regularisation is chosen on validation samples; with all
-labels, or few (--shots). For data sets with one class or several labels a scene; all modalities together and each alone.
+labels, or few (--shots). For data sets with one class (top-1 accuracy) or several labels a scene (micro mean average precision); all
+modalities together and each alone.
 
     python tools/probe.py configs/landcover/landcover_s1-s2_small-resnet_frozen.py CHECKPOINT
     python tools/probe.py CONFIG CHECKPOINT --shots 5 --draws 10
@@ -74,7 +75,7 @@ def main():
     train, val = (train, *val) if val else held_out(train, args.val_share, args.seed)
     seeds = [args.seed + i for i in range(args.draws)]
     results = geobench(train, val, test, args.k, args.c_range, args.shots, seeds)
-    metric = 'mAP' if train['multilabel'] else 'accuracy'
+    metric = 'micro mAP' if train['multilabel'] else 'accuracy'
     rows = [[name, *(f'{row[key]:.1f}' + (f' ± {row[f"{key}_std"]:.1f}' if args.shots else '') for key in ('knn', 'linear')),
              '' if args.shots else f'{row["C"]:g}'] for name, row in results.items()]
     print('\n' + plain(['modalities', f'kNN-{args.k} {metric}', f'linear {metric}', 'C'], rows))

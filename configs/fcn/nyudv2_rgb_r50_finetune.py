@@ -10,33 +10,21 @@ modalities = dict(
         mean=[123.675, 116.28, 103.53],
         std=[58.395, 57.12, 57.375],
         encoder=dict(type='mmpretrain.ResNet', depth=50, strides=(1, 2, 1, 1), dilations=(1, 1, 2, 4))))
+head = dict(
+    type='FCNHead',
+    num_classes=40,
+    dropout_ratio=0.1,
+    norm_cfg=dict(type='BN'),
+    align_corners=False)
+loss = dict(type='CrossEntropyLoss', avg_non_ignore=True)
 # mmseg's fcn_r50-d8: a dilated ResNet50 (output stride 8) and an auxiliary head, here on one modality's stream.
 model = dict(
     type='MultimodalSegmentor',
     data_preprocessor=dict(type='MultimodalSegDataPreprocessor', size=crop_size, pad_val=0, seg_pad_val=255),
     backbone=dict(type='MultimodalBackbone', fusion=dict(type='ConcatFusion'), frozen=False),
-    decode_head=dict(
-        type='FCNHead',
-        num_classes=40,
-        in_index=3,
-        channels=512,
-        num_convs=2,
-        concat_input=True,
-        dropout_ratio=0.1,
-        norm_cfg=dict(type='BN'),
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True)),
+    decode_head=dict(in_index=3, channels=512, num_convs=2, concat_input=True, loss_decode=loss, **head),
     auxiliary_head=dict(
-        type='FCNHead',
-        num_classes=40,
-        in_index=2,
-        channels=256,
-        num_convs=1,
-        concat_input=False,
-        dropout_ratio=0.1,
-        norm_cfg=dict(type='BN'),
-        align_corners=False,
-        loss_decode=dict(type='CrossEntropyLoss', avg_non_ignore=True, loss_weight=0.4)),
+        in_index=2, channels=256, num_convs=1, concat_input=False, loss_decode=dict(loss_weight=0.4, **loss), **head),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))
 train_pipeline = [

@@ -1,6 +1,4 @@
 # One class for a whole image, that of most pixels; encoders frozen. Labels that the data set has itself (gt_label) need no SceneTarget.
-# Numbers for an image instead, the share of each class: train_dataloader.dataset.pipeline.2.kind=shares
-# test_dataloader.dataset.pipeline.2.kind=shares model.head.task=regression test_evaluator.type=RegressionErrors.
 _base_ = '../landcover/landcover_rgb-dem_small-resnet_frozen.py'
 default_scope = 'mmpretrain'
 augmentation = dict(type='ViewAugmentation', size=96, scale=(0.5, 1.0), jitter_prob=0.0, grayscale_prob=0.0, blur_prob=0.0)

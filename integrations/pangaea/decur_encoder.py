@@ -5,9 +5,8 @@ images with the statistics of the data set; this encoder undoes that and does wh
 """
 import decur  # noqa: I001  before what imports torchvision
 import torch
-from decur.apis.bands import image_bands
 from decur.errors import ConfigError
-from decur.sensors import band_name
+from decur.sensors import band_name, image_bands
 from pangaea.encoders.base import Encoder
 
 
@@ -58,6 +57,13 @@ class DeCUREncoder(Encoder):
             order = [list(data_bands[key]).index(band) for band in bands]
             for kind, values in (('mean', data_mean), ('std', data_std)):
                 self.register_buffer(f'{kind}_{key}', torch.tensor([float(values[key][i]) for i in order])[:, None, None], persistent=False)
+
+    def train(self, mode: bool = True):
+        """Frozen encoders (``finetune=false``) stay as they are: in training mode batch norm would go on counting."""
+        super().train(mode)
+        if not any(parameter.requires_grad for parameter in self.encoder.parameters()):
+            self.encoder.eval()
+        return self
 
     def load_encoder_weights(self, logger) -> None:
         """They were loaded strictly when the encoder was built."""

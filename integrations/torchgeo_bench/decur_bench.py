@@ -12,9 +12,8 @@ from torchgeo_bench.models._input_units import InputUnit, convert_unit, detect_i
 from torchgeo_bench.models.interface import BenchModel
 
 import decur  # noqa: I001  before what imports torchvision
-from decur.apis.bands import image_bands
 from decur.errors import ConfigError
-from decur.sensors import S2C_BANDS, band_name
+from decur.sensors import S2C_BANDS, band_name, image_bands
 
 #: What the benchmark calls bands of Sentinel-2 by colour.
 COLOURS = dict(coastal='B1', blue='B2', green='B3', red='B4', rededge1='B5', rededge2='B6', rededge3='B7', nir='B8', nir_narrow='B8A',

@@ -1,4 +1,5 @@
 """What is known of sensors: the names of their bands, and the statistics of published data sets."""
+from collections.abc import Mapping
 from typing import NamedTuple
 
 #: Sentinel-1 GRD, and Sentinel-2 as processing levels L1C (top of the atmosphere) and L2A (surface, without the cirrus band B10).
@@ -67,3 +68,12 @@ STATISTICS = dict(
 # Of the tar shards of v1.1, whose values carry no offset: the same but for it (the loader that belongs to them).
 STATISTICS.update({f'ssl4eo_v11_shards_{product}': Statistics(known.bands, tuple(round(mean - 1000, 3) for mean in known.mean), known.std)
                    for product in ('s2c', 's2a') for known in [STATISTICS[f'ssl4eo_v11_{product}']]})
+
+
+def image_bands(entry: Mapping) -> list:
+    """The bands of an image that a modality takes: those of its weights but for one that the radiometry inserts."""
+    bands = [band_name(band) for band in entry['bands']]
+    for step in entry.get('radiometry') or ():
+        if step['type'] == 'InsertEmptyBand':
+            del bands[step.get('index', 10)]
+    return bands

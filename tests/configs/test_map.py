@@ -18,7 +18,7 @@ SENSORS = {'s1-s2', 's1', 's2', 's1-s2-dem', 'rgb-dem', 'rgb', 'rgb-hha', 'rgb-d
            'optical-radar-height', 'first-second'}
 ENCODER = re.compile(r'r50(-rda|-da|-cross-da|-cbam)?|vit-s16|small-resnet|(cmx-|fcn-)?mit-b[0-5]')
 PROTOCOLS = {'decur', 'simclr', 'clip', 'barlow-twins', 'vicreg', 'frozen', 'finetune', 'published',
-             'upernet', 'segformer', 'scene', 'height', 'change'}
+             'upernet', 'segformer', 'scene', 'shares', 'height', 'change'}
 
 
 def test_every_config_is_in_the_map_and_nothing_else():

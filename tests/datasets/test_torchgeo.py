@@ -8,6 +8,7 @@ import random
 
 import numpy as np
 import pytest
+import torch
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.errors import ConfigError, DataError
@@ -133,6 +134,21 @@ def test_a_sample_that_torchgeo_cannot_read_is_named(landcover):
         data[0]
     data.parts[''].folders[0]['s1'] = '/nowhere'
     with pytest.raises(DataError, match='sample 0 of BigEarthNet cannot be read by TorchGeo'):
+        data[0]
+
+
+@pytest.mark.parametrize('value, message', [
+    (torch.tensor(1.5), "'label' is 1.5, and a class is a whole number"),
+    ('water', "'label' is no number or tensor of numbers, but 'water'"),
+    (torch.tensor([0., float('nan')]), "'label' has values that are not finite"),
+    (torch.zeros(2, 3, 4), r"'label' has shape \(2, 3, 4\)"),
+])
+def test_a_label_that_is_none_is_named(landcover, value, message):
+    data = build(modalities=dict(sar=S1), dataset=dict(type='BigEarthNet', split='train', bands='s1'),
+                 data_root=str(landcover / 'bigearthnet'), label='label')
+    part = data.parts['']
+    data.parts[''] = type('BigEarthNet', (), dict(__getitem__=lambda self, i: dict(part[i], label=value)))()
+    with pytest.raises(DataError, match='sample 0 of BigEarthNet: ' + message):
         data[0]
 
 

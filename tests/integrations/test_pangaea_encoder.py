@@ -48,6 +48,18 @@ def test_maps_are_those_of_the_raw_images():
                                                     else [want['sar'][i], want['optical'][i]], 1), rtol=1e-2, atol=1e-2)
 
 
+def test_a_frozen_encoder_stays_as_it_is():
+    """PANGAEA freezes the parameters, and sets the whole model to training mode."""
+    encoder = DeCUREncoder(CONFIG, BANDS, 64, DATA, **STATISTICS)
+    encoder.train()
+    assert encoder.encoder.backbone.training
+    encoder.requires_grad_(False).train()
+    assert encoder.training and not any(module.training for module in encoder.encoder.modules())
+    before = {key: value.clone() for key, value in encoder.state_dict().items()}
+    encoder({key: standardised(key, torch.rand(2, len(DATA[key]), 64, 64) * 100) for key in DATA})
+    assert all(value.equal(before[key]) for key, value in encoder.state_dict().items())
+
+
 def test_a_data_set_without_its_bands_is_named():
     with pytest.raises(ConfigError, match='the data set has none of the bands'):
         DeCUREncoder(CONFIG, BANDS, 64, dict(optical=['R', 'G', 'B']), dict(optical=[0, 0, 0]), dict(optical=[1, 1, 1]))

@@ -1,4 +1,5 @@
 """Heads beside the objective: completeness on coarse images, the objective on stage maps."""
+import numpy as np
 import pytest
 import torch
 from helpers import entries
@@ -10,6 +11,7 @@ from decur.models import CompletenessHead, DenseHead, MultimodalPretraining
 from decur.models.auxiliary import View
 from decur.models.completeness import mean_over_processes
 from decur.models.objectives import DeCURHead
+from decur.transforms import MakeViews, PackModalities
 from decur.transforms.augmentation import Geometry
 
 
@@ -172,3 +174,25 @@ def test_what_is_refused(wrong, message):
         model(**wrong).loss(images())
     with pytest.raises(ConfigError, match='heads on maps'):
         model(auxiliary_heads=[dict(type='DenseHead', grid=2)]).loss(images(), [absent(), *[DataSample()] * 5])
+
+
+def test_the_crops_that_views_carry_are_those_that_were_cut():
+    """A picture of its own coordinates: views of it are where the packed crops say, flips and all."""
+    augmentation = dict(type='ViewAugmentation', size=32, scale=(.2, .8), jitter_prob=0, grayscale_prob=0, blur_prob=0, vflip_prob=.5)
+    modalities = {m: dict(channels=2, augmentation=augmentation) for m in ('sar', 'optical')}
+    make, pack = MakeViews(), PackModalities(meta_keys=('sample_id', 'crops'))
+    for step in (make, pack):
+        step.bind(modalities, None)
+    whole = coordinates(Geometry(0, 0, 1, 1, False, False)).permute(1, 2, 0).float().numpy()
+    np.random.seed(0)
+    flips, samples = set(), []
+    for number in range(8):
+        packed = pack(make(dict(sample_id=str(number), images={m: whole.copy() for m in modalities})))
+        samples.append(packed['data_samples'])
+        for m, views in packed['inputs'].items():
+            for view, crop in zip(views, packed['data_samples'].crops[m], strict=True):
+                torch.testing.assert_close(view.double(), coordinates(crop, 32), atol=.03, rtol=0)  # a crop is of whole pixels
+                flips.add((crop.hflip, crop.vflip))
+    assert len(flips) == 4
+    points, valid = dense(model(), matching='boxes').match(samples, ['sar', 'optical'], torch.zeros(1))
+    assert points['sar', 0].shape == (8, 2, 2, 2) and valid.any()

@@ -11,15 +11,6 @@ from ..sensors import STATISTICS, band_name
 from ..weights.bands import RULES, change_first_layer, match_bands
 
 
-def image_bands(entry: Mapping) -> list:
-    """The bands of an image that a modality takes: those of its weights but for one that the radiometry inserts."""
-    bands = [band_name(band) for band in entry['bands']]
-    for step in entry.get('radiometry') or ():
-        if step['type'] == 'InsertEmptyBand':
-            del bands[step.get('index', 10)]
-    return bands
-
-
 def change_bands(encoder, bands: Mapping | Sequence[str], missing: str | None = None, reference=None) -> tuple:
     """The entries and the weights of encoders for other bands.
 

@@ -266,5 +266,5 @@ def labelled_sets(cfg: Config, checkpoint: str | None, seed: int, validation: bo
     for title, dataset in datasets.items():
         loader = MultimodalRunner.build_dataloader(dict(cfg.test_dataloader, dataset=dataset))
         with Progress(len(loader), title) as progress:
-            sets.append(labelled_features(model, loader, progress.update))
+            sets.append(labelled_features(model, loader, progress.update, cfg.model.head.get('num_classes')))
     return sets

@@ -72,8 +72,7 @@ class SharedCollate:
 
     def __init__(self, inner: Callable, prefetch: int = 2):
         self.inner = inner
-        # One more is with the training, and one more is written.
-        self.pieces = prefetch + 2
+        self.pieces = prefetch + 1  # one is with the training
         self._own: BatchMemory | None = None
 
     def __call__(self, samples: Sequence):

@@ -1,26 +1,14 @@
 """TorchGeo's data sets as ours: one with several modalities, or one for each modality, by a config entry."""
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from mmengine.registry import DATASETS
 
 from decur.errors import ConfigError, DataError, closest, first_line
 from decur.readers import LazySamples, NamedArray
-from decur.readers.torchgeo import as_array, check_files, images_of
-from decur.sensors import S2A_BANDS
+from decur.readers.torchgeo import as_array, channel_names, check_files, images_of
 
 from .base import MultimodalDataset
-
-#: TorchGeo sorts the files of Sentinel-1 by name, so VH comes before VV, whatever its documentation says.
-_SORTED_S1 = ('VH', 'VV')
-#: What the channels of a sample's images are called, where the data set itself does not say so (TorchGeo 0.8): class to key to names.
-_NAMES: dict[str, Callable] = dict(
-    BigEarthNet=lambda data: dict(image=dict(s1=_SORTED_S1, s2=S2A_BANDS, all=(*_SORTED_S1, *S2A_BANDS))[data.bands]),
-    BigEarthNetV2=lambda data: dict(image_s1=_SORTED_S1, image_s2=S2A_BANDS, image=dict(s1=_SORTED_S1, s2=S2A_BANDS).get(data.bands)),
-    DFC2022=lambda data: dict(image=('R', 'G', 'B', 'DEM')),
-    GeoNRW=lambda data: dict(image=('R', 'G', 'B'), dem=('DEM', )),
-    EnviroAtlas=lambda data: dict(image=_enviroatlas(data)),
-)
 
 
 @DATASETS.register_module()
@@ -167,9 +155,15 @@ class TorchGeoDataset(MultimodalDataset):
         if self.label not in sample:
             raise DataError(f'{where} has no {self.label!r}; it has {sorted(sample)}. Correct label=... of the data set.')
         value = as_array(sample[self.label])
+        if value.dtype.kind not in 'iufb':
+            raise DataError(f'{where}: {self.label!r} is no number or tensor of numbers, but {sample[self.label]!r:.60}.')
         if value.ndim == 0:
-            return dict(gt_label=value.item())
+            if not float(value).is_integer():
+                raise DataError(f'{where}: {self.label!r} is {value.item()}, and a class is a whole number.')
+            return dict(gt_label=int(value))
         if value.ndim == 1:
+            if not np.isfinite(value).all():
+                raise DataError(f'{where}: {self.label!r} has values that are not finite.')
             return dict(gt_label=value.astype(float).tolist())
         if value.ndim == 3 and len(value) == 1:
             value = value[0]
@@ -192,7 +186,10 @@ def build_torchgeo(cfg: Mapping, root: str = ''):
     try:
         from torchgeo import datasets
     except ImportError as error:
-        raise ConfigError(f'a TorchGeoDataset needs TorchGeo: pip install decur[torchgeo] ({first_line(error)}).') from error
+        absent = (error.name or '').split('.')[0]
+        cure = f'which cannot be imported without {absent}: pip install {absent}' if absent not in ('', 'torchgeo') else (
+            'pip install decur[torchgeo]')
+        raise ConfigError(f'a TorchGeoDataset needs TorchGeo, {cure} ({first_line(error)}).') from error
     cfg = dict(cfg)
     name = cfg.pop('type', None)
     kinds = (datasets.GeoDataset, datasets.NonGeoDataset)
@@ -211,22 +208,6 @@ def build_torchgeo(cfg: Mapping, root: str = ''):
         raise ConfigError(f'TorchGeo does not build {name} with {cfg}: {first_line(error)}.') from error
 
 
-def channel_names(data) -> dict:
-    """What the channels of a TorchGeo data set's images are called, by key; empty where it is not known.
-
-    What a class says of itself (``bands``, or ``all_bands`` by sensor) is taken, but for the classes of which it is not true.
-    """
-    for kind in type(data).__mro__:
-        if kind.__name__ in _NAMES:
-            return {key: tuple(names) for key, names in _NAMES[kind.__name__](data).items() if names}
-    bands = getattr(data, 'bands', None) or getattr(data, 'all_bands', None)
-    if isinstance(bands, Mapping):
-        return {f'image_{sensor}': tuple(map(str, names)) for sensor, names in bands.items()}
-    if isinstance(bands, Sequence) and not isinstance(bands, str):
-        return dict(image=tuple(map(str, bands)))
-    return {}
-
-
 def sample_names(data) -> list | None:
     """The names of a TorchGeo data set's samples, where it keeps a list of such."""
     for attribute in ('ids', 'scenes', 'files'):
@@ -234,16 +215,3 @@ def sample_names(data) -> list | None:
         if isinstance(names, list | tuple) and len(names) == len(data) and all(isinstance(name, str) for name in names):
             return list(names)
     return None
-
-
-def _enviroatlas(data) -> tuple:
-    """The four bands of NAIP, and each further layer that is an input."""
-    names: list = []
-    for layer in data.layers:
-        if layer == 'naip':
-            names += ['R', 'G', 'B', 'NIR']
-        elif layer.startswith('prior') and data.prior_as_input:
-            names += [f'{layer}_{i}' for i in range(5)]
-        elif layer != 'lc' and not layer.startswith('prior'):
-            names.append(layer)
-    return tuple(names)

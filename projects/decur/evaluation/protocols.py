@@ -12,6 +12,8 @@ from .probes import linear_scores, modality_subsets, score
 
 #: Strengths C of the linear probe, inverse to the regularisation, as torchgeo-bench searches them: 10^-6 to 10^4.
 C_RANGE = (-6., 4., 11)
+#: Steps of L-BFGS, and the change of the loss at which it stops, as in torchgeo-bench: weak regularisation takes many small ones.
+MAX_ITER, TOLERANCE = 2000, 1e-7
 
 
 def nearest_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 5) -> Tensor:
@@ -24,21 +26,25 @@ def nearest_scores(features: Tensor, targets: Tensor, queries: Tensor, k: int = 
         k (int): Neighbours, at most N. Defaults to 5.
 
     Returns:
-        Tensor: ``(M, C)``, 0 to 1. Of equal shares the class of the nearer samples is the larger by less than 1/k^2.
+        Tensor: ``(M, C)``, 0 to 1.
+
+    Raises:
+        ConfigError: If ``k`` is not from 1 to N.
     """
-    if k < 1:
-        raise ConfigError(f'nearest neighbours need k of at least 1, got {k}.')
-    k = min(k, len(features))
-    votes = 1 / k + torch.linspace(1, 0, k, dtype=torch.float64) * 1e-6  # ties go to the nearer ones
+    if not 1 <= k <= len(features):
+        raise ConfigError(f'nearest neighbours need k from 1 to the number of training samples, {len(features)}; got {k}. Set -k.')
     out = []
     for chunk in queries.double().split(1024):
         _, index = torch.cdist(chunk, features.double()).topk(k, dim=1, largest=False)
-        out.append(torch.einsum('k,mkc->mc', votes / votes.sum(), targets.double()[index]))
-    return torch.cat(out).float()
+        out.append(targets[index].float().mean(1))
+    return torch.cat(out)
 
 
 def searched_linear(train: tuple, val: tuple, queries: Tensor, multilabel: bool, c_range: Sequence = C_RANGE) -> tuple:
     """Logistic regression whose regularisation is chosen on ``val``; then trained again on both.
+
+    Features are taken as they are, and C is scikit-learn's, as in torchgeo-bench: the sum of the samples' losses, plus the squared weights,
+    halved, over C.
 
     Args:
         train (tuple[Tensor, Tensor]): ``(N, F)`` features and ``(N, C)`` targets.
@@ -50,13 +56,35 @@ def searched_linear(train: tuple, val: tuple, queries: Tensor, multilabel: bool,
     Returns:
         tuple: ``(M, C)`` logits and the C that was chosen (the smallest of the best).
     """
-    found = {}
-    for c in np.logspace(c_range[0], c_range[1], int(c_range[2])):
-        logits = linear_scores(*train, val[0], multilabel, l2=1 / (c * len(train[0])))
-        found[c] = score(logits, val[1], multilabel)
+    def fit(x: Tensor, y: Tensor, other: Tensor, c: float) -> Tensor:
+        terms = y.numel() if multilabel else len(y)  # of which the loss is the mean
+        return linear_scores(x, y, other, multilabel, l2=1 / (c * terms), max_iter=MAX_ITER, standardize=False,
+                             tolerance=TOLERANCE)
+
+    found = {c: figure(fit(*train, val[0], c), val[1], multilabel) for c in np.logspace(c_range[0], c_range[1], int(c_range[2]))}
     best = max(found, key=lambda c: (round(found[c], 6), -c))
     both = [torch.cat(part) for part in zip(train, val)]
-    return linear_scores(*both, queries, multilabel, l2=1 / (best * len(both[0]))), float(best)
+    return fit(*both, queries, best), float(best)
+
+
+def figure(scores: Tensor, targets: Tensor, multilabel: bool) -> float:
+    """Top-1 accuracy or, of several labels, the average precision of all (sample, class) pairs ranked together, in percent.
+
+    Args:
+        scores (Tensor): ``(M, C)``.
+        targets (Tensor): ``(M, C)``, one- or multi-hot.
+        multilabel (bool): Which of them.
+
+    Raises:
+        DataError: If no sample has a label.
+    """
+    if not multilabel:
+        return score(scores, targets)
+    from sklearn.metrics import average_precision_score
+    labels = targets.cpu().numpy().ravel() > .5
+    if not labels.any():
+        raise DataError(f'none of the {len(targets)} samples has a label: there is no figure without one.')
+    return 100 * float(average_precision_score(labels, scores.cpu().numpy().ravel()))
 
 
 def few_rows(targets: Tensor, shots: int, seed: int) -> Tensor:
@@ -86,27 +114,32 @@ def geobench(train: Mapping, val: Mapping, test: Mapping, k: int = 5, c_range: S
         seeds (Sequence[int]): Of the draws of few samples; one figure each.
 
     Returns:
-        dict[str, dict]: By subset ``knn``, ``linear`` (top-1 accuracy, or the macro mean average precision of several labels, in percent),
-        ``knn_std``, ``linear_std`` over the draws, and ``C`` of the last.
+        dict[str, dict]: By subset ``knn``, ``linear`` (:func:`figure`), ``knn_std``, ``linear_std`` over the draws, and ``C`` of the last.
 
     Raises:
-        DataError: If sets differ in kind, or a class has too few samples.
+        DataError: If sets differ in kind or in their labels, the training samples are of one class, or a class has too few samples.
+        ConfigError: If there are fewer training samples than neighbours.
     """
     multilabel = train['multilabel']
     if not multilabel == val['multilabel'] == test['multilabel']:
         raise DataError('some of the sets have one class a sample and some several labels: the probe needs one kind.')
+    widths = {title: part['targets'].shape[1] for title, part in (('training', train), ('validation', val), ('test', test))}
+    if multilabel and len(set(widths.values())) > 1:
+        raise DataError(f'the sets differ in the number of their labels: {widths}.')
+    if not multilabel and len(train['targets']) and (only := train['targets'].argmax(1).unique()).numel() < 2:
+        raise DataError(f'all {len(train["targets"])} training samples are of class {int(only[0])}: a probe needs two classes or more.')
     results = {}
-    pairs = zip(modality_subsets(train, test), modality_subsets(train, val), strict=True)
+    pairs = zip(modality_subsets(train, test), modality_subsets(train, val, 'validation'), strict=True)
     for (names, (x, y), (queries, truth)), (_, _, (held, held_truth)) in pairs:
         classes = max(part.shape[1] for part in (y, truth, held_truth))
         y, truth, held_truth = (F.pad(part, (0, classes - part.shape[1])) for part in (y, truth, held_truth))
         figures = dict(knn=[], linear=[])
         for seed in seeds if shots else seeds[:1]:
             rows = few_rows(y, shots, seed).to(x.device) if shots else slice(None)
-            figures['knn'].append(score(nearest_scores(x[rows], y[rows], queries, k), truth, multilabel))
+            figures['knn'].append(figure(nearest_scores(x[rows], y[rows], queries, k), truth, multilabel))
             logits, best = searched_linear((x[rows], y[rows]), (held, held_truth), queries, multilabel, c_range) if not shots else (
                 linear_scores(x[rows], y[rows], queries, multilabel), float('nan'))
-            figures['linear'].append(score(logits, truth, multilabel))
+            figures['linear'].append(figure(logits, truth, multilabel))
         results['+'.join(names)] = {**{key: float(np.mean(values)) for key, values in figures.items()},
                                     **{f'{key}_std': float(np.std(values)) for key, values in figures.items()}, 'C': best}
     return results

@@ -1,15 +1,25 @@
 """TorchGeo's samples, dicts of tensors: of which key and which channels, by name, a modality's images are."""
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from decur.errors import ConfigError, DataError, some
-from decur.sensors import band_name
+from decur.sensors import S2A_BANDS, band_name, image_bands
 
 from .base import NamedArray
 
 #: What an entry's ``files`` may say of a TorchGeo sample.
 FILE_KEYS = ('dataset', 'key', 'channels', 'date')
+#: TorchGeo sorts the files of Sentinel-1 by name, so VH comes before VV, whatever its documentation says.
+_SORTED_S1 = ('VH', 'VV')
+#: What the channels of a sample's images are called, where the data set itself does not say so (TorchGeo 0.8): class to key to names.
+_NAMES: dict[str, Callable] = dict(
+    BigEarthNet=lambda data: dict(image=dict(s1=_SORTED_S1, s2=S2A_BANDS, all=(*_SORTED_S1, *S2A_BANDS))[data.bands]),
+    BigEarthNetV2=lambda data: dict(image_s1=_SORTED_S1, image_s2=S2A_BANDS, image=dict(s1=_SORTED_S1, s2=S2A_BANDS).get(data.bands)),
+    DFC2022=lambda data: dict(image=('R', 'G', 'B', 'DEM')),
+    GeoNRW=lambda data: dict(image=('R', 'G', 'B'), dem=('DEM', )),
+    EnviroAtlas=lambda data: dict(image=_enviroatlas(data)),
+)
 
 
 def check_files(name: str, entry: Mapping) -> dict:
@@ -59,6 +69,8 @@ def images_of(sample: Mapping, name: str, entry: Mapping, names: Sequence | None
     values = as_array(sample[key])
     if values.ndim == 2:
         values = values[None]
+    if values.ndim and not values.size:
+        raise DataError(f'{where}: {key!r} has shape {values.shape}: there is no pixel.')
     if values.ndim == 3:
         if values.shape[0] % dates:
             raise DataError(f'{where}: {key!r} has {values.shape[0]} channels, which are not those of {dates} dates.')
@@ -80,8 +92,8 @@ def channels_of(name: str, entry: Mapping, count: int, names: Sequence | None = 
     """Which channels of an image a modality takes, as indices in the order of the entry.
 
     By ``channels`` of its ``files``, indices or names (their number may be another, where a radiometric step adds a band); without it by
-    its ``bands``, where the channels of the image have names; and else all, if there are as many as the entry says. So an image in another
-    order than that of the weights (VH before VV) is put right by name.
+    its ``bands`` (but one that such a step adds), where the channels of the image have names; and else all, if there are as many as the
+    entry says. So an image in another order than that of the weights (VH before VV) is put right by name.
 
     Raises:
         ConfigError: If a name or an index is not there, or it cannot be told which ones are meant.
@@ -90,7 +102,7 @@ def channels_of(name: str, entry: Mapping, count: int, names: Sequence | None = 
     known = [band_name(text) for text in names] if names is not None and len(names) == count else None
     chosen = files.get('channels')
     if chosen is None and known and entry.get('bands'):
-        chosen = entry['bands']
+        chosen = image_bands(entry)
     if chosen is None:
         if entry['channels'] != count:
             listed, also = (f' ({some(names, 20)})', '') if known else ('', ' and channels=dict(...) in the data set')
@@ -111,6 +123,35 @@ def channels_of(name: str, entry: Mapping, count: int, names: Sequence | None = 
         else:
             index.append(known.index(band_name(item)))
     return index
+
+
+def channel_names(data) -> dict:
+    """What the channels of a TorchGeo data set's images are called, by key; empty where it is not known.
+
+    What a class says of itself (``bands``, or ``all_bands`` by sensor) is taken, but for the classes of which it is not true.
+    """
+    for kind in type(data).__mro__:
+        if kind.__name__ in _NAMES:
+            return {key: tuple(names) for key, names in _NAMES[kind.__name__](data).items() if names}
+    bands = getattr(data, 'bands', None) or getattr(data, 'all_bands', None)
+    if isinstance(bands, Mapping):
+        return {f'image_{sensor}': tuple(map(str, names)) for sensor, names in bands.items()}
+    if isinstance(bands, Sequence) and not isinstance(bands, str):
+        return dict(image=tuple(map(str, bands)))
+    return {}
+
+
+def _enviroatlas(data) -> tuple:
+    """The four bands of NAIP, and each further layer that is an input."""
+    names: list = []
+    for layer in data.layers:
+        if layer == 'naip':
+            names += ['R', 'G', 'B', 'NIR']
+        elif layer.startswith('prior') and data.prior_as_input:
+            names += [f'{layer}_{i}' for i in range(5)]
+        elif layer != 'lc' and not layer.startswith('prior'):
+            names.append(layer)
+    return tuple(names)
 
 
 def as_array(value) -> np.ndarray:

@@ -8,7 +8,7 @@ from mmengine.registry import TRANSFORMS
 
 from decur.errors import ConfigError, DataError
 from decur.modalities import check_modalities, encoder_order, statistics
-from decur.readers.torchgeo import as_array, check_files, images_of
+from decur.readers.torchgeo import as_array, channel_names, check_files, images_of
 
 from .loading import ModalityLoader
 from .packing import to_tensor
@@ -25,7 +25,8 @@ class TorchGeoTransform:
             :class:`~decur.datasets.TorchGeoDataset` says.
         transforms (Sequence[dict]): What follows after loading: ``MakeViews``, ``CenterView``; or ``ConcatModalities`` and those that
             change ``img`` and the mask together (``RandomResizedCropSeg``, mmseg's ``RandomFlip``). Defaults to none.
-        channels (dict[str, Sequence[str]], optional): What the channels are called, by key.
+        channels (dict[str, Sequence[str]] | TorchGeo data set, optional): What the channels are called, by key; or the data set, whose
+            names are then used.
         normalize (bool): ``(x - mean) / std`` with the entries' statistics, in the encoder's order of channels. Defaults to True.
         join (bool): Write one tensor ``image`` with the modalities' channels one after the other, which TorchGeo's tasks take. With False
             ``image_<name>`` for each. Defaults to True.
@@ -38,12 +39,13 @@ class TorchGeoTransform:
     def __init__(self,
                  modalities: Mapping,
                  transforms: Sequence = (),
-                 channels: Mapping | None = None,
+                 channels=None,
                  normalize: bool = True,
                  join: bool = True,
                  ignore_index: int = 255):
         self.modalities = check_modalities(modalities)
-        self.channels, self.normalize, self.join = dict(channels or {}), normalize, join
+        self.channels = dict(channels) if isinstance(channels, Mapping) else {} if channels is None else _names_of(channels)
+        self.normalize, self.join = normalize, join
         self.files = {name: check_files(name, entry) for name, entry in self.modalities.items()}
         if unclear := [name for name, files in self.files.items() if 'dataset' in files]:
             raise ConfigError(f'modality {unclear[0]!r}: a transform sees one sample; leave dataset out of its files.')
@@ -66,8 +68,11 @@ class TorchGeoTransform:
             several views ``(V, C, h, w)``), and ``mask`` ``(h, w)`` int64 where the sample had one.
 
         Raises:
-            DataError: If a key or a date is missing, or images that are to be joined differ in size.
+            DataError: If a key or a date is missing, a mask holds no class indices or is of another size than the images, or images that
+                are to be joined differ in size.
         """
+        if not isinstance(sample, Mapping):
+            raise DataError(f'a transform takes a sample of TorchGeo, a dict of tensors, got {type(sample).__name__}.')
         results = dict(sample_id='', images={}, masks={}, sources={}, seg_fields=[])
         for name, entry in self.modalities.items():
             key = self.files[name]['key']
@@ -78,17 +83,21 @@ class TorchGeoTransform:
             if missing is not None:
                 results['masks'][name] = missing
         if 'mask' in sample:
-            label = as_array(sample['mask'])
-            small = label.min(initial=0) >= 0 and label.max(initial=0) <= 255
-            results.update(gt_seg_map=label.reshape(label.shape[-2:]).astype(np.uint8 if small else np.int16), seg_fields=['gt_seg_map'])
+            results.update(gt_seg_map=_class_indices(sample['mask']), seg_fields=['gt_seg_map'])
         for step in self.transforms:
             results = step(results)
             if results is None:
                 raise DataError(f'{type(step).__name__} returned nothing.')
         taken = {files['key'] for files in self.files.values()}
         out = {key: value for key, value in sample.items() if key not in taken and key != 'mask'}
-        out.update(self._images(results))
+        images = self._images(results)
+        out.update(images)
         if 'mask' in sample:
+            sizes = sorted({tuple(image.shape[-2:]) for image in images.values()})
+            # Views are of parts of the image, and the mask stays whole.
+            if 'views' not in results and results['gt_seg_map'].shape not in sizes:
+                raise DataError(f"the sample: 'mask' is {results['gt_seg_map'].shape}, the images are {' and '.join(map(str, sizes))}. "
+                                "With dict(type='ConcatModalities') first they get the size of the mask.")
             out['mask'] = torch.from_numpy(results['gt_seg_map'].astype(np.int64))
         return out
 
@@ -116,3 +125,34 @@ class TorchGeoTransform:
         entry = self.modalities[name]
         mean, std = statistics(entry)
         return (tensor[encoder_order(entry)] - mean) / std
+
+
+def _names_of(data) -> dict:
+    """What a TorchGeo data set says of its channels.
+
+    Raises:
+        ConfigError: If it is none, or says nothing.
+    """
+    names = {} if isinstance(data, Sequence) and not hasattr(data, 'transforms') else channel_names(data)
+    if not names:
+        raise ConfigError(f'channels must name the channels by key, channels=dict(image=("VV", "VH")), or be a TorchGeo data set that says '
+                          f'what they are called; {type(data).__name__} does not.')
+    return names
+
+
+def _class_indices(mask) -> np.ndarray:
+    """A mask as an ``(H, W)`` array of a type that the transforms take.
+
+    Raises:
+        DataError: If it has another form, or values that are no class indices.
+    """
+    label = as_array(mask)
+    if label.ndim == 3 and len(label) == 1:
+        label = label[0]
+    if label.ndim != 2 or not label.size:
+        raise DataError(f"the sample: 'mask' has shape {label.shape}, expected (H, W) or (1, H, W).")
+    low, high = label.min(), label.max()
+    whole = label.dtype.kind in 'iub' or label.dtype.kind == 'f' and np.array_equal(label, np.trunc(label))
+    if not whole or not -2**15 <= low <= high < 2**15:
+        raise DataError(f"the sample: 'mask' ({label.dtype}) has values from {low} to {high}; class indices are whole numbers below 32768.")
+    return label.astype(np.uint8 if low >= 0 and high <= 255 else np.int16)
