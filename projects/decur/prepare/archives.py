@@ -202,7 +202,7 @@ def read_members(parts: list, wanted: Callable, seen: Callable = lambda position
             seen(raw.position)
     except DataError:
         raise
-    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError, zlib.error) as error:
+    except (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError, SystemError, zlib.error) as error:
         raise ArchiveError(f'{parts[0]} is damaged or cut short{last}: {error}. Nothing from it is kept: download it again and run the '
                            'same command.') from error
 
