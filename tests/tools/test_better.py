@@ -1,10 +1,11 @@
 """The comparison of changes with plain DeCUR: what is run, what the score is, and the command."""
 import csv
+from pathlib import Path
 
 import pytest
 from better_study import report
 from better_study.plan import plan, tasks_of
-from better_study.runs import FACTORS, Setup, config_of, fingerprint, stored
+from better_study.runs import FACTORS, Setup, config_of, execute, fingerprint, stored
 from explain_config import tiny
 from helpers import ROOT, run_tool
 from mmengine.config import Config
@@ -104,7 +105,7 @@ def test_the_page_has_the_tables_of_its_records():
 
 
 @pytest.mark.slow
-def test_the_command_runs_resumes_and_reports(tmp_path):
+def test_the_command_runs_and_reports_and_what_is_done_is_not_done_again(tmp_path):
     tiny(tmp_path / 'shapes.py', extra='model.update(head=dict(common_dim=8))')
     (tmp_path / 'study.py').write_text('''
 seeds = (0, )
@@ -122,8 +123,11 @@ arms = dict(plain=dict(label='plain'), all=dict(label='everything', options={
     with open(tmp_path / 'r.csv', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
     assert [r['arm'] for r in rows] == ['all', 'plain'] and all(0 < float(r['score']) <= 100 and r[FACTORS[0]] for r in rows)
-    before = [path.stat().st_mtime_ns for path in sorted(tmp_path.glob('work/*/*/*/record.json'))]
-    run_tool(*command, fresh=True)
-    assert len(before) == 2 and [path.stat().st_mtime_ns for path in sorted(tmp_path.glob('work/*/*/*/record.json'))] == before
+    setup = Setup(tmp_path / 'study.py', Path('data'), tmp_path / 'work')
+    runs = plan(Config.fromfile(setup.study))
+    before = (tmp_path / 'work' / runs[0].name / 'record.json').stat().st_mtime_ns
+    assert [str(execute(run, setup)['score']) for run in runs] == [rows[1]['score'], rows[0]['score']], 'taken from what is there'
+    assert (tmp_path / 'work' / runs[0].name / 'record.json').stat().st_mtime_ns == before
+    assert stored(runs[0], setup._replace(scale=.5)) is None, 'other settings are another run'
     wrong = run_tool(*command, '--arms', 'worse', check=False)
     assert wrong.returncode == 1 and wrong.stderr.startswith("error: there is no arm 'worse'")
