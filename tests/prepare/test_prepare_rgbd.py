@@ -121,6 +121,12 @@ def test_dry_run_writes_nothing(releases, tmp_path, name):
     assert figures['bytes'] > 8 * SIZE[0] * SIZE[1]
 
 
+def test_a_release_of_one_image_for_a_split(tmp_path):
+    write_layout('sunrgbd', tmp_path / 'src', 2, 1, SIZE, seed=2)  # MATLAB's reader gives a list of one as its only entry
+    figures = sunrgbd.prepare(tmp_path / 'src', tmp_path / 'out', hha=False)
+    assert (figures['train'], figures['test'], figures['done']) == (2, 1, 3)
+
+
 def test_limit_and_no_hha(releases, prepared, tmp_path):
     figures = sunrgbd.prepare(releases / 'sunrgbd', tmp_path / 'out', limit=2, hha=False)
     assert (figures['train'], figures['test'], figures['done']) == (2, 2, 4)

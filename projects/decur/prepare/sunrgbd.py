@@ -33,6 +33,7 @@ def _relative(path):
 
 def _paths(path, name):
     found = read_mat(path, name)
+    found = [found] if isinstance(found, str) else found  # MATLAB's list of one
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         raise DataError(f'{path}: {name!r} is no list of paths. Is it the original file, wholly downloaded?')
     return found
