@@ -40,7 +40,7 @@ from ombria_study.shift import COLUMNS, EVENTS, VARIANTS, batches_of, measure_ev
 from decur.apis.inferencer import SegmentationInferencer
 from decur.engine import load_config
 from decur.errors import ConfigError, DataError, exit_on_bad_input
-from decur.writing import write_bytes
+from decur.writing import write_bytes, write_csv
 
 
 def read_rows(path: Path) -> list:
@@ -57,11 +57,7 @@ def read_rows(path: Path) -> list:
 
 def write_rows(path: Path, rows: list) -> None:
     """Write rows as CSV, at once."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(sorted(rows, key=lambda row: (row['arm'], int(row['subset']), list(VARIANTS).index(row['variant']))))
-    write_bytes(path, out.getvalue().encode())
+    write_csv(path, COLUMNS, sorted(rows, key=lambda row: (row['arm'], int(row['subset']), list(VARIANTS).index(row['variant']))))
 
 
 @exit_on_bad_input()

@@ -1,5 +1,7 @@
 """Atomic writes: a file appears whole or not at all."""
 import contextlib
+import csv
+import io
 import json
 import os
 import re
@@ -97,6 +99,15 @@ def encode_png(image, name='', compression=3):
 def write_png(path, image, compression=3):
     """Write ``image`` as PNG (:func:`encode_png`), atomically."""
     write_bytes(path, encode_png(image, path, compression))
+
+
+def write_csv(path, columns, rows):
+    """Write ``rows``, dicts of ``columns``, as CSV below a line with the columns' names, atomically."""
+    out = io.StringIO()
+    writer = csv.DictWriter(out, columns, lineterminator='\n')
+    writer.writeheader()
+    writer.writerows(rows)
+    write_bytes(path, out.getvalue().encode())
 
 
 def write_json(path, value):

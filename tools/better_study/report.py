@@ -10,7 +10,7 @@ from mmengine.config import Config, ConfigDict
 from decur.errors import DataError
 from decur.evaluation.intervals import Interval, t_interval
 from decur.evaluation.tables import markdown
-from decur.writing import write_bytes
+from decur.writing import write_csv
 
 from .plan import PLAIN, Run, tasks_of
 from .runs import FACTORS
@@ -34,11 +34,7 @@ def merge(rows: Iterable[Mapping], newer: Iterable[Mapping]) -> list[dict]:
 
 def write_records(path: Path, rows: Sequence[Mapping]) -> None:
     """Write lines as CSV, at once."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, out.getvalue().encode())
+    write_csv(path, COLUMNS, rows)
 
 
 def read_records(path: Path) -> list[dict]:

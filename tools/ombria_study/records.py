@@ -1,11 +1,11 @@
 """What came out of the runs, as a table of text that can be kept: one line a run."""
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from decur.errors import DataError
-from decur.writing import write_bytes
+from decur.writing import write_csv
 
 from .plan import Pretraining, Transfer
 from .scores import GROUPS
@@ -41,15 +41,17 @@ def merge(rows: Iterable[Mapping], newer: Iterable[Mapping]) -> list[dict]:
 
 def write_records(path: Path, rows: Sequence[Mapping]) -> None:
     """Write lines as CSV, at once."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, out.getvalue().encode())
+    write_csv(path, COLUMNS, rows)
 
 
-def read_records(path: Path) -> list[dict]:
-    """The lines of :func:`write_records`, all values as text.
+def read_table(path: Path, columns: Sequence, counts: Callable, tool: str) -> list[dict]:
+    """The lines of a table of runs, all values as text.
+
+    Args:
+        path: The CSV file.
+        columns: Its columns.
+        counts: ``row -> columns`` that are to be whole numbers in this row.
+        tool: What writes such tables, for the messages.
 
     Raises:
         DataError: If the file does not exist, or is no such table.
@@ -57,11 +59,20 @@ def read_records(path: Path) -> list[dict]:
     try:
         lines = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding='utf-8'))))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f'{path} cannot be read ({error}): give the records that tools/ombria.py wrote.') from error
+        raise DataError(f'{path} cannot be read ({error}): give the records that {tool} wrote.') from error
     for number, row in enumerate(lines, 2):
-        numbers = [row.get(column) for column in _AREAS] if row.get('protocol') != 'pretraining' else []
-        if set(row) != set(COLUMNS) or not all((value or '').isdigit() for value in numbers):
-            raise DataError(f'{path}, line {number}: no record of tools/ombria.py, or damaged. Write the table again.')
+        if set(row) != set(columns) or not all((row.get(column) or '').isdigit() for column in counts(row)):
+            raise DataError(f'{path}, line {number}: no record of {tool}, or damaged. Write the table again.')
+    return lines
+
+
+def read_records(path: Path) -> list[dict]:
+    """The lines of :func:`write_records`; see :func:`read_table`.
+
+    Raises:
+        DataError: If the file does not exist, has no lines, or is no such table.
+    """
+    lines = read_table(path, COLUMNS, lambda row: _AREAS if row.get('protocol') != 'pretraining' else (), 'tools/ombria.py')
     if not lines:
         raise DataError(f'{path} has no records.')
     return lines

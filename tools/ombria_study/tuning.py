@@ -1,18 +1,16 @@
 """The choice of settings on a validation part of the training scenes: its runs, its records and its table."""
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from mmengine.config import Config
 
-from decur.errors import ConfigError, DataError
+from decur.errors import ConfigError
 from decur.evaluation.tables import markdown
-from decur.writing import write_bytes
+from decur.writing import write_csv
 
 from .plan import Pretraining, Transfer
-from .records import COUNTS, THRESHOLDS
+from .records import COUNTS, THRESHOLDS, read_table
 from .scores import iou
 
 #: The list of chips whose score decides.
@@ -80,28 +78,12 @@ def merge_tuning(rows: Sequence[Mapping], newer: Sequence[Mapping]) -> list[dict
 
 def write_tuning(path: Path, rows: Sequence[Mapping]) -> None:
     """Write lines as CSV, at once."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, COLUMNS, lineterminator='\n')
-    writer.writeheader()
-    writer.writerows(rows)
-    write_bytes(path, out.getvalue().encode())
+    write_csv(path, COLUMNS, rows)
 
 
 def read_tuning(path: Path) -> list[dict]:
-    """The lines of :func:`write_tuning`, all values as text.
-
-    Raises:
-        DataError: If the file does not exist, or is no such table.
-    """
-    try:
-        lines = list(csv.DictReader(io.StringIO(Path(path).read_text(encoding='utf-8'))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f'{path} cannot be read ({error}): give the records that tools/ombria_tuning.py wrote.') from error
-    for number, row in enumerate(lines, 2):
-        numbers = [row.get(column) for column in _AREAS] if row.get('subset') else []
-        if set(row) != set(COLUMNS) or not all((value or '').isdigit() for value in numbers):
-            raise DataError(f'{path}, line {number}: no record of tools/ombria_tuning.py, or damaged. Write the table again.')
-    return lines
+    """The lines of :func:`write_tuning`; see :func:`~ombria_study.records.read_table`."""
+    return read_table(path, COLUMNS, lambda row: _AREAS if row.get('subset') else (), 'tools/ombria_tuning.py')
 
 
 def scores(rows: Sequence[Mapping], arm: str, setting: str, threshold: str = 'areas') -> dict:
