@@ -60,6 +60,15 @@ arms = {
     'dense': dict(
         idea='dense terms', label='stage before the last, weight 0.5',
         options={'model.auxiliary_heads': [dict(type='DenseHead', weight=0.5, grid=3, hid_channels=128, out_channels=128)]}),
+    # Contrast of samples beside the decorrelation of dimensions; the weights are of the order of the other terms (a loss of about 100).
+    'contrast-10': dict(idea='contrast of samples', label='given the shared part, weight 10', options={
+        'model.head.extra': [dict(type='SampleContrastTerm', weight=10.)]}),
+    'contrast-30': dict(idea='contrast of samples', label='given the shared part, weight 30', options={
+        'model.head.extra': [dict(type='SampleContrastTerm', weight=30.)]}),
+    'contrast-both': dict(idea='contrast of samples', label='given the shared part and of the shared part, weight 10', options={
+        'model.head.extra': [dict(type='SampleContrastTerm', weight=10., shared=True)]}),
+    'contrast-linear': dict(idea='contrast of samples', label='given the shared part, weight 10, projector of 1 layer', options={
+        'model.head.extra': [dict(type='SampleContrastTerm', weight=10.)], **linear}),
     # Baselines.
     'comm': dict(
         idea='baseline', label='CoMM', only=['shapes'], options={

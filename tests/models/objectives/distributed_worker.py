@@ -44,6 +44,7 @@ LOSSES = dict(
     simclr=simclr_loss,
     clip=clip_loss,
     cross_block=partial(head, type='DeCURHead', common_dim=9, extra=[dict(type='CrossBlockTerm')]),
+    sample_contrast=partial(head, type='DeCURHead', common_dim=9, extra=[dict(type='SampleContrastTerm', weight=2., shared=True)]),
     hsic=partial(head, type='DeCURHead', common_dim=9, extra=[dict(type='CrossBlockTerm', kind='hsic')]),
     teacher=teacher,
     comm=comm,

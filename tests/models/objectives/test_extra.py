@@ -1,6 +1,9 @@
 """Terms added to an objective, and blocks of dimensions by subset of the modalities."""
+from itertools import combinations
+
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.registry import MODELS
 from objective_reference import make_embeddings, standardize
 
@@ -103,7 +106,52 @@ def test_hsic_term_falls_when_it_is_optimised():
     assert values[0] > .15 and values[-1] < values[0] / 3
 
 
+def clip(a, b, temperature):
+    """CLIP's loss by hand."""
+    logits = F.normalize(a) @ F.normalize(b).T / temperature
+    return -(logits.log_softmax(1).diagonal().mean() + logits.log_softmax(0).diagonal().mean()) / 2
+
+
+@pytest.mark.parametrize('names', ['ab', 'abc'])
+def test_sample_contrast_against_its_definition_in_float64(names):
+    embeddings, same = leaves(make_embeddings(names, 9, 16)), leaves(make_embeddings(names, 9, 16, dtype=torch.float64))
+    out = head(extra=[dict(type='SampleContrastTerm', weight=.3, temperature=.2, shared=True)]).loss(embeddings)
+    z = {m: [standardize(view) for view in views] for m, views in same.items()}
+    want = {f'shared_{a}_{b}': clip(z[a][0][:, :7], z[b][0][:, :7], .2) for a, b in combinations(names, 2)}
+    for a in names:
+        others = [b for b in names if b != a]
+        want[f'specific_{a}'] = sum(
+            clip(*(torch.cat([z[a][v][:, 7:], z[b][v][:, :7].detach()], 1) for v in range(2)), .2) for b in others) / len(others)
+    assert {name for name in out if name.startswith(('shared', 'specific'))} == set(want)
+    for name, value in want.items():
+        assert float(out[name]) == pytest.approx(float(value.detach()), rel=1e-5)
+    total = decur_loss(same, 7)['loss'] + .3 * sum(want.values())
+    out['loss'].backward()
+    total.backward()
+    assert float((gradient(embeddings) - gradient(same)).norm() / gradient(same).norm()) < 1e-5
+
+
+def test_sample_contrast_does_not_see_the_scale_of_a_dimension_as_decur_does_not():
+    embeddings = make_embeddings('ab', 9, 16, dtype=torch.float64)
+    scaled = {m: tuple(100 * z * torch.arange(1, 17) + 5 for z in views) for m, views in embeddings.items()}
+    objective = head(extra=[dict(type='SampleContrastTerm', weight=1., shared=True)], eps=0.)
+    assert float(objective.loss(scaled)['loss']) == pytest.approx(float(objective.loss(embeddings)['loss']), rel=1e-9)
+
+
+def test_masked_sample_contrast():
+    embeddings = make_embeddings('ab', 9, 16, dtype=torch.float64)
+    present = dict(a=torch.arange(9) < 7, b=torch.arange(9) > 1)
+    objective = head(extra=[dict(type='SampleContrastTerm', weight=1., shared=True)])
+    got, want = objective.loss(embeddings, present), objective.loss({m: tuple(z[2:7] for z in views) for m, views in embeddings.items()})
+    for name in ('shared_a_b', 'specific_a', 'specific_b'):
+        assert float(got[name]) == pytest.approx(float(want[name]), rel=1e-9)
+    none = objective.loss(leaves(embeddings), dict(a=torch.arange(9) < 5, b=torch.arange(9) > 3))
+    assert float(none['specific_a']) == 0 and torch.isfinite(none['loss'])
+
+
 @pytest.mark.parametrize('wrong, message', [
+    (dict(extra=[dict(type='SampleContrastTerm', weight=1, temperature=0)]), 'temperature'),
+    (dict(common_dim=0, extra=[dict(type='SampleContrastTerm', weight=1)]), 'common_dim=0 of 16'),
     (dict(extra=[dict(type='CrossBlockTerm', kind='other')]), 'kind'), (dict(extra=[dict(type='CrossBlockTerm', weight=-1)]), 'weight'),
     (dict(common_dim=16, extra=[dict(type='CrossBlockTerm')]), 'common_dim=16 of 16'),
     (dict(type='MultimodalVICRegHead', common_dim=None, extra=[dict(type='CrossBlockTerm')]), 'common_dim=None'),

@@ -9,7 +9,7 @@ from .clip import MultimodalCLIPHead, clip_loss
 from .comm import CoMMHead
 from .decur import DeCURHead, decur_loss
 from .disentangled import DisentangledSSLHead
-from .extra import CrossBlockTerm, ExtraTerm, normalised_hsic
+from .extra import CrossBlockTerm, ExtraTerm, SampleContrastTerm, normalised_hsic
 from .objective import ObjectiveHead
 from .simclr import MultimodalSimCLRHead, simclr_loss
 from .statistics import embedding_statistics
@@ -18,7 +18,6 @@ from .vicreg import MultimodalVICRegHead, vicreg_loss
 
 __all__ = [
     'CoMMHead', 'CrossBlockTerm', 'DeCURHead', 'DisentangledSSLHead', 'ExtraTerm', 'MultimodalBarlowTwinsHead', 'MultimodalCLIPHead',
-    'MultimodalSimCLRHead', 'MultimodalVICRegHead', 'ObjectiveHead', 'SubsetDeCURHead', 'barlow_twins_loss', 'clip_loss', 'decur_loss',
-    'embedding_statistics',
-    'normalised_hsic', 'simclr_loss', 'vicreg_loss'
+    'MultimodalSimCLRHead', 'MultimodalVICRegHead', 'ObjectiveHead', 'SampleContrastTerm', 'SubsetDeCURHead', 'barlow_twins_loss',
+    'clip_loss', 'decur_loss', 'embedding_statistics', 'normalised_hsic', 'simclr_loss', 'vicreg_loss'
 ]

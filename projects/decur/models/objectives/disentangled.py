@@ -1,4 +1,5 @@
 """DisentangledSSL (Wang, Gupta, Zhang, Tonekaboni, Jaakkola and Uhler, ICLR 2025, arXiv 2410.23996) with common and unique dimensions."""
+from collections.abc import Callable
 from itertools import combinations, permutations
 
 import torch
@@ -55,20 +56,27 @@ class DisentangledSSLHead(ObjectiveHead):
         for a, b in combinations(batch.views, 2):
             za, zb = (batch.rows(m, 0, (a, b))[:, :common] for m in (a, b))
             apart = 1 - F.cosine_similarity(za, zb).mean() if len(za) else 0.
-            terms[f'shared_{a}_{b}'] = self.contrast(za, zb) + self.beta * apart
-        others = len(batch.views) - 1
-        for a, b in permutations(batch.views, 2):
-            views = [torch.cat([batch.rows(a, view, (a, b))[:, common:], batch.rows(b, view, (a, b))[:, :common].detach()], dim=1)
-                     for view in range(2)]
-            terms[f'specific_{a}'] = terms.get(f'specific_{a}', 0.) + self.contrast(*views) / others
+            terms[f'shared_{a}_{b}'] = contrast(za, zb, self.temperature) + self.beta * apart
+        terms.update(specific_contrasts(batch, common, self.temperature))
         for m in batch.views:
             views = [batch.rows(m, view, (m, )) for view in range(2)]
             norms = [torch.linalg.matrix_norm(F.normalize(z[:, common:]).T @ F.normalize(z[:, :common].detach())) for z in views]
             terms[f'orthogonal_{m}'] = self.lambd * sum(norms) / 2
         return sum(terms.values()), terms, {}
 
-    def contrast(self, za: Tensor, zb: Tensor) -> Tensor:
-        """Each row of one set is to find its own in the other, both ways; 0 without rows."""
-        if not len(za):
-            return za.sum() + zb.sum()
-        return cross_entropies(self.temperature)(za, zb)[0]
+
+def contrast(za: Tensor, zb: Tensor, temperature: float) -> Tensor:
+    """Each row of one set is to find its own in the other, both ways; 0 without rows."""
+    if not len(za):
+        return za.sum() + zb.sum()
+    return cross_entropies(temperature)(za, zb)[0]
+
+
+def specific_contrasts(batch: Batch, common: int, temperature: float, prepare: Callable = lambda z: z) -> dict:
+    """``specific_<m>`` of :class:`DisentangledSSLHead`, of embeddings that ``prepare`` has changed."""
+    terms: dict = {}
+    for a, b in permutations(batch.views, 2):
+        own, other = ([prepare(batch.rows(m, view, (a, b))) for view in range(2)] for m in (a, b))
+        views = [torch.cat([own[view][:, common:], other[view][:, :common].detach()], dim=1) for view in range(2)]
+        terms[f'specific_{a}'] = terms.get(f'specific_{a}', 0.) + contrast(*views, temperature) / (len(batch.views) - 1)
+    return terms

@@ -1,5 +1,6 @@
 """Terms that can be added to an objective: ``head=dict(..., extra=[dict(type='CrossBlockTerm', weight=0.0051)])``."""
-from itertools import permutations
+from functools import partial
+from itertools import combinations, permutations
 
 import torch
 from mmengine.model import BaseModule
@@ -10,6 +11,7 @@ from decur.errors import ConfigError
 
 from .batch import Batch
 from .decur import standardize
+from .disentangled import contrast, specific_contrasts
 
 
 class ExtraTerm(BaseModule):
@@ -31,6 +33,13 @@ class ExtraTerm(BaseModule):
     def forward(self, batch: Batch, head) -> dict:
         """Scalars with gradient by name, of the batch of all processes and the head that the term belongs to."""
         raise NotImplementedError
+
+    def _common_dim(self, batch: Batch, head) -> int:
+        common = getattr(head, 'common_dim', None)
+        if common is None or not 0 < common < batch.width:
+            raise ConfigError(f'{type(self).__name__} relates common and unique dimensions: {type(head).__name__} has common_dim={common} '
+                              f'of {batch.width}.')
+        return common
 
 
 @MODELS.register_module()
@@ -65,10 +74,7 @@ class CrossBlockTerm(ExtraTerm):
 
     def forward(self, batch: Batch, head) -> dict:
         """See :class:`ExtraTerm`."""
-        common = getattr(head, 'common_dim', None)
-        if common is None or not 0 < common < batch.width:
-            raise ConfigError(f'CrossBlockTerm relates common and unique dimensions: {type(head).__name__} has common_dim={common} of '
-                              f'{batch.width}.')
+        common = self._common_dim(batch, head)
         pairs = [(m, m) for m in batch.views if self.within] + [pair for pair in permutations(batch.views, 2) if self.across]
         compare = normalised_hsic if self.kind == 'hsic' else _squared_correlations
         values = {}
@@ -76,6 +82,53 @@ class CrossBlockTerm(ExtraTerm):
             first, second = (standardize(batch.rows(m, 0, (a, b)), head.eps) for m in (a, b))
             name = f'cross_block_{a}' if a == b else f'cross_block_{a}_{b}'
             values[name] = compare(first[:, :common], second[:, common:]) if len(first) else first.sum() + second.sum()
+        return values
+
+
+@MODELS.register_module()
+class SampleContrastTerm(ExtraTerm):
+    r"""Embeddings are to tell samples apart, beside DeCUR's terms, which decorrelate dimensions.
+
+    Decorrelation asks every unique dimension for another function of the image, and interactions of a few factors satisfy it. Contrast asks
+    the unique dimensions together for what tells a sample from those that look the same to the other modality. With blocks
+    :math:`Z_c` and :math:`Z_u` of embeddings standardised over the batch, as DeCUR's terms see them, and the two cross-entropies of
+    :func:`~decur.models.clip_loss`,
+
+    - ``specific_<m>`` is the contrast between the two views of m of :math:`[Z_u^m, Z_c^b]`, averaged over the other modalities b; no
+      gradient reaches :math:`Z_c` (Wang et al., ICLR 2025, arXiv 2410.23996, section 3, where embeddings are not standardised);
+    - ``shared_<a>_<b>`` is the contrast between :math:`Z_c^a` and :math:`Z_c^b` of first views.
+
+    With fewer than 2 samples that have what a term relates it is 0.
+
+    Args:
+        weight (float): Of the sum of all values. DeCUR's terms sum squares over all dimensions, so it should grow with the width of the
+            embedding.
+        temperature (float): Above 0. Defaults to 0.07.
+        specific (bool), shared (bool): Which of the two. Default to True and False.
+
+    Raises:
+        ConfigError: If the temperature is not positive or, in training, the head has no ``common_dim``, reads a single view, or one of the
+            blocks is empty.
+    """
+
+    def __init__(self, weight: float, temperature: float = 0.07, specific: bool = True, shared: bool = False, **kwargs):
+        super().__init__(weight, **kwargs)
+        if not temperature > 0:
+            raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
+        self.temperature, self.specific, self.shared = temperature, specific, shared
+
+    def forward(self, batch: Batch, head) -> dict:
+        """See :class:`ExtraTerm`."""
+        common, prepare = self._common_dim(batch, head), partial(standardize, eps=head.eps)
+        if self.specific and head.num_views < 2:
+            raise ConfigError(f'SampleContrastTerm(specific=True) compares two views of a modality; {type(head).__name__} reads one.')
+        values = {}
+        if self.shared:
+            for a, b in combinations(batch.views, 2):
+                blocks = [prepare(batch.rows(m, 0, (a, b)))[:, :common] for m in (a, b)]
+                values[f'shared_{a}_{b}'] = contrast(*blocks, self.temperature)
+        if self.specific:
+            values.update(specific_contrasts(batch, common, self.temperature, prepare))
         return values
 
 
