@@ -30,6 +30,15 @@ tasks = {
     'gaussian': dict(config='../decoupling/gaussian_first-second_small-resnet_decur.py', scored=False),
 }
 linear, two_layers = {'model.neck.num_layers': 1}, {'model.neck.num_layers': 2}
+#: Width of the embeddings of each task.
+widths = {'shapes': 256, 's1-s2': 512, 'rgb-dem': 512, 'rooms': 1024}
+
+
+def _contrast(weight, **term):
+    """Options of each task for contrast of samples. DeCUR's terms sum over dimensions, so the weight, given for 256 of them, grows alike."""
+    return {task: {'model.head.extra': [dict(type='SampleContrastTerm', weight=weight * width / 256, **term)]} for task, width in widths.items()}
+
+
 arms = {
     'plain': dict(label='plain DeCUR', tasks={'shapes-2000': {}, 'gaussian': {}}),
     'cross-block': dict(
@@ -60,15 +69,19 @@ arms = {
     'dense': dict(
         idea='dense terms', label='stage before the last, weight 0.5',
         options={'model.auxiliary_heads': [dict(type='DenseHead', weight=0.5, grid=3, hid_channels=128, out_channels=128)]}),
-    # Contrast of samples beside the decorrelation of dimensions; the weights are of the order of the other terms (a loss of about 100).
-    'contrast-10': dict(idea='contrast of samples', label='given the shared part, weight 10', options={
-        'model.head.extra': [dict(type='SampleContrastTerm', weight=10.)]}),
-    'contrast-30': dict(idea='contrast of samples', label='given the shared part, weight 30', options={
-        'model.head.extra': [dict(type='SampleContrastTerm', weight=30.)]}),
-    'contrast-both': dict(idea='contrast of samples', label='given the shared part and of the shared part, weight 10', options={
-        'model.head.extra': [dict(type='SampleContrastTerm', weight=10., shared=True)]}),
-    'contrast-linear': dict(idea='contrast of samples', label='given the shared part, weight 10, projector of 1 layer', options={
-        'model.head.extra': [dict(type='SampleContrastTerm', weight=10.)], **linear}),
+    # Contrast of samples beside the decorrelation of dimensions, also with a linear projector and completeness (combinations of ideas).
+    'contrast-10': dict(idea='contrast of samples', label='given the shared part, weight 10', tasks=_contrast(10.)),
+    'contrast-30': dict(idea='contrast of samples', label='given the shared part, weight 30', tasks=_contrast(30.)),
+    'contrast-100': dict(idea='contrast of samples', label='given the shared part, weight 100', tasks=_contrast(100.)),
+    'contrast-both': dict(
+        idea='contrast of samples', label='given the shared part and of the shared part, weight 10', tasks=_contrast(10., shared=True)),
+    'contrast-linear': dict(
+        idea='combination', label='contrast of samples with weight 10, projector of 1 layer', options=linear, tasks=_contrast(10.)),
+    'contrast-30-linear': dict(
+        idea='combination', label='contrast of samples with weight 30, projector of 1 layer', options=linear, tasks=_contrast(30.)),
+    'contrast-30-completeness': dict(
+        idea='combination', label='contrast of samples with weight 30, completeness with weight 100',
+        options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=100.)]}, tasks=_contrast(30.)),
     # Baselines.
     'comm': dict(
         idea='baseline', label='CoMM', only=['shapes'], options={
