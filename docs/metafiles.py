@@ -21,7 +21,7 @@ DATA = {
     'ssl4eo-v11-shards': 'SSL4EO-S12 v1.1, tar shards', 'terramesh': 'TerraMesh',
     'sunrgbd': 'SUN-RGBD', 'nyudv2': 'NYU-Depth v2', 'ombria': 'OMBRIA', 'ombria-dates': 'OMBRIA, single dates',
     'sites': 'five sites', 'potholes': 'stereo potholes', 'water': 'water', 'rooms': 'generated rooms',
-    'landcover': 'generated land cover', 'shapes': 'rendered factors', 'gaussian': 'Gaussian factors'
+    'landcover': 'generated land cover', 'shapes': 'rendered factors', 'places': 'rendered factors', 'gaussian': 'Gaussian factors'
 }
 PROTOCOLS = {
     'decur': 'pretraining with DeCUR', 'simclr': 'pretraining with SimCLR', 'clip': 'pretraining with CLIP',

@@ -31,7 +31,7 @@ def parse_args():
 answer_help(parse_args)  # before the imports that take seconds
 
 from better_study.plan import plan
-from better_study.report import merge, read_records, row_of, tables, write_records
+from better_study.report import merge, ombria_scores, read_records, row_of, tables, write_records
 from better_study.runs import Setup, execute_all
 from decoupling_study.document import replace_between
 from mmengine.config import Config
@@ -60,9 +60,9 @@ def generate(study: Config, runs: list, data: Path) -> None:
         write_bytes(made, b'The generators of this folder were done.\n')
 
 
-def report(study: Config, doc: Path, rows: list) -> dict:
-    """Write the tables into the document."""
-    text, found = doc.read_text(encoding='utf-8'), tables(study, rows)
+def report(study: Config, folder: Path, doc: Path, rows: list) -> dict:
+    """Write the tables of a study in this folder into the document."""
+    text, found = doc.read_text(encoding='utf-8'), tables(study, rows, ombria_scores(study, folder))
     for name, table in found.items():
         text = replace_between(text, name, table)
     write_bytes(doc, text.encode())
@@ -79,7 +79,7 @@ def main():
     study = Config.fromfile(args.study)
     runs = plan(study, args.tasks, args.arms, args.seeds)
     rows = read_records(args.records)
-    report(study, args.doc, rows)  # before hours of training: the document has all places
+    report(study, args.study.parent, args.doc, rows)  # before hours of training: the document has all places
     if not args.report_only:
         check_writable(args.work_dir)
         check_writable(args.records.parent)
@@ -90,7 +90,7 @@ def main():
             write_records(args.records, rows)
             print(f'[{number}/{len(runs)}] {run.name}: {record["score"]:.2f}, {record["seconds"]:.0f} s; '
                   f'{(time.time() - start) / 60:.1f} min so far', flush=True)
-    print(report(study, args.doc, rows)['scores'])
+    print(report(study, args.study.parent, args.doc, rows)['scores'])
     print(f'records: {args.records}; tables: {args.doc}')
 
 

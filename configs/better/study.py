@@ -1,6 +1,9 @@
 # Not a run: what tools/better.py compares, by the plan of docs/better.md. A task is a pretraining config and, unless its factors are known, a
 # transfer with frozen encoders. An arm is plain DeCUR or one change of it: options of every task, and of single ones.
 seeds = (0, 1, 2)
+judging_seeds = (0, 1, 2, 3, 4)
+#: Judged by tools/ombria.py: its study and records, the arm there that is the recipe, and where chips are tested.
+ombria = dict(study='../ombria/study.py', records='../../docs/ombria.csv', recipe='recipe', places=('scene_test', 'event2021'))
 # Commands that make the data.
 patches = ('generate_dataset.py', 'landcover')
 data = {
@@ -25,13 +28,16 @@ tasks = {
     'rooms': dict(
         config='../quickstart/rooms_rgb-hha_small-resnet_decur.py', data='rooms', share=1 / 3,
         transfer='../quickstart/rooms_rgb_small-resnet_frozen.py', transfer_data='rooms', metric='mIoU'),
+    # For judging the recipe, once it is chosen; not for choosing it.
+    'shapes3': dict(config='../decoupling/shapes_optical-radar-height_small-resnet_decur.py', judged=True),
+    'places': dict(config='../decoupling/places_camera-lidar_small-resnet_decur.py', judged=True),
     # Not in the score: private factors after long training, and a world of linear mixtures.
     'shapes-2000': dict(config='../decoupling/shapes_optical-radar_small-resnet_decur.py', share=4., scored=False),
     'gaussian': dict(config='../decoupling/gaussian_first-second_small-resnet_decur.py', scored=False),
 }
 linear, two_layers = {'model.neck.num_layers': 1}, {'model.neck.num_layers': 2}
 #: Width of the embeddings of each task.
-widths = {'shapes': 256, 's1-s2': 512, 'rgb-dem': 512, 'rooms': 1024}
+widths = {'shapes': 256, 's1-s2': 512, 'rgb-dem': 512, 'rooms': 1024, 'shapes3': 256, 'places': 256, 'shapes-2000': 256}
 
 
 def _contrast(weight, **term):

@@ -65,6 +65,25 @@ def test_the_score_is_the_mean_over_tasks_of_paired_differences():
     assert '7 runs are in' in found['runs'] and 'better (two, extra)' in found['runs'] and 'other (one)' in found['runs']
 
 
+def test_a_recipe_is_judged_on_tasks_that_it_was_not_chosen_by(tmp_path):
+    found = study(judging_seeds=(0, 1, 2))
+    found.tasks.judge = dict(config='one.py', judged=True)
+    assert not any(run.task == 'judge' for run in plan(found)), 'nothing is judged before a recipe is named'
+    found.recipe = 'better'
+    assert [run.name for run in plan(found, ['judge'])] == [f'judge/{arm}/seed{seed}' for seed in range(3) for arm in ('plain', 'better')]
+    rows = [row('judge', arm, seed, 10 + seed + change) for seed in range(3) for arm, change in (('plain', 0), ('better', 4 + seed))]
+    rows += [row(task, arm, seed, 5) for task in ('one', 'two') for arm in ('plain', 'better') for seed in (0, 1)]
+    elsewhere = {'other place': [{0: 1., 1: 1., 2: 1.}, {0: 3., 1: 3., 2: 3.}]}
+    text = report.tables(found, rows, elsewhere)
+    assert '| judge | 11.0 ± 2.5 | 16.0 ± 5.0 | +5.0 ± 2.5 |' in text['judging'] and '| +2.0 ± 0.0 |' in text['judging']
+    assert '| mean over tasks |  |  | +3.5 ± 1.2 |' in text['judging'], '(4 + 2) / 2, (5 + 2) / 2, (6 + 2) / 2'
+    assert 'judge' not in text['scores'] and '| better | +0.0 ± 0.0 (n = 2) | +0.0 ± 0.0 (n = 2) |  | 0.0 ± 0.0 |' in text['scores']
+    del elsewhere['other place'][1][2]
+    assert '| mean over tasks |  |  |  |' in report.tables(found, rows, elsewhere)['judging'], 'a run is missing'
+    with pytest.raises(ConfigError, match="the recipe of the study is 'none'"):
+        plan(study(recipe='none'))
+
+
 def test_records_come_back_and_newer_ones_win(tmp_path):
     path = tmp_path / 'r.csv'
     assert report.read_records(path) == []
@@ -100,7 +119,8 @@ def test_every_setting_of_the_study_is_one_of_its_configs(tmp_path):
 
 def test_the_page_has_the_tables_of_its_records():
     text, rows = (ROOT / 'docs' / 'better.md').read_text(encoding='utf-8'), report.read_records(ROOT / 'docs' / 'better.csv')
-    for name, table in report.tables(Config.fromfile(STUDY), rows).items():
+    found = Config.fromfile(STUDY)
+    for name, table in report.tables(found, rows, report.ombria_scores(found, STUDY.parent)).items():
         assert text.split(f'<!-- {name} -->')[1].split('<!-- /')[0].strip() == table.strip(), f'{name}: tools/better.py --report-only'
 
 
@@ -115,7 +135,7 @@ arms = dict(plain=dict(label='plain'), all=dict(label='everything', options={
     'model.teacher': dict(type='ExponentialMovingAverage', momentum=0.1),
     'model.auxiliary_heads': [dict(type='CompletenessHead', grid=2), dict(type='DenseHead', grid=2)]}))
 ''')
-    (tmp_path / 'doc.md').write_text(''.join(f'<!-- {name} -->\n<!-- /{name} -->\n' for name in ('runs', 'scores', 'factors')))
+    (tmp_path / 'doc.md').write_text(''.join(f'<!-- {name} -->\n<!-- /{name} -->\n' for name in ('runs', 'scores', 'judging', 'factors')))
     command = ['tools/better.py', '--study', tmp_path / 'study.py', '--work-dir', tmp_path / 'work', '--doc', tmp_path / 'doc.md',
                '--records', tmp_path / 'r.csv', '--jobs', '1']
     first = run_tool(*command, fresh=True)

@@ -7,7 +7,7 @@ from mmengine.config import Config
 from decur.errors import ConfigError
 
 #: Settings of a task; ``config`` is required. The others: :class:`Task`.
-_TASK = ('config', 'transfer', 'metric', 'data', 'transfer_data', 'share', 'options', 'transfer_options', 'scored')
+_TASK = ('config', 'transfer', 'metric', 'data', 'transfer_data', 'share', 'options', 'transfer_options', 'scored', 'judged')
 #: Settings of an arm; ``label`` is required.
 _ARM = ('label', 'idea', 'options', 'tasks', 'steps', 'only')
 #: The arm that the others are compared with.
@@ -55,7 +55,7 @@ def plan(study: Config, tasks: Sequence[str] | None = None, arms: Sequence[str] 
     """What is to run: task by task, seed by seed, so that an early end leaves whole comparisons.
 
     Args:
-        study: ``seeds``, ``tasks`` and ``arms``, see ``configs/better/study.py``.
+        study: ``seeds``, ``tasks``, ``arms`` and, once it is chosen, the ``recipe``, see ``configs/better/study.py``.
         tasks, arms, seeds: Those to run. Default to all.
 
     Raises:
@@ -66,14 +66,31 @@ def plan(study: Config, tasks: Sequence[str] | None = None, arms: Sequence[str] 
         unknown = [name for name in chosen or () if name not in known]
         if unknown:
             raise ConfigError(f'there is no {kind} {unknown[0]!r}; the study has {list(known)}.')
-    return [_run(study, task, arm, seed) for task in tasks or study.tasks for seed in seeds or study.seeds for arm in arms or study.arms
-            if task in tasks_of(study, arm)]
+    return [_run(study, task, arm, seed) for task in tasks or study.tasks for seed in seeds or seeds_of(study, task)
+            for arm in arms or study.arms if task in tasks_of(study, arm)]
 
 
 def tasks_of(study: Config, arm: str) -> list[str]:
-    """The tasks that an arm is tried on."""
-    return [name for name, task in study.tasks.items()
-            if name in study.arms[arm].get('only', study.tasks) and (task.get('scored', True) or name in study.arms[arm].get('tasks', {}))]
+    """The tasks that an arm is tried on: those for choosing, others that it names, and if it is the recipe those for judging."""
+    entry, found = study.arms[arm], []
+    for name, task in study.tasks.items():
+        if task.get('judged'):
+            tried = 'recipe' in study and arm in (PLAIN, study.recipe)
+        else:
+            tried = name in entry.get('only', study.tasks) and (task.get('scored', True) or name in entry.get('tasks', {}))
+        if tried:
+            found.append(name)
+    return found
+
+
+def seeds_of(study: Config, task: str) -> Sequence[int]:
+    """The seeds that a task is run with."""
+    return study.judging_seeds if study.tasks[task].get('judged') else study.seeds
+
+
+def for_choosing(study: Config) -> list[str]:
+    """The tasks whose mean is the score that a recipe is chosen by."""
+    return [name for name, task in study.tasks.items() if task.get('scored', True) and not task.get('judged')]
 
 
 def check(study: Config) -> None:
@@ -88,6 +105,8 @@ def check(study: Config) -> None:
             if required not in entry or wrong:
                 raise ConfigError(f'the {kind} {name!r} of the study {"has an unknown" if wrong else "lacks"} '
                                   f'{(wrong or [required])[0]!r}.')
+    if 'recipe' in study and study.recipe not in study.arms:
+        raise ConfigError(f'the recipe of the study is {study.recipe!r}, which is none of its arms {list(study.arms)}.')
     if PLAIN not in study.arms:
         raise ConfigError(f'the study has no arm {PLAIN!r}, which the others are compared with.')
     for name, entry in study.arms.items():

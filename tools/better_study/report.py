@@ -6,13 +6,15 @@ from pathlib import Path
 
 from decoupling_study.document import format_interval
 from mmengine.config import Config, ConfigDict
+from ombria_study.records import read_records as read_ombria_records
+from ombria_study.report import Results
 
 from decur.errors import DataError
 from decur.evaluation.intervals import Interval, t_interval
 from decur.evaluation.tables import markdown
 from decur.writing import write_csv
 
-from .plan import PLAIN, Run, tasks_of
+from .plan import PLAIN, Run, for_choosing, seeds_of, tasks_of
 from .runs import FACTORS
 
 #: What tells one run from another.
@@ -74,18 +76,29 @@ def differences(scores: Mapping, task: str, arm: str) -> dict:
 
 
 def primary(study: Config, scores: Mapping, arm: str) -> Interval | None:
-    """The registered score: over seeds, the mean over all scored tasks of the paired difference. None while one of its runs is missing."""
-    tasks = [task for task in study.tasks if study.tasks[task].get('scored', True)]
-    found = [differences(scores, task, arm) for task in tasks]
-    if arm == PLAIN or any(set(study.seeds) - set(one) for one in found):
+    """The registered score over the tasks for choosing. None while one of its runs is missing."""
+    if arm == PLAIN:
         return None
-    return t_interval([sum(one[seed] for one in found) / len(found) for seed in study.seeds])
+    return mean_over_tasks([differences(scores, task, arm) for task in for_choosing(study)], study.seeds)
 
 
-def tables(study: Config, rows: Sequence[Mapping]) -> dict:
-    """The tables of the page as Markdown, by the name of their place."""
+def mean_over_tasks(found: Sequence[Mapping], seeds: Sequence[int]) -> Interval | None:
+    """The mean over tasks of differences by seed, with its interval over seeds; None while a task lacks one of the seeds."""
+    if any(set(seeds) - set(one) for one in found):
+        return None
+    return t_interval([sum(one[seed] for one in found) / len(found) for seed in seeds])
+
+
+def tables(study: Config, rows: Sequence[Mapping], elsewhere: Mapping | None = None) -> dict:
+    """The tables of the page as Markdown, by the name of their place.
+
+    Args:
+        study: The study.
+        rows: Of :func:`read_records`.
+        elsewhere: Tasks for judging that another tool runs: name in the table to the scores by seed of plain DeCUR and of the recipe.
+    """
     scores = values(rows)
-    names = list(study.tasks)
+    names = [name for name, task in study.tasks.items() if not task.get('judged')]
     table = []
     for arm, entry in study.arms.items():
         cells = []
@@ -98,24 +111,59 @@ def tables(study: Config, rows: Sequence[Mapping]) -> dict:
             total = primary(study, scores, arm)
             table.append([_name(entry), *cells, format_interval(total, 1)])
     missing = [f'{_name(study.arms[arm])} ({", ".join(tasks)})' for arm in study.arms
-               if (tasks := [task for task in tasks_of(study, arm) if set(study.seeds) - set(scores.get((task, arm), {}))])]
+               if (tasks := [task for task in tasks_of(study, arm) if set(seeds_of(study, task)) - set(scores.get((task, arm), {}))])]
     seconds = sum(float(row['seconds']) for row in rows)
     text = f'{len(rows)} runs are in; they took {seconds / 60:.0f} minutes of processor time, one thread each.'
     return dict(runs=text + (f' Not or not wholly run: {"; ".join(missing)}.' if missing else ''),
-                scores=markdown(['setting', *names, 'primary score'], table, numbers=True), factors=_factors(study, rows))
+                scores=markdown(['setting', *names, 'primary score'], table, numbers=True), judging=_judging(study, scores, elsewhere),
+                factors=_factors(study, rows))
+
+
+def ombria_scores(study: Config, folder: Path) -> dict:
+    """What ``tables`` takes as ``elsewhere``, from the records of ``tools/ombria.py``: flood IoU in percent, encoders frozen.
+
+    Args:
+        study: Its ``ombria`` says where that study and its records are, and the arm of the recipe.
+        folder: That these paths are relative to.
+
+    Raises:
+        DataError: If the records cannot be read.
+    """
+    if 'ombria' not in study:
+        return {}
+    results = Results(read_ombria_records(folder / study.ombria.records), Config.fromfile(folder / study.ombria.study))
+    return {f'OMBRIA {place}': [results.values(place, arm, 'frozen', subsets=study.judging_seeds) for arm in ('decur', study.ombria.recipe)]
+            for place in study.ombria.places}
+
+
+def _judging(study: Config, scores: Mapping, elsewhere: Mapping) -> str:
+    """The recipe beside plain DeCUR on the tasks that nothing was chosen by."""
+    found = {task: [scores.get((task, arm), {}) for arm in (PLAIN, study.get('recipe'))]
+             for task, entry in study.tasks.items() if entry.get('judged')}
+    found.update(elsewhere or {})
+    table, paired = [], []
+    for task, (plain, recipe) in found.items():
+        paired.append({seed: recipe[seed] - plain[seed] for seed in sorted(recipe) if seed in plain})
+        count = len(study.judging_seeds)
+        table.append([task, _cell(list(plain.values()), False, count), _cell(list(recipe.values()), False, count),
+                      _cell(list(paired[-1].values()), True, count)])
+    total = mean_over_tasks(paired, study.judging_seeds) if paired else None
+    table.append(['mean over tasks', '', '', '' if total is None else ('+' if total.mean >= 0 else '') + format_interval(total, 1)])
+    label = _name(study.arms[study.recipe]) if 'recipe' in study else 'recipe'
+    return markdown(['task', 'plain DeCUR', label, 'difference'], table, numbers=True)
 
 
 def _name(entry: ConfigDict) -> str:
     return f'{entry.idea}, {entry.label}' if 'idea' in entry else entry.label
 
 
-def _cell(numbers: Sequence[float], signed: bool = True) -> str:
-    """Mean and interval, and the number of seeds where it is not three; empty without a value."""
+def _cell(numbers: Sequence[float], signed: bool = True, expected: int = 3) -> str:
+    """Mean and interval, and the number of seeds where it is not the expected one; empty without a value."""
     if not numbers:
         return ''
     interval = t_interval(numbers)
     text = format_interval(interval, 1)
-    return ('+' if signed and interval.mean >= 0 else '') + text + ('' if len(numbers) == 3 else f' (n = {len(numbers)})')
+    return ('+' if signed and interval.mean >= 0 else '') + text + ('' if len(numbers) == expected else f' (n = {len(numbers)})')
 
 
 def _factors(study: Config, rows: Sequence[Mapping]) -> str:
