@@ -35,14 +35,10 @@ tasks = {
     'shapes-2000': dict(config='../decoupling/shapes_optical-radar_small-resnet_decur.py', share=4., scored=False),
     'gaussian': dict(config='../decoupling/gaussian_first-second_small-resnet_decur.py', scored=False),
 }
+completeness = {'model.auxiliary_heads': [dict(type='CompletenessHead', weight=100.)]}
 linear, two_layers = {'model.neck.num_layers': 1}, {'model.neck.num_layers': 2}
-#: Width of the embeddings of each task.
-widths = {'shapes': 256, 's1-s2': 512, 'rgb-dem': 512, 'rooms': 1024, 'shapes3': 256, 'places': 256, 'shapes-2000': 256}
-
-
 def _contrast(weight, **term):
-    """Options of each task for contrast of samples. DeCUR's terms sum over dimensions, so the weight, given for 256 of them, grows alike."""
-    return {task: {'model.head.extra': [dict(type='SampleContrastTerm', weight=weight * width / 256, **term)]} for task, width in widths.items()}
+    return {'model.head.extra': [dict(type='SampleContrastTerm', weight=weight, **term)]}
 
 
 arms = {
@@ -70,24 +66,26 @@ arms = {
     'completeness-10': dict(
         idea='completeness', label='weight 10', options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=10.)]}),
     'completeness-100': dict(
-        idea='completeness', label='weight 100', options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=100.)]},
-        tasks={'shapes-2000': {}}),
+        idea='completeness', label='weight 100', options=completeness, tasks={'shapes-2000': {}}),
     'dense': dict(
         idea='dense terms', label='stage before the last, weight 0.5',
         options={'model.auxiliary_heads': [dict(type='DenseHead', weight=0.5, grid=3, hid_channels=128, out_channels=128)]}),
     # Contrast of samples beside the decorrelation of dimensions, also with a linear projector and completeness (combinations of ideas).
-    'contrast-10': dict(idea='contrast of samples', label='given the shared part, weight 10', tasks=_contrast(10.)),
-    'contrast-30': dict(idea='contrast of samples', label='given the shared part, weight 30', tasks=_contrast(30.)),
-    'contrast-100': dict(idea='contrast of samples', label='given the shared part, weight 100', tasks=_contrast(100.)),
+    'contrast-low': dict(idea='contrast of samples', label='given the shared part, weight 0.04', options=_contrast(0.04)),
+    'contrast': dict(idea='contrast of samples', label='given the shared part, weight 0.12', options=_contrast(0.12)),
+    'contrast-high': dict(idea='contrast of samples', label='given the shared part, weight 0.4', options=_contrast(0.4)),
     'contrast-both': dict(
-        idea='contrast of samples', label='given the shared part and of the shared part, weight 10', tasks=_contrast(10., shared=True)),
+        idea='contrast of samples', label='given the shared part and of the shared part, weight 0.04', options=_contrast(0.04, shared=True)),
+    'contrast-low-linear': dict(
+        idea='combination', label='contrast of samples with weight 0.04, projector of 1 layer', options={**_contrast(0.04), **linear}),
     'contrast-linear': dict(
-        idea='combination', label='contrast of samples with weight 10, projector of 1 layer', options=linear, tasks=_contrast(10.)),
-    'contrast-30-linear': dict(
-        idea='combination', label='contrast of samples with weight 30, projector of 1 layer', options=linear, tasks=_contrast(30.)),
-    'contrast-30-completeness': dict(
-        idea='combination', label='contrast of samples with weight 30, completeness with weight 100',
-        options={'model.auxiliary_heads': [dict(type='CompletenessHead', weight=100.)]}, tasks=_contrast(30.)),
+        idea='combination', label='contrast of samples with weight 0.12, projector of 1 layer', options={**_contrast(0.12), **linear}),
+    'contrast-completeness': dict(
+        idea='combination', label='contrast of samples with weight 0.12, completeness with weight 100', tasks={'shapes-2000': {}},
+        options={**_contrast(0.12), **completeness}),
+    'contrast-linear-completeness': dict(
+        idea='combination', label='all three: contrast of samples with weight 0.12, projector of 1 layer, completeness with weight 100',
+        options={**_contrast(0.12), **linear, **completeness}),
     # Baselines.
     'comm': dict(
         idea='baseline', label='CoMM', only=['shapes'], options={

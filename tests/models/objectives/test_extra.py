@@ -125,7 +125,7 @@ def test_sample_contrast_against_its_definition_in_float64(names):
     assert {name for name in out if name.startswith(('shared', 'specific'))} == set(want)
     for name, value in want.items():
         assert float(out[name]) == pytest.approx(float(value.detach()), rel=1e-5)
-    total = decur_loss(same, 7)['loss'] + .3 * sum(want.values())
+    total = decur_loss(same, 7)['loss'] + .3 * 16 * sum(want.values())  # the weight is for each of 16 dimensions
     out['loss'].backward()
     total.backward()
     assert float((gradient(embeddings) - gradient(same)).norm() / gradient(same).norm()) < 1e-5

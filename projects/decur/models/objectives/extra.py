@@ -18,7 +18,7 @@ class ExtraTerm(BaseModule):
     """A further term of an objective; a subclass implements :meth:`forward`.
 
     Args:
-        weight (float): What its values are multiplied by in the total; the log shows them without it.
+        weight (float): What its values are multiplied by in the total, see :meth:`factor`; the log shows them without it.
 
     Raises:
         ConfigError: If the weight is negative or no number.
@@ -33,6 +33,10 @@ class ExtraTerm(BaseModule):
     def forward(self, batch: Batch, head) -> dict:
         """Scalars with gradient by name, of the batch of all processes and the head that the term belongs to."""
         raise NotImplementedError
+
+    def factor(self, batch: Batch) -> float:
+        """What the sum of the values is multiplied by: the weight, where a subclass does not make it depend on the batch."""
+        return self.weight
 
     def _common_dim(self, batch: Batch, head) -> int:
         common = getattr(head, 'common_dim', None)
@@ -101,8 +105,8 @@ class SampleContrastTerm(ExtraTerm):
     With fewer than 2 samples that have what a term relates it is 0.
 
     Args:
-        weight (float): Of the sum of all values. DeCUR's terms sum squares over all dimensions, so it should grow with the width of the
-            embedding.
+        weight (float): Of the sum of all values, for each dimension of the embedding: DeCUR's terms are sums over dimensions, so that one
+            weight fits embeddings of any width. Defaults to 0.12.
         temperature (float): Above 0. Defaults to 0.07.
         specific (bool), shared (bool): Which of the two. Default to True and False.
 
@@ -111,11 +115,15 @@ class SampleContrastTerm(ExtraTerm):
             blocks is empty.
     """
 
-    def __init__(self, weight: float, temperature: float = 0.07, specific: bool = True, shared: bool = False, **kwargs):
+    def __init__(self, weight: float = 0.12, temperature: float = 0.07, specific: bool = True, shared: bool = False, **kwargs):
         super().__init__(weight, **kwargs)
         if not temperature > 0:
             raise ConfigError(f'temperature must be above 0, got {temperature!r}.')
         self.temperature, self.specific, self.shared = temperature, specific, shared
+
+    def factor(self, batch: Batch) -> float:
+        """The weight times the width of the embedding."""
+        return self.weight * batch.width
 
     def forward(self, batch: Batch, head) -> dict:
         """See :class:`ExtraTerm`."""

@@ -81,7 +81,7 @@ class ObjectiveHead(BaseModule):
         for term in self.extra:
             further = term(batch, self)
             terms.update(further)
-            total = total + term.weight * sum(further.values())
+            total = total + term.factor(batch) * sum(further.values())
         return total, terms, logged
 
     def loss(self, embeddings: Mapping, present: Mapping | None = None) -> dict:
