@@ -25,11 +25,13 @@ def parse_args():
     parser.add_argument('--report-only', action='store_true', help='run nothing; write the tables of the records that are there')
     parser.add_argument('--records', type=Path, default=Path('docs/better.csv'), help='records to report and to add to')
     parser.add_argument('--doc', type=Path, default=Path('docs/better.md'), help='document with the places for the tables')
+    parser.add_argument('--figures', type=Path, default=Path('docs/images'), help='folder of the figures')
     return parser.parse_args()
 
 
 answer_help(parse_args)  # before the imports that take seconds
 
+from better_study.figures import plot_decoupling, plot_scores
 from better_study.plan import plan
 from better_study.report import merge, ombria_scores, read_records, row_of, tables, write_records
 from better_study.runs import Setup, execute_all
@@ -37,6 +39,7 @@ from decoupling_study.document import replace_between
 from mmengine.config import Config
 
 from decur.errors import ConfigError, DataError, exit_on_bad_input
+from decur.explain.files import save_figure
 from decur.writing import check_writable, output_folder, write_bytes
 
 TOOLS = Path(__file__).parent
@@ -91,7 +94,12 @@ def main():
             print(f'[{number}/{len(runs)}] {run.name}: {record["score"]:.2f}, {record["seconds"]:.0f} s; '
                   f'{(time.time() - start) / 60:.1f} min so far', flush=True)
     print(report(study, args.study.parent, args.doc, rows)['scores'])
-    print(f'records: {args.records}; tables: {args.doc}')
+    output_folder(args.figures)
+    save_figure(args.figures / 'better_scores.png', plot_scores(study, rows))
+    blocks = plot_decoupling(study, rows, study.get('decoupling', ()))
+    if blocks is not None:
+        save_figure(args.figures / 'better_decoupling.png', blocks)
+    print(f'records: {args.records}; tables: {args.doc}; figures: {args.figures}')
 
 
 if __name__ == '__main__':

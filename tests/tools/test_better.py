@@ -137,9 +137,10 @@ arms = dict(plain=dict(label='plain'), all=dict(label='everything', options={
 ''')
     (tmp_path / 'doc.md').write_text(''.join(f'<!-- {name} -->\n<!-- /{name} -->\n' for name in ('runs', 'scores', 'judging', 'factors')))
     command = ['tools/better.py', '--study', tmp_path / 'study.py', '--work-dir', tmp_path / 'work', '--doc', tmp_path / 'doc.md',
-               '--records', tmp_path / 'r.csv', '--jobs', '1']
+               '--records', tmp_path / 'r.csv', '--figures', tmp_path / 'figures', '--jobs', '1']
     first = run_tool(*command, fresh=True)
     assert '[2/2] shapes/all/seed0' in first.stdout and '| everything |' in (tmp_path / 'doc.md').read_text()
+    assert {path.name for path in (tmp_path / 'figures').iterdir()} == {'better_scores.png'}
     with open(tmp_path / 'r.csv', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
     assert [r['arm'] for r in rows] == ['all', 'plain'] and all(0 < float(r['score']) <= 100 and r[FACTORS[0]] for r in rows)

@@ -8,8 +8,8 @@ from decur.errors import ConfigError
 
 #: Settings of a task; ``config`` is required. The others: :class:`Task`.
 _TASK = ('config', 'transfer', 'metric', 'data', 'transfer_data', 'share', 'options', 'transfer_options', 'scored', 'judged')
-#: Settings of an arm; ``label`` is required.
-_ARM = ('label', 'idea', 'options', 'tasks', 'steps', 'only')
+#: Settings of an arm; ``label`` is required, ``short`` is what a figure calls it.
+_ARM = ('label', 'short', 'idea', 'options', 'tasks', 'steps', 'only')
 #: The arm that the others are compared with.
 PLAIN = 'plain'
 

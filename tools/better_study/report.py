@@ -109,8 +109,8 @@ def tables(study: Config, rows: Sequence[Mapping], elsewhere: Mapping | None = N
                 cells.append(_cell(list(differences(scores, task, arm).values())))
         if any(cells):
             total = primary(study, scores, arm)
-            table.append([_name(entry), *cells, format_interval(total, 1)])
-    missing = [f'{_name(study.arms[arm])} ({", ".join(tasks)})' for arm in study.arms
+            table.append([label(entry), *cells, format_interval(total, 1)])
+    missing = [f'{label(study.arms[arm])} ({", ".join(tasks)})' for arm in study.arms
                if (tasks := [task for task in tasks_of(study, arm) if set(seeds_of(study, task)) - set(scores.get((task, arm), {}))])]
     seconds = sum(float(row['seconds']) for row in rows)
     text = f'{len(rows)} runs are in; they took {seconds / 60:.0f} minutes of processor time, one thread each.'
@@ -149,11 +149,12 @@ def _judging(study: Config, scores: Mapping, elsewhere: Mapping) -> str:
                       _cell(list(paired[-1].values()), True, count)])
     total = mean_over_tasks(paired, study.judging_seeds) if paired else None
     table.append(['mean over tasks', '', '', '' if total is None else ('+' if total.mean >= 0 else '') + format_interval(total, 1)])
-    label = _name(study.arms[study.recipe]) if 'recipe' in study else 'recipe'
-    return markdown(['task', 'plain DeCUR', label, 'difference'], table, numbers=True)
+    title = label(study.arms[study.recipe]) if 'recipe' in study else 'recipe'
+    return markdown(['task', 'plain DeCUR', title, 'difference'], table, numbers=True)
 
 
-def _name(entry: ConfigDict) -> str:
+def label(entry: ConfigDict) -> str:
+    """What tables call an arm."""
     return f'{entry.idea}, {entry.label}' if 'idea' in entry else entry.label
 
 
@@ -175,6 +176,6 @@ def _factors(study: Config, rows: Sequence[Mapping]) -> str:
             cells = [list(found[name].get((task, arm), {}).values()) for name in FACTORS]
             if any(cells):
                 digits = [1 if '/' in name or 'rank' in name else 2 for name in FACTORS]
-                table.append([f'{task}: {_name(entry)}',
+                table.append([f'{task}: {label(entry)}',
                               *(format_interval(t_interval(cell), n) if cell else '' for cell, n in zip(cells, digits))])
     return markdown(['task, setting', *(name.replace('encoder probe', 'probe') for name in FACTORS)], table, numbers=True)

@@ -1,0 +1,52 @@
+"""The figures of the comparison, from the records of its runs."""
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from decoupling_study.figures import plot_blocks
+from matplotlib.figure import Figure
+from mmengine.config import Config
+
+from decur.evaluation.intervals import t_interval
+
+from .plan import PLAIN, for_choosing
+from .report import differences, label, values
+from .runs import FACTORS
+
+_COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
+
+
+def plot_scores(study: Config, rows: Sequence[Mapping]) -> Figure:
+    """What every setting gains over plain DeCUR: a dot for a run, a diamond for the mean of a task; settings from the best mean down."""
+    scores, tasks = values(rows), for_choosing(study)
+    found = {arm: {task: list(one.values()) for task in tasks if (one := differences(scores, task, arm))}
+             for arm in study.arms if arm != PLAIN}
+    found = {arm: one for arm, one in found.items() if one}
+    order = sorted(found, key=lambda arm: -np.mean([np.mean(one) for one in found[arm].values()]))
+    fig = Figure(figsize=(10, 1.6 + 0.42 * len(order)), layout='constrained')
+    axis = fig.subplots()
+    axis.axvline(0, color='#444', linewidth=1)
+    for number, (task, colour) in enumerate(zip(tasks, _COLOURS)):
+        offset = (number - (len(tasks) - 1) / 2) * 0.18
+        for y, arm in enumerate(order):
+            gains = found[arm].get(task)
+            if gains:
+                axis.plot(gains, np.full(len(gains), y + offset), 'o', color=colour, alpha=0.35, markersize=4)
+                axis.plot(np.mean(gains), y + offset, 'D', color=colour, markersize=6)
+        axis.plot([], [], 'D', color=colour, label=task)  # the legend names every task
+    axis.set_yticks(range(len(order)), [label(study.arms[arm]) for arm in order], fontsize=10)
+    axis.set_ylim(len(order) - 0.5, -0.5)
+    axis.set_xlabel('gain over plain DeCUR, percent points (dots: a seed each; diamonds: their mean)', fontsize=11)
+    axis.grid(axis='x', alpha=0.3)
+    fig.legend(loc='outside upper center', ncols=len(tasks), fontsize=11)
+    return fig
+
+
+def plot_decoupling(study: Config, rows: Sequence[Mapping], arms: Sequence[str], task: str = 'shapes') -> Figure | None:
+    """Shares of variance by block of some arms, on a task with known factors; None without a run."""
+    found = {name: values(rows, name) for name in FACTORS}
+    shown = {}
+    for arm in arms:
+        row = {name: t_interval(list(one.values())) for name in FACTORS if (one := found[name].get((task, arm)))}
+        if 'unique: private' in row:
+            shown[study.arms[arm].get('short', label(study.arms[arm]))] = row
+    return plot_blocks(shown) if shown else None
