@@ -10,6 +10,19 @@ barlow_twins = {'model.head': dict(_delete_=True, type='MultimodalBarlowTwinsHea
 clip = {**contrastive, 'model.head': dict(_delete_=True, type='MultimodalCLIPHead', temperature=0.07)}
 # Objectives that encode one view of each sensor do half of DeCUR's work in a step: with twice the epochs they do the same.
 twice = {'train_cfg.max_epochs': 24, 'param_scheduler.0.T_max': 24}
+
+
+def _views(**settings):
+    """Options that change the augmentation of both sensors."""
+    return {f'modalities.{name}.augmentation.{key}': value for name in ('sar', 'optical') for key, value in settings.items()}
+
+
+#: What is tried before the study, for each of the arms of `tuning`; `more` are further options of single arms.
+settings = dict(
+    default=dict(label='as in the study', options={}),
+    near=dict(label='crops of 50 to 70 %', options=_views(scale=(0.5, 0.7))),
+    plain=dict(label='no blur, brightness and contrast ± 10 %', options=_views(blur_prob=0.0, brightness=0.1, contrast=0.1)),
+    wide=dict(label='1024 dimensions', options={'model.neck.out_channels': 1024}, more=dict(decur={'model.head.common_dim': 768})))
 #: Starts of the encoders: name in folders and records, label in tables, options of the pretraining (None: not pretrained).
 arms = dict(
     per_pixel=dict(label='per pixel', options=None),
@@ -18,6 +31,7 @@ arms = dict(
     random_normalized=dict(label='random, normalized on the data', options={
         'optim_wrapper.optimizer.lr': 0.0, 'train_cfg.max_epochs': 1, 'param_scheduler.0.T_max': 1}),
     decur=dict(label='DeCUR', options={}),
+    decur_chosen=dict(label='DeCUR, chosen setting', options=settings['near']['options']),
     barlow_twins=dict(label='Barlow Twins across sensors', options=barlow_twins),
     simclr=dict(label='SimCLR across sensors', options={
         **contrastive, 'model.head': dict(_delete_=True, type='MultimodalSimCLRHead', temperature=0.1)}),
@@ -37,6 +51,8 @@ rounds = (
     dict(name='per-pixel', arms=('per_pixel', ), protocols=('per-pixel', )),
     dict(name='finetune', arms=('random', 'decur'), protocols=finetune),
     dict(name='subsets', arms=('random', 'decur'), protocols=frozen, subsets=range(5, 10)),
+    dict(name='chosen', arms=('decur_chosen', ), protocols=frozen, subsets=range(10)),
+    dict(name='per-pixel-subsets', arms=('per_pixel', ), protocols=('per-pixel', ), subsets=range(5, 10)),
     dict(name='baselines', arms=baselines, protocols=frozen),
     dict(name='baselines-finetune', arms=baselines, protocols=finetune),
     dict(name='supervised', arms=('random', ), protocols=finetune, labels=('all', ), options=longer, variant='1000 iterations'),
@@ -47,20 +63,5 @@ rounds = (
     dict(name='compute', arms=('barlow_twins_x2', 'clip_x2'), protocols=frozen),
     dict(name='labels-finetune', arms=('random', 'decur'), protocols=finetune, labels=('8', '128', 'all')),
     dict(name='sensors-finetune', arms=('random', 'decur'), protocols=finetune, sensors=('s1', 's2')))
-
-
-def _views(**settings):
-    """Options that change the augmentation of both sensors."""
-    return {f'modalities.{name}.augmentation.{key}': value for name in ('sar', 'optical') for key, value in settings.items()}
-
-
-#: What tools/ombria_tuning.py compares on `scene_val`: the same settings for each of these arms, one pretraining and three labelled subsets
-#: each. `more` are further options of single arms.
-tuning = dict(
-    arms=('decur', 'barlow_twins', 'single'), seed=0, subsets=(0, 1, 2),
-    settings=dict(
-        default=dict(label='as in the study', options={}),
-        near=dict(label='crops of 50 to 70 %', options=_views(scale=(0.5, 0.7))),
-        plain=dict(label='no blur, brightness and contrast ± 10 %', options=_views(blur_prob=0.0, brightness=0.1, contrast=0.1)),
-        wide=dict(label='1024 dimensions', options={'model.neck.out_channels': 1024},
-                  more=dict(decur={'model.head.common_dim': 768}))))
+#: What tools/ombria_tuning.py compares on `scene_val`: one pretraining and three labelled subsets of each arm with each of the settings.
+tuning = dict(arms=('decur', 'barlow_twins', 'single'), seed=0, subsets=(0, 1, 2), settings=settings)

@@ -26,7 +26,9 @@ def study(**changes):
     return Config(dict(dict(
         pretraining='ombria_s1-s2_small-resnet_decur.py', seeds=(0, 1),
         arms=dict(per_pixel=dict(label='per pixel', options=None), random=dict(label='random', options=None),
-                  decur=dict(label='DeCUR', options={}), clip=dict(label='CLIP', options={'model.head': dict(type='MultimodalCLIPHead')})),
+                  random_normalized=dict(label='random, normalized', options={}), decur=dict(label='DeCUR', options={}),
+                  decur_chosen=dict(label='DeCUR, chosen setting', options={'a': 1}),
+                  clip=dict(label='CLIP', options={'model.head': dict(type='MultimodalCLIPHead')})),
         rounds=[dict(name='first', arms=('random', 'decur'), protocols=('frozen', )),
                 dict(name='more', arms=('decur', 'clip'), protocols=('frozen', 'finetune'), labels=('8', )),
                 dict(name='subsets', arms=('decur', ), protocols=('frozen', ), subsets=range(2, 4))]), **changes))
@@ -50,7 +52,8 @@ def test_the_study_has_its_configs_and_arms():
     found = plan(Config.fromfile(STUDY))
     assert all((STUDY.parent / Config.fromfile(STUDY)[name]).is_file() for name in ('pretraining', 'transfer'))
     pretrained = {run.arm for run in found if isinstance(run, Pretraining)}
-    assert pretrained == {'decur', 'barlow_twins', 'simclr', 'clip', 'vicreg', 'single', 'barlow_twins_x2', 'clip_x2', 'random_normalized'}
+    assert pretrained == {'decur', 'decur_chosen', 'barlow_twins', 'simclr', 'clip', 'vicreg', 'single', 'barlow_twins_x2', 'clip_x2',
+                          'random_normalized'}
 
 
 @pytest.mark.parametrize('entry, message', [
@@ -207,6 +210,16 @@ def test_two_subsets_of_one_pretraining_are_averaged_first():
     last = report.tables(results)['subsets'].splitlines()[-1]
     gains = t_interval([(20 + 18) / 2, (10 + 12) / 2])
     assert f'{gains.mean:+.1f} [{gains.low:+.1f}, {gains.high:+.1f}], 2 of 2' in last
+
+
+def test_the_chosen_setting_is_compared_over_subsets_and_over_pretrainings():
+    found = rows([600, 500, 580, 520], [1] * 4, arm='decur_chosen') + rows([400] * 4, [2] * 4, arm='random')
+    table = report.tables(report.Results(found, study()))['chosen'].splitlines()
+    first, every, averaged = t_interval([20, 10]), t_interval([20, 10, 18, 12]), t_interval([19, 11])
+    line = ' | '.join(f'{i.mean:+.1f} [{i.low:+.1f}, {i.high:+.1f}], {n} of {n}' for i, n in ((first, 2), (every, 4), (averaged, 2)))
+    assert f'| 0.5, less random | {line} |' in '\n'.join(table)
+    assert table[2].startswith(f'| 0.5, DeCUR, chosen setting | {first.mean + 40:.1f} ± {first.mean - first.low:.1f} (2) | ')
+    assert '| 0.5, less DeCUR |  |  |  |  |  |  |' in table
 
 
 @pytest.fixture(scope='module')

@@ -93,6 +93,14 @@ def test_bad_input_is_one_line_and_leaves_nothing(tmp_path, monkeypatch, capsys,
     assert ended.value.code and message in said and said.count('\n') <= 1 and not any(tmp_path.iterdir())
 
 
+def test_an_arm_with_a_chosen_setting_has_the_one_that_the_records_choose():
+    study = Config.fromfile(STUDY)
+    rows = tuning.read_tuning(ROOT / 'docs' / 'ombria_tuning.csv')
+    chosen = {name: entry['options'] for name, entry in study.arms.items() if name.endswith('_chosen')}
+    assert chosen == {f'{arm}_chosen': tuning.settings_of(study, arm, tuning.chosen(rows, study, arm)) for arm in (
+        name.removesuffix('_chosen') for name in chosen)} and chosen
+
+
 def test_the_page_says_what_its_records_say():
     table = tuning.tuning_table(tuning.read_tuning(ROOT / 'docs' / 'ombria_tuning.csv'), Config.fromfile(STUDY))
     assert f'<!-- tuning -->\n{table}\n<!-- /tuning -->' in (ROOT / 'docs' / 'ombria.md').read_text()

@@ -18,6 +18,8 @@ PLACES = {'scene_test': GROUPS[:1], 'event2021': GROUPS[1:], **{event.capitalize
 _MAIN = ('scene_test', 'event2021')
 #: The variant that trains five times as long.
 _LONGER = '1000 iterations'
+#: DeCUR with the setting that was chosen on the validation scenes, and what it is compared with: arms without such settings, and DeCUR.
+_CHOSEN, _WITHOUT_SETTINGS = 'decur_chosen', ('per_pixel', 'random', 'random_normalized', 'decur')
 PROTOCOLS = dict(frozen='frozen', finetune='fine-tuned')
 SENSORS = {'s1': 'Sentinel-1', 's2': 'Sentinel-2', 's1-s2': 'both'}
 
@@ -71,7 +73,7 @@ class Results:
 
 def cell(found) -> str:
     """``58.5 ± 4.1``, with the number of runs in brackets where there are fewer than five; empty without runs."""
-    if found is None:
+    if not found:
         return ''
     interval, count = found
     return format_interval(interval, 1) + (f' ({count})' if count < 5 else '')
@@ -89,7 +91,7 @@ def difference(values: Mapping) -> str:
 def tables(results: Results) -> dict[str, str]:
     """The tables by name, Markdown."""
     return dict(main=_main(results), differences=_differences(results), events=_events(results), subsets=_subsets(results),
-                thresholds=_thresholds(results), longer=_longer(results),
+                chosen=_chosen(results), thresholds=_thresholds(results), longer=_longer(results),
                 sensors=_sensors(results), labels=_labels(results), runs=runs(results))
 
 
@@ -106,7 +108,7 @@ def _main(results: Results) -> str:
 
 def _differences(results: Results) -> str:
     rows = []
-    for other in [arm for arm in results.study.arms if arm != 'decur']:
+    for other in [arm for arm in results.study.arms if arm not in ('decur', _CHOSEN)]:
         rows.append([results.label(other), *(difference(results.differences(place, 'decur', other, protocol))
                                              for protocol in PROTOCOLS for place in _MAIN)])
     return markdown(['DeCUR less', *(f'{place}, {name}' for name in PROTOCOLS.values() for place in _MAIN)], rows, numbers=True)
@@ -120,6 +122,33 @@ def _events(results: Results) -> str:
             rows.append([f'{results.label(arm)}{", " if name else ""}{name}',
                          *(cell(results.interval(place, arm, protocol)) for place in places)])
     return markdown(['start', *places], rows, numbers=True)
+
+
+def _chosen(results: Results) -> str:
+    """The chosen setting, frozen, 32 chips: over the subsets of the other tables, over all ten, and these averaged by pretraining."""
+    first = results.first
+    every = range(2 * len(first))
+    rows = []
+    for title, threshold in (('0.5', 'areas'), ('fitted', 'fitted')):
+        for other in (None, *_WITHOUT_SETTINGS):
+            row = [f'{title}, {f"less {results.label(other)}" if other else results.label(_CHOSEN)}']
+            for place in _MAIN:
+                options = dict(subsets=every, threshold=threshold)
+                found = (results.differences(place, _CHOSEN, other, 'frozen', **options) if other else
+                         results.values(place, _CHOSEN, 'frozen', **options))
+                for values in ({key: value for key, value in found.items() if key in first}, found, _averaged(found, len(first))):
+                    row.append(difference(values) if other else cell(values and (t_interval(list(values.values())), len(values))))
+            rows.append(row)
+    titles = f'{len(first)} subsets', f'{len(every)} subsets', f'{len(every)} subsets, averaged by pretraining'
+    return markdown(['threshold, start', *(f'{place}, {title}' for place in _MAIN for title in titles)], rows, numbers=True)
+
+
+def _averaged(values: Mapping, period: int) -> dict:
+    """Values by labelled subset, those of subsets that are equal modulo ``period`` (of one pretraining) averaged."""
+    groups: dict = {}
+    for subset, value in values.items():
+        groups.setdefault(subset % period, []).append(value)
+    return {key: np.mean(found) for key, found in groups.items()}
 
 
 def _subsets(results: Results) -> str:
@@ -138,10 +167,7 @@ def _subsets(results: Results) -> str:
     for title, period in (('mean over subsets', len(every)), ('mean over pretrainings', len(results.first))):
         row = [title]
         for place in _MAIN:
-            groups: dict = {}
-            for subset, value in differences[place].items():
-                groups.setdefault(subset % period, []).append(value)
-            row += ['', '', difference({key: np.mean(values) for key, values in groups.items()})]
+            row += ['', '', difference(_averaged(differences[place], period))]
         rows.append(row)
     return markdown(['frozen, 32 chips', *(f'{place}, {title}' for place in _MAIN for title in ('random', 'DeCUR', 'difference'))], rows,
                     numbers=True)
@@ -159,7 +185,7 @@ def _thresholds(results: Results) -> str:
             if any(found.values()):
                 rows.append([f'{title}, {results.label(arm)}', *(text for place in _MAIN for text in (
                     cell(found[place]),
-                    '' if arm == 'decur' else difference(results.differences(place, 'decur', arm, 'frozen', **options))))])
+                    '' if arm in ('decur', _CHOSEN) else difference(results.differences(place, 'decur', arm, 'frozen', **options))))])
     return markdown(['threshold, start', *(f'{place}{title}' for place in _MAIN for title in ('', ', DeCUR less this'))], rows,
                     numbers=True)
 
