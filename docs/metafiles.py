@@ -24,7 +24,8 @@ DATA = {
     'landcover': 'generated land cover', 'shapes': 'rendered factors', 'places': 'rendered factors', 'gaussian': 'Gaussian factors'
 }
 PROTOCOLS = {
-    'decur': 'pretraining with DeCUR', 'simclr': 'pretraining with SimCLR', 'clip': 'pretraining with CLIP',
+    'decur': 'pretraining with DeCUR', 'decur-contrast': 'pretraining with DeCUR and contrast of samples',
+    'simclr': 'pretraining with SimCLR', 'clip': 'pretraining with CLIP',
     'barlow-twins': 'pretraining with Barlow Twins', 'vicreg': 'pretraining with VICReg', 'frozen': 'transfer, encoders frozen',
     'finetune': 'transfer, encoders fine-tuned', 'published': "test of the authors' weights",
     'upernet': 'transfer, UPerNet', 'segformer': 'transfer, SegFormer head', 'scene': 'transfer, one class for a scene',

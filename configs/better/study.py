@@ -3,7 +3,7 @@
 seeds = (0, 1, 2)
 judging_seeds = (0, 1, 2, 3, 4)
 #: Judged by tools/ombria.py: its study and records, the arm there that is the recipe, and where chips are tested.
-ombria = dict(study='../ombria/study.py', records='../../docs/ombria.csv', recipe='recipe', places=('scene_test', 'event2021'))
+ombria = dict(study='../ombria/study.py', records='../../docs/ombria.csv', recipe='decur_contrast', places=('scene_test', 'event2021'))
 # Whose blocks of dimensions a figure shows.
 decoupling = ('plain', 'contrast-linear', 'contrast-completeness', 'disentangled')
 # Commands that make the data.

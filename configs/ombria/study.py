@@ -32,6 +32,9 @@ arms = dict(
         'optim_wrapper.optimizer.lr': 0.0, 'train_cfg.max_epochs': 1, 'param_scheduler.0.T_max': 1}),
     decur=dict(label='DeCUR', options={}),
     decur_chosen=dict(label='DeCUR, chosen setting', options=settings['near']['options']),
+    # What docs/better.md chose on other data, and judges here.
+    decur_contrast=dict(label='DeCUR with contrast of samples, linear projector', options={
+        'model.neck.num_layers': 1, 'model.head.extra': [dict(type='SampleContrastTerm')]}),
     barlow_twins=dict(label='Barlow Twins across sensors', options=barlow_twins),
     simclr=dict(label='SimCLR across sensors', options={
         **contrastive, 'model.head': dict(_delete_=True, type='MultimodalSimCLRHead', temperature=0.1)}),
@@ -53,6 +56,7 @@ rounds = (
     dict(name='subsets', arms=('random', 'decur'), protocols=frozen, subsets=range(5, 10)),
     dict(name='chosen', arms=('decur_chosen', ), protocols=frozen, subsets=range(10)),
     dict(name='per-pixel-subsets', arms=('per_pixel', ), protocols=('per-pixel', ), subsets=range(5, 10)),
+    dict(name='contrast', arms=('decur_contrast', ), protocols=frozen),
     dict(name='baselines', arms=baselines, protocols=frozen),
     dict(name='baselines-finetune', arms=baselines, protocols=finetune),
     dict(name='supervised', arms=('random', ), protocols=finetune, labels=('all', ), options=longer, variant='1000 iterations'),

@@ -1,4 +1,5 @@
 """The figures of the comparison, from the records of its runs."""
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -33,9 +34,9 @@ def plot_scores(study: Config, rows: Sequence[Mapping]) -> Figure:
                 axis.plot(gains, np.full(len(gains), y + offset), 'o', color=colour, alpha=0.35, markersize=4)
                 axis.plot(np.mean(gains), y + offset, 'D', color=colour, markersize=6)
         axis.plot([], [], 'D', color=colour, label=task)  # the legend names every task
-    axis.set_yticks(range(len(order)), [label(study.arms[arm]) for arm in order], fontsize=10)
+    axis.set_yticks(range(len(order)), [textwrap.fill(label(study.arms[arm]), 44) for arm in order], fontsize=10)
     axis.set_ylim(len(order) - 0.5, -0.5)
-    axis.set_xlabel('gain over plain DeCUR, percent points (dots: a seed each; diamonds: their mean)', fontsize=11)
+    fig.supxlabel('gain over plain DeCUR, percent points (dots: a seed each; diamonds: their mean)', fontsize=11)
     axis.grid(axis='x', alpha=0.3)
     fig.legend(loc='outside upper center', ncols=len(tasks), fontsize=11)
     return fig
