@@ -1,7 +1,8 @@
 # Not a run: what tools/better.py compares, by the plan of docs/better.md. A task is a pretraining config and, unless its factors are known, a
 # transfer with frozen encoders. An arm is plain DeCUR or one change of it: options of every task, and of single ones.
 seeds = (0, 1, 2)
-judging_seeds = (0, 1, 2, 3, 4)
+#: What was chosen, and the seeds that it is judged with.
+recipe, judging_seeds = 'contrast-linear', (0, 1, 2, 3, 4)
 #: Judged by tools/ombria.py: its study and records, the arm there that is the recipe, and where chips are tested.
 ombria = dict(study='../ombria/study.py', records='../../docs/ombria.csv', recipe='decur_contrast', places=('scene_test', 'event2021'))
 # Whose blocks of dimensions a figure shows.
