@@ -60,7 +60,7 @@ def test_a_difference_is_paired():
     assert (low, high) == pytest.approx((2 - 2.48, 2 + 2.48), abs=.05)  # t(2) = 4.30 times 1 / sqrt(3)
 
 
-@pytest.mark.parametrize('name', ['water', 'potholes'])
+@pytest.mark.parametrize('name', ['water', 'potholes', 'sites'])
 def test_the_document_has_the_tables_of_the_records(name):
     record = compare.read_record(ROOT / 'docs' / 'records' / f'{name}.json', name)
     study = Config.fromfile(ROOT / 'configs' / name / 'study.py')
