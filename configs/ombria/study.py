@@ -42,6 +42,11 @@ arms = dict(
     vicreg=dict(label='VICReg across sensors', options={'model.head': dict(_delete_=True, type='MultimodalVICRegHead')}),
     single=dict(label='Barlow Twins within each sensor', options={
         'model.head': dict(_delete_=True, type='MultimodalBarlowTwinsHead', lambd=0.0051, between='views')}),
+    # The two later methods that docs/better.md compares with, untuned.
+    disentangled=dict(label='DisentangledSSL', options={
+        'model.head': dict(_delete_=True, type='DisentangledSSLHead', common_dim=384)}),
+    comm=dict(label='CoMM', options={
+        'model.neck.num_layers': 1, 'model.head': dict(_delete_=True, type='CoMMHead', width=512)}),
     barlow_twins_x2=dict(label='Barlow Twins across sensors, twice the steps', options={**barlow_twins, **twice}),
     clip_x2=dict(label='CLIP across sensors, twice the steps', options={**clip, **twice}))
 baselines = ('barlow_twins', 'simclr', 'clip', 'vicreg', 'single')
@@ -58,6 +63,7 @@ rounds = (
     dict(name='per-pixel-subsets', arms=('per_pixel', ), protocols=('per-pixel', ), subsets=range(5, 10)),
     dict(name='contrast', arms=('decur_contrast', ), protocols=frozen),
     dict(name='baselines', arms=baselines, protocols=frozen),
+    dict(name='later-methods', arms=('disentangled', 'comm'), protocols=frozen),
     dict(name='baselines-finetune', arms=baselines, protocols=finetune),
     dict(name='supervised', arms=('random', ), protocols=finetune, labels=('all', ), options=longer, variant='1000 iterations'),
     dict(name='normalized', arms=('random_normalized', ), protocols=frozen, subsets=range(10)),
