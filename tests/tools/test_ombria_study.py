@@ -52,8 +52,8 @@ def test_the_study_has_its_configs_and_arms():
     found = plan(Config.fromfile(STUDY))
     assert all((STUDY.parent / Config.fromfile(STUDY)[name]).is_file() for name in ('pretraining', 'transfer'))
     pretrained = {run.arm for run in found if isinstance(run, Pretraining)}
-    assert pretrained == {'decur', 'decur_chosen', 'barlow_twins', 'simclr', 'clip', 'vicreg', 'single', 'barlow_twins_x2', 'clip_x2',
-                          'random_normalized'}
+    assert pretrained == {'decur', 'decur_chosen', 'decur_contrast', 'barlow_twins', 'simclr', 'clip', 'vicreg', 'single', 'disentangled',
+                          'comm', 'barlow_twins_x2', 'clip_x2', 'random_normalized'}
 
 
 @pytest.mark.parametrize('entry, message', [
