@@ -82,9 +82,11 @@ arms = {
     'contrast-low-linear': dict(
         idea='combination', label='contrast of samples with weight 0.04, projector of 1 layer', options={**_contrast(0.04), **linear}),
     'contrast-linear': dict(
-        idea='combination', label='contrast of samples with weight 0.12, projector of 1 layer', options={**_contrast(0.12), **linear}),
+        idea='combination', short='contrast, linear projector',
+        label='contrast of samples with weight 0.12, projector of 1 layer', options={**_contrast(0.12), **linear}),
     'contrast-completeness': dict(
-        idea='combination', label='contrast of samples with weight 0.12, completeness with weight 100', tasks={'shapes-2000': {}},
+        idea='combination', short='contrast, completeness',
+        label='contrast of samples with weight 0.12, completeness with weight 100', tasks={'shapes-2000': {}},
         options={**_contrast(0.12), **completeness}),
     'contrast-linear-completeness': dict(
         idea='combination', label='all three: contrast of samples with weight 0.12, projector of 1 layer, completeness with weight 100',
@@ -94,7 +96,7 @@ arms = {
         idea='baseline', label='CoMM', only=['shapes'], options={
             'model.head': dict(_delete_=True, type='CoMMHead', width=256, statistics=False), **linear}),
     'disentangled': dict(
-        idea='baseline', label='DisentangledSSL', only=['shapes', 'gaussian'], tasks={'gaussian': {}}, options={
+        idea='baseline', short='DisentangledSSL', label='DisentangledSSL', only=['shapes', 'gaussian'], tasks={'gaussian': {}}, options={
             'model.head': dict(_delete_=True, type='DisentangledSSLHead', common_dim=192, statistics=False)}),
     'crops': dict(
         idea='crops', label='independent where the plain config aligns them, and aligned where it does not', tasks={
