@@ -17,12 +17,12 @@ _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 
 
 def plot_scores(study: Config, rows: Sequence[Mapping]) -> Figure:
-    """What every setting gains over plain DeCUR: a dot for a run, a diamond for the mean of a task; settings from the best mean down."""
+    """What every setting gains over plain DeCUR: a dot for a run, a diamond for the mean of a task; from the best on the first task down."""
     scores, tasks = values(rows), for_choosing(study)
     found = {arm: {task: list(one.values()) for task in tasks if (one := differences(scores, task, arm))}
              for arm in study.arms if arm != PLAIN}
     found = {arm: one for arm, one in found.items() if one}
-    order = sorted(found, key=lambda arm: -np.mean([np.mean(one) for one in found[arm].values()]))
+    order = sorted(found, key=lambda arm: -np.mean(found[arm].get(tasks[0], [-np.inf])))
     fig = Figure(figsize=(10, 1.6 + 0.42 * len(order)), layout='constrained')
     axis = fig.subplots()
     axis.axvline(0, color='#444', linewidth=1)
