@@ -17,7 +17,7 @@ _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 
 
 def plot_scores(study: Config, rows: Sequence[Mapping]) -> Figure:
-    """What every setting gains over plain DeCUR: a dot for a run, a diamond for the mean of a task; from the best on the first task down."""
+    """What every setting gains over plain DeCUR: a dot for a run, a diamond for the mean of a task; sorted by the first task."""
     scores, tasks = values(rows), for_choosing(study)
     found = {arm: {task: list(one.values()) for task in tasks if (one := differences(scores, task, arm))}
              for arm in study.arms if arm != PLAIN}

@@ -57,7 +57,8 @@ def plot_blocks(rows: Mapping[str, Mapping[str, Interval]]) -> Figure:
             x = np.arange(len(intervals)) + (i - (len(roles) - 1) / 2) * 0.8 / len(roles)
             axis.bar(x, [v.mean for v in intervals], 0.8 / len(roles), color=ROLE_COLOURS[role],
                      label=_ROLE_LABELS.get(role, role), yerr=_error(intervals), error_kw=dict(elinewidth=1, capsize=2))
-        axis.set_xticks(range(len(having[block])), [textwrap.fill(label, 13, break_long_words=False) for label in having[block]], fontsize=_TEXT)
+        names = [textwrap.fill(label, 13, break_long_words=False) for label in having[block]]
+        axis.set_xticks(range(len(names)), names, fontsize=_TEXT)
         axis.set_title(f'{block} dimensions' if block != 'all' else 'all dimensions (no split)', fontsize=_TITLE)
     axes[0].set_ylim(0, 1)
     axes[0].set_ylabel('share of variance explained', fontsize=_TEXT)
