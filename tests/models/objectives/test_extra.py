@@ -138,6 +138,15 @@ def test_sample_contrast_does_not_see_the_scale_of_a_dimension_as_decur_does_not
     assert float(objective.loss(scaled)['loss']) == pytest.approx(float(objective.loss(embeddings)['loss']), rel=1e-9)
 
 
+@pytest.mark.parametrize('term', ['CrossBlockTerm', 'SampleContrastTerm'])
+def test_terms_are_added_to_an_objective_that_standardises_nothing(term):
+    embeddings = make_embeddings('ab', 9, 16, dtype=torch.float64)
+    plain = head(type='DisentangledSSLHead').loss(embeddings)
+    out = head(type='DisentangledSSLHead', extra=[dict(type=term, weight=.3)]).loss(embeddings)
+    added = head(extra=[dict(type=term, weight=.3)]).loss(embeddings)['loss'] - decur_loss(embeddings, 7)['loss']
+    assert float(out['loss'] - plain['loss']) == pytest.approx(float(added), rel=1e-9) and float(added) > 0
+
+
 def test_masked_sample_contrast():
     embeddings = make_embeddings('ab', 9, 16, dtype=torch.float64)
     present = dict(a=torch.arange(9) < 7, b=torch.arange(9) > 1)

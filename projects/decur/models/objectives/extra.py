@@ -83,7 +83,7 @@ class CrossBlockTerm(ExtraTerm):
         compare = normalised_hsic if self.kind == 'hsic' else _squared_correlations
         values = {}
         for a, b in pairs:
-            first, second = (standardize(batch.rows(m, 0, (a, b)), head.eps) for m in (a, b))
+            first, second = (standardize(batch.rows(m, 0, (a, b)), _eps(head)) for m in (a, b))
             name = f'cross_block_{a}' if a == b else f'cross_block_{a}_{b}'
             values[name] = compare(first[:, :common], second[:, common:]) if len(first) else first.sum() + second.sum()
         return values
@@ -127,7 +127,7 @@ class SampleContrastTerm(ExtraTerm):
 
     def forward(self, batch: Batch, head) -> dict:
         """See :class:`ExtraTerm`."""
-        common, prepare = self._common_dim(batch, head), partial(standardize, eps=head.eps)
+        common, prepare = self._common_dim(batch, head), partial(standardize, eps=_eps(head))
         if self.specific and head.num_views < 2:
             raise ConfigError(f'SampleContrastTerm(specific=True) compares two views of a modality; {type(head).__name__} reads one.')
         values = {}
@@ -138,6 +138,11 @@ class SampleContrastTerm(ExtraTerm):
         if self.specific:
             values.update(specific_contrasts(batch, common, self.temperature, prepare))
         return values
+
+
+def _eps(head) -> float:
+    """What the head adds to variances; an objective that standardises nothing has none, and gets DeCUR's default."""
+    return getattr(head, 'eps', 1e-5)
 
 
 def _squared_correlations(a: Tensor, b: Tensor) -> Tensor:
