@@ -4,6 +4,7 @@ from helpers import write_tif
 
 from decur.errors import DataError
 from decur.readers import InMemoryReader
+from decur.readers.bands import BandReader
 from decur.readers.files import AutoReader, RasterioReader
 
 
@@ -33,6 +34,21 @@ def test_options_of_the_reader_hold(tmp_path):
                 assert np.array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(two))
                 assert np.array_equal(np.ma.getdata(one), np.ma.getdata(two)) and one.dtype == two.dtype
                 assert np.array_equal(plain(source), memory(source))
+
+
+def test_folders_of_bands_are_decoded_once(tmp_path):
+    array = np.random.default_rng(0).integers(0, 255, (20, 20, 2), dtype=np.uint8)
+    for sample in 'xy':
+        (tmp_path / sample).mkdir()
+        for channel, band in enumerate(('VV', 'VH')):
+            write_tif(tmp_path / sample / f'{sample}_{band}.tif', array[..., channel:channel + 1] + (sample == 'y'))
+    sources = [dict(folder=tmp_path / sample, pattern=f'{sample}_{{band}}.tif') for sample in 'xy']
+    reader = InMemoryReader(BandReader(['VV', 'VH'], 20))
+    first = [reader(source) for source in sources]
+    for file in tmp_path.rglob('*.tif'):
+        file.unlink()
+    for source, one, added in zip(sources, first, (0, 1), strict=True):
+        assert np.array_equal(reader(source), one) and np.array_equal(one, array + added)
 
 
 def test_a_source_that_is_no_file_is_handed_on():

@@ -56,6 +56,7 @@ def config_of(run: Run, setup: Setup, transfer: bool = False) -> Config:
                'train_dataloader.pin_memory': False}
     for loader in ('train', 'test')[:1 + transfer] if data else ():
         options[f'{loader}_dataloader.dataset.data_root'] = str(setup.data / data)
+        options[f'{loader}_dataloader.dataset.in_memory'] = True  # the same samples, faster
     if transfer:
         options.update({'test_dataloader.num_workers': 0, 'test_dataloader.persistent_workers': False,
                         'model.backbone.pretrained': str(weights_of(run, setup))})
@@ -85,6 +86,9 @@ def fingerprint(run: Run, setup: Setup) -> str:
     if run.transfer:
         found.append(resumable.content(config_of(run, setup, transfer=True)))
         found[1]['model']['backbone'].pop('pretrained')
+    for content in found:
+        for loader in ('train_dataloader', 'test_dataloader'):
+            (content.get(loader) or {}).get('dataset', {}).pop('in_memory', None)
     return digest(VERSION, run.name, run.metric, *found)
 
 

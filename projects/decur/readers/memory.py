@@ -2,10 +2,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from .base import Reader, check_window, split_source
+from .base import Reader, check_window, source_name
 
-#: What a source of a file may say.
-_OF_FILES = {'path', 'window', 'bands', 'num_bands'}
+#: What sources may say that name a file, a folder of bands, or a sample in the compact store or in a zarr archive.
+_KEPT = {'path', 'size', 'bands', 'num_bands', 'folder', 'pattern', 'store', 'key', 'zarr', 'sample', 'time'}
 
 
 class InMemoryReader(Reader):
@@ -25,17 +25,18 @@ class InMemoryReader(Reader):
         self._decoded: dict = {}
 
     def decode(self, source) -> tuple:
-        """See :class:`~decur.readers.base.Reader`; a copy, which may be changed. Sources other than files and windows are not kept."""
-        if not isinstance(source, str | Path | Mapping) or isinstance(source, Mapping) and not set(source) <= _OF_FILES:
+        """See :class:`~decur.readers.base.Reader`; a copy, which may be changed. Members of tar shards and arrays are not kept."""
+        if isinstance(source, str | Path):
+            source = dict(path=source)
+        whole = {key: value for key, value in source.items() if key != 'window'} if isinstance(source, Mapping) else None
+        if whole is None or not set(whole) <= _KEPT:
             return self.reader.decode(source)
-        path, window = split_source(source)
-        whole = {key: value for key, value in source.items() if key != 'window'} if isinstance(source, Mapping) else path
-        key = str(path), source.get('bands') if isinstance(source, Mapping) else None
+        key, window = tuple(sorted((name, str(value)) for name, value in whole.items())), source.get('window')
         if key not in self._decoded:
             self._decoded[key] = self.reader.decode(whole)
         values, missing = self._decoded[key]
         if window is not None:
-            check_window(path, values.shape[:2], window)
+            check_window(source_name(source), values.shape[:2], window)
             row, column, height, width = window
             part = slice(row, row + height), slice(column, column + width)
             values, missing = values[part], None if missing is None else missing[part]
