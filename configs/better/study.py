@@ -19,9 +19,18 @@ data = {
     'landcover/geonrw': [
         (*patches, '{data}/landcover/geonrw', '--layout', 'geonrw', '--num-train', '800', '--num-test', '100', '--size', '128')],
 }
+shapes = '../decoupling/shapes_optical-radar_small-resnet_decur.py'
+shared, private = [('optical', 'radar')], [('optical', ), ('radar', )]
+
+
+def _factors(**factors):
+    """Options of the shapes world, in which shape and texture are shared, colour and orientation private: other modalities of a factor."""
+    return {f'{data}.factors.{name}': where for data in ('train_dataloader.dataset', 'score_dataset') for name, where in factors.items()}
+
+
 # share: of the config's epochs or iterations.
 tasks = {
-    'shapes': dict(config='../decoupling/shapes_optical-radar_small-resnet_decur.py'),
+    'shapes': dict(config=shapes),
     's1-s2': dict(
         config='../landcover/landcover_s1-s2_small-resnet_decur.py', data='landcover/ssl4eo', share=0.5,
         transfer='../landcover/landcover_s1-s2_small-resnet_frozen.py', transfer_data='landcover/bigearthnet', metric='multi-label/mAP_micro'),
@@ -34,18 +43,29 @@ tasks = {
     # For judging the recipe, once it is chosen; not for choosing it.
     'shapes3': dict(config='../decoupling/shapes_optical-radar-height_small-resnet_decur.py', judged=True),
     'places': dict(config='../decoupling/places_camera-lidar_small-resnet_decur.py', judged=True),
-    # Not in the score: private factors after long training, and a world of linear mixtures.
-    'shapes-2000': dict(config='../decoupling/shapes_optical-radar_small-resnet_decur.py', share=4., scored=False),
+    # Not in the score: other numbers of shared factors, private factors after long training, and a world of linear mixtures.
+    'shared-1': dict(config=shapes, scored=False, options=_factors(texture=private)),
+    'shared-3': dict(config=shapes, scored=False, options=_factors(colour=shared)),
+    'shapes-2000': dict(config=shapes, share=4., scored=False),
     'gaussian': dict(config='../decoupling/gaussian_first-second_small-resnet_decur.py', scored=False),
 }
 completeness = {'model.auxiliary_heads': [dict(type='CompletenessHead', weight=100.)]}
 linear, two_layers = {'model.neck.num_layers': 1}, {'model.neck.num_layers': 2}
+worlds = ('shapes', 'shared-1', 'shared-3')
+
+
+def _common(label, *dims):
+    """Another number of common dimensions of 256 in each of the three worlds."""
+    return dict(idea='common dimensions', label=label, only=worlds,
+                tasks={world: {'model.head.common_dim': dim} for world, dim in zip(worlds, dims)})
+
+
 def _contrast(weight, **term):
     return {'model.head.extra': [dict(type='SampleContrastTerm', weight=weight, **term)]}
 
 
 arms = {
-    'plain': dict(label='plain DeCUR', tasks={'shapes-2000': {}, 'gaussian': {}}),
+    'plain': dict(label='plain DeCUR', tasks={'shared-1': {}, 'shared-3': {}, 'shapes-2000': {}, 'gaussian': {}}),
     'cross-block': dict(
         idea='common against unique', label='correlation, weight 0.0051', options={'model.head.extra': [dict(type='CrossBlockTerm')]}),
     'hsic': dict(
@@ -91,6 +111,10 @@ arms = {
     'contrast-linear-completeness': dict(
         idea='combination', label='all three: contrast of samples with weight 0.12, projector of 1 layer, completeness with weight 100',
         options={**_contrast(0.12), **linear, **completeness}),
+    # 75 % is plain DeCUR. What tools/analysis/suggest_common_dim.py says of the first seed of 50 %.
+    'common-25': _common('25 %', 64, 64, 64),
+    'common-50': _common('50 %', 128, 128, 128),
+    'common-suggested': _common('as suggested by the data', 56, 24, 153),
     # Baselines.
     'comm': dict(
         idea='baseline', label='CoMM', only=['shapes'], options={
