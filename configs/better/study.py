@@ -5,6 +5,8 @@ seeds = (0, 1, 2)
 recipe, judging_seeds = 'contrast-linear', (0, 1, 2, 3, 4)
 #: Judged by tools/ombria.py: its study and records, the arm there that is the recipe, and where chips are tested.
 ombria = dict(study='../ombria/study.py', records='../../docs/ombria.csv', recipe='decur_contrast', places=('scene_test', 'event2021'))
+#: Plain DeCUR has 75 % common dimensions; what other shares, and that which the data suggest, come to with 1, 2, 3 shared factors of four.
+split = dict(tasks=('shared-1', 'shapes', 'shared-3'), shares=('common-25', 'common-50', 'plain'), suggested='common-suggested')
 # Whose blocks of dimensions a figure shows.
 decoupling = ('plain', 'contrast-linear', 'contrast-completeness', 'disentangled')
 # Commands that make the data.

@@ -54,14 +54,14 @@ def test_the_score_is_the_mean_over_tasks_of_paired_differences():
             row('one', 'better', 0, 13), row('one', 'better', 1, 25), row('two', 'better', 0, 6)]
     scores = report.values(rows)
     assert report.differences(scores, 'one', 'better') == {0: 3, 1: 5}
-    assert report.primary(study(), scores, 'better') is None, 'a run is missing'
+    assert report.primary(study(), scores, 'better') == [2], 'of the one seed that is whole'
     scores = report.values([*rows, row('two', 'better', 1, 4)])
     found = report.primary(study(), scores, 'better')
     # Seed 0: (3 + 1) / 2, seed 1: (5 - 1) / 2; the extra task does not count.
-    assert found.mean == 2 and found.low == found.high == 2
+    assert found == [2, 2]
     found = report.tables(study(), rows)
-    assert '| better | +4.0 ± 12.7 (n = 2) | +1.0 (n = 1) |  |  |' in found['scores']
-    assert '| plain | 15.0 ± 63.5 (n = 2) | 5.0 ± 0.0 (n = 2) |  |  |' in found['scores']
+    assert '| better | +4.0 ± 12.7 (n = 2) | +1.0 (n = 1) | +2.0 (n = 1) |' in found['scores']
+    assert '| plain | 15.0 ± 63.5 (n = 2) | 5.0 ± 0.0 (n = 2) |  |' in found['scores']
     assert '7 runs are in' in found['runs'] and 'better (two, extra)' in found['runs'] and 'other (one)' in found['runs']
 
 
@@ -77,11 +77,19 @@ def test_a_recipe_is_judged_on_tasks_that_it_was_not_chosen_by(tmp_path):
     text = report.tables(found, rows, elsewhere)
     assert '| judge | 11.0 ± 2.5 | 16.0 ± 5.0 | +5.0 ± 2.5 |' in text['judging'] and '| +2.0 ± 0.0 |' in text['judging']
     assert '| mean over tasks |  |  | +3.5 ± 1.2 |' in text['judging'], '(4 + 2) / 2, (5 + 2) / 2, (6 + 2) / 2'
-    assert 'judge' not in text['scores'] and '| better | +0.0 ± 0.0 (n = 2) | +0.0 ± 0.0 (n = 2) |  | 0.0 ± 0.0 |' in text['scores']
+    assert 'judge' not in text['scores'] and '| better | +0.0 ± 0.0 (n = 2) | +0.0 ± 0.0 (n = 2) | +0.0 ± 0.0 |' in text['scores']
     del elsewhere['other place'][1][2]
-    assert '| mean over tasks |  |  |  |' in report.tables(found, rows, elsewhere)['judging'], 'a run is missing'
+    assert '| mean over tasks |  |  | +3.2 ± 3.2 (n = 2) |' in report.tables(found, rows, elsewhere)['judging'], 'a run is missing'
     with pytest.raises(ConfigError, match="the recipe of the study is 'none'"):
         plan(study(recipe='none'))
+
+
+def test_the_suggested_split_is_compared_with_the_best_of_the_others():
+    found = study(split=dict(tasks=['one', 'two'], shares=['plain', 'other'], suggested='better'))
+    rows = [row('one', arm, seed, score + seed) for arm, score in (('plain', 5), ('other', 7), ('better', 6)) for seed in (0, 1)]
+    text = report.tables(found, rows)
+    assert '| as suggested, less the best of the others | -1.0 ± 0.0 (n = 2) |  |' in text['split']
+    assert '| other | 7.5 ± 6.4 (n = 2) |  |' in text['split'] and 'better' not in text['scores'] and '| plain |' in text['scores']
 
 
 def test_records_come_back_and_newer_ones_win(tmp_path):

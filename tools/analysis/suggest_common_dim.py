@@ -3,8 +3,8 @@
     python tools/analysis/suggest_common_dim.py CONFIG CHECKPOINT [--samples 2048]
 
 Counts the canonical correlations that are above chance on samples which were not used to find them: those between modalities are shared,
-those between two views of a modality are all that it holds. A pilot whose objective compares views within modalities alone keeps both:
---cfg-options "model.head=dict(_delete_=True, type='MultimodalBarlowTwinsHead', between='views')" when it is trained.
+those between two views of a modality are all that it holds. The pilot is the config itself with half of its dimensions common, for a few
+hundred steps; give the same --cfg-options here (model.head.common_dim=...). docs/better.md has what other pilots give.
 """
 from decur_command.arguments import add_argument, answer_help, make_parser
 
@@ -15,7 +15,7 @@ def parse_args():
     add_argument(parser, 'checkpoint', help='of the pilot, or "random" for encoders that are not trained')
     parser.add_argument('--samples', type=int, default=2048, help='at most, from the beginning of the training set (default: 2048)')
     parser.add_argument('--batch-size', type=int, default=64, help='samples at a time (default: 64)')
-    parser.add_argument('--level', default='embedding', choices=['embedding', 'encoder'], help='what is compared (default: embedding)')
+    parser.add_argument('--level', default='encoder', choices=['embedding', 'encoder'], help='what is compared (default: encoder)')
     add_argument(parser, 'seed', default=0, help='of the views, the halves and of random encoders (default: 0)')
     add_argument(parser, 'out', help='write all figures to this JSON file')
     add_argument(parser, 'device')

@@ -10,7 +10,7 @@ from ombria_study.records import read_records as read_ombria_records
 from ombria_study.report import Results
 
 from decur.errors import DataError
-from decur.evaluation.intervals import Interval, t_interval
+from decur.evaluation.intervals import t_interval
 from decur.evaluation.tables import markdown
 from decur.writing import write_csv
 
@@ -75,18 +75,14 @@ def differences(scores: Mapping, task: str, arm: str) -> dict:
     return {seed: value - plain[seed] for seed, value in sorted(own.items()) if seed in plain}
 
 
-def primary(study: Config, scores: Mapping, arm: str) -> Interval | None:
-    """The registered score over the tasks for choosing. None while one of its runs is missing."""
-    if arm == PLAIN:
-        return None
-    return mean_over_tasks([differences(scores, task, arm) for task in for_choosing(study)], study.seeds)
+def primary(study: Config, scores: Mapping, arm: str) -> list[float]:
+    """The registered score over the tasks for choosing, by seed; see :func:`mean_over_tasks`. Nothing for plain DeCUR."""
+    return [] if arm == PLAIN else mean_over_tasks([differences(scores, task, arm) for task in for_choosing(study)], study.seeds)
 
 
-def mean_over_tasks(found: Sequence[Mapping], seeds: Sequence[int]) -> Interval | None:
-    """The mean over tasks of differences by seed, with its interval over seeds; None while a task lacks one of the seeds."""
-    if any(set(seeds) - set(one) for one in found):
-        return None
-    return t_interval([sum(one[seed] for one in found) / len(found) for seed in seeds])
+def mean_over_tasks(found: Sequence[Mapping], seeds: Sequence[int]) -> list[float]:
+    """The mean over tasks of differences by seed, for each seed that all tasks have."""
+    return [sum(one[seed] for one in found) / len(found) for seed in seeds if found and all(seed in one for one in found)]
 
 
 def tables(study: Config, rows: Sequence[Mapping], elsewhere: Mapping | None = None) -> dict:
@@ -97,26 +93,26 @@ def tables(study: Config, rows: Sequence[Mapping], elsewhere: Mapping | None = N
         rows: Of :func:`read_records`.
         elsewhere: Tasks for judging that another tool runs: name in the table to the scores by seed of plain DeCUR and of the recipe.
     """
-    scores = values(rows)
-    names = [name for name, task in study.tasks.items() if not task.get('judged')]
-    table = []
+    scores, split = values(rows), study.get('split')
+    chosen_by = for_choosing(study)
+    aside = [name for name, task in study.tasks.items() if not task.get('scored', True) and not (split and name in split.tasks)]
+    table, further = [], []
     for arm, entry in study.arms.items():
-        cells = []
-        for task in names:
-            if arm == PLAIN:
-                cells.append(_cell(list(scores.get((task, arm), {}).values()), signed=False))
-            else:
-                cells.append(_cell(list(differences(scores, task, arm).values())))
+        if split and arm in (*split.shares, split.suggested) and arm != PLAIN:
+            continue
+        cells, more = ([_cell(list(_shown(scores, task, arm).values()), arm != PLAIN) for task in names] for names in (chosen_by, aside))
         if any(cells):
-            total = primary(study, scores, arm)
-            table.append([label(entry), *cells, format_interval(total, 1)])
+            table.append([label(entry), *cells, _cell(primary(study, scores, arm), expected=len(study.seeds))])
+        if any(more):
+            further.append([label(entry), *more])
     missing = [f'{label(study.arms[arm])} ({", ".join(tasks)})' for arm in study.arms
                if (tasks := [task for task in tasks_of(study, arm) if set(seeds_of(study, task)) - set(scores.get((task, arm), {}))])]
     seconds = sum(float(row['seconds']) for row in rows)
     text = f'{len(rows)} runs are in; they took {seconds / 60:.0f} minutes of processor time, one thread each.'
     return dict(runs=text + (f' Not or not wholly run: {"; ".join(missing)}.' if missing else ''),
-                scores=markdown(['setting', *names, 'primary score'], table, numbers=True), judging=_judging(study, scores, elsewhere),
-                factors=_factors(study, rows))
+                scores=markdown(['setting', *chosen_by, 'primary score'], table, numbers=True),
+                aside=markdown(['setting', *aside], further, numbers=True), split=_split(study, scores),
+                judging=_judging(study, scores, elsewhere), factors=_factors(study, rows))
 
 
 def ombria_scores(study: Config, folder: Path) -> dict:
@@ -141,14 +137,13 @@ def _judging(study: Config, scores: Mapping, elsewhere: Mapping) -> str:
     found = {task: [scores.get((task, arm), {}) for arm in (PLAIN, study.get('recipe'))]
              for task, entry in study.tasks.items() if entry.get('judged')}
     found.update(elsewhere or {})
-    table, paired = [], []
+    table, paired, seeds = [], [], study.get('judging_seeds', ())
     for task, (plain, recipe) in found.items():
         paired.append({seed: recipe[seed] - plain[seed] for seed in sorted(recipe) if seed in plain})
-        count = len(study.judging_seeds)
+        count = len(seeds)
         table.append([task, _cell(list(plain.values()), False, count), _cell(list(recipe.values()), False, count),
                       _cell(list(paired[-1].values()), True, count)])
-    total = mean_over_tasks(paired, study.judging_seeds) if paired else None
-    table.append(['mean over tasks', '', '', '' if total is None else ('+' if total.mean >= 0 else '') + format_interval(total, 1)])
+    table.append(['mean over tasks', '', '', _cell(mean_over_tasks(paired, seeds), expected=len(seeds))])
     title = label(study.arms[study.recipe]) if 'recipe' in study else 'recipe'
     return markdown(['task', 'plain DeCUR', title, 'difference'], table, numbers=True)
 
@@ -163,8 +158,27 @@ def _cell(numbers: Sequence[float], signed: bool = True, expected: int = 3) -> s
     if not numbers:
         return ''
     interval = t_interval(numbers)
-    text = format_interval(interval, 1)
-    return ('+' if signed and interval.mean >= 0 else '') + text + ('' if len(numbers) == expected else f' (n = {len(numbers)})')
+    text = ('+' if signed and interval.mean >= 0 else '') + format_interval(interval, 1)
+    return text if len(numbers) == expected else f'{text} (n = {len(numbers)})'
+
+
+def _shown(scores: Mapping, task: str, arm: str) -> Mapping:
+    return scores.get((task, arm), {}) if arm == PLAIN else differences(scores, task, arm)
+
+
+def _split(study: Config, scores: Mapping) -> str:
+    """Scores by the number of common dimensions, and what the suggested one is above the best of the others, paired by seed."""
+    split = study.get('split')
+    if not split:
+        return ''
+    table = [[label(study.arms[arm]), *(_cell(list(scores.get((task, arm), {}).values()), False) for task in split.tasks)]
+             for arm in (*split.shares, split.suggested)]
+    cells = []
+    for task in split.tasks:
+        found, own = ({arm: scores.get((task, arm), {}) for arm in split.shares}, scores.get((task, split.suggested), {}))
+        best = max((arm for arm in found if found[arm]), key=lambda arm: t_interval(list(found[arm].values())).mean, default=None)
+        cells.append(_cell([own[seed] - found[best][seed] for seed in sorted(own) if seed in found[best]]) if best else '')
+    return markdown(['common dimensions', *split.tasks], [*table, ['as suggested, less the best of the others', *cells]], numbers=True)
 
 
 def _factors(study: Config, rows: Sequence[Mapping]) -> str:
