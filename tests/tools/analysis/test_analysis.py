@@ -283,7 +283,7 @@ def test_feature_tool(world, tmp_path):
 def test_suggest_common_dim(tmp_path):
     """Of untrained encoders on linear mixtures of four shared and four private coordinates."""
     config = 'configs/decoupling/gaussian_first-second_small-resnet_decur.py'
-    done = run_tool('tools/analysis/suggest_common_dim.py', config, 'random', '--samples', 2048, '--out', tmp_path / 'found.json')
+    done = run_tool('tools/analysis/suggest_common_dim.py', config, 'random', '--level', 'embedding', '--out', tmp_path / 'found.json')
     found = json.loads((tmp_path / 'found.json').read_text())
     assert found['across'] == {'first-second': 4} and min(found['within'].values()) >= 8
     assert found['share'] == pytest.approx(4 / np.mean(list(found['within'].values())))
