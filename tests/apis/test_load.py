@@ -1,6 +1,7 @@
 """``decur.load``: encoders from configs and checkpoints."""
 import hashlib
 import json
+import logging
 import pickle
 from types import SimpleNamespace
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from helpers import entries
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.registry import MODELS
 
 import decur
@@ -76,6 +78,22 @@ def test_one_modality_and_safetensors(trained, tmp_path):
         assert torch.allclose(decur.load(bare, config=cfg)(dict(optical=x))['optical'], expected, atol=1e-5)
     with pytest.raises(WeightsError, match='does not say which encoders it holds'):
         decur.load(bare)
+
+
+def test_a_config_alone_is_loaded_without_a_line_for_every_tensor():
+    said = []
+    handler = logging.Handler(logging.INFO)
+    handler.emit = said.append
+    logger = MMLogger.get_current_instance()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        decur.load(config())
+        assert not said and logger.isEnabledFor(logging.INFO), 'what comes after is logged as before'
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def test_a_config_alone_gives_initialised_encoders(tmp_path):

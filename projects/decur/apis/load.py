@@ -18,6 +18,7 @@ from ..weights.formats import parse
 from ..weights.hub import CONFIG, WEIGHTS
 from ..weights.io import load_file, unwrap
 from ..weights.metadata import describe_config, read_metadata, read_notes
+from ..weights.quiet import no_line_for_every_tensor
 from ..weights.sources import fetch
 from ..weights.streams import check_bands
 from ..weights.strict import check_fit, load_strict
@@ -198,7 +199,8 @@ def _initialised(config, modalities: Sequence[str] | None) -> LoadedEncoder:
         init_cfg = (original[name]['encoder'].get('init_cfg') or {})
         if init_cfg.get('type') == 'Pretrained':
             stream.init_cfg = dict(init_cfg)
-    encoder.backbone.init_weights()
+    with no_line_for_every_tensor():
+        encoder.backbone.init_weights()
     return encoder
 
 

@@ -9,6 +9,7 @@ from decur.binding import bind
 from decur.errors import ConfigError, WeightsError, check_choice
 from decur.weights import load_file, load_strict, unwrap
 from decur.weights.names import below
+from decur.weights.quiet import no_line_for_every_tensor
 from decur.weights.streams import check_bands, load_streams
 
 from .representation import LEVELS
@@ -41,7 +42,8 @@ def load_explained(cfg: Config, checkpoint: str | Path | None, level: str = 'emb
     backbone.pop('fusion', None)
     model = MODELS.build(dict(model_cfg, backbone=backbone))
     if checkpoint is None:
-        model.init_weights()
+        with no_line_for_every_tensor():
+            model.init_weights()
     elif level == 'encoder':
         if len(model.backbone.interactions):
             content = load_file(checkpoint)

@@ -1,5 +1,4 @@
 """A checkpoint of another project, or of another config, as one that a config's model loads with ``strict=True``."""
-import logging
 from collections.abc import Mapping
 
 import torch
@@ -11,6 +10,7 @@ from .fit import components, fit
 from .formats import parse
 from .io import load_file
 from .metadata import describe_config, read_notes
+from .quiet import no_line_for_every_tensor
 from .sources import fetch
 from .streams import check_bands
 
@@ -27,19 +27,14 @@ def build_model(cfg, seed: int = 0) -> nn.Module:
     model_cfg = dict(bind(cfg)['model'])
     if model_cfg.get('backbone'):
         model_cfg['backbone'] = dict(model_cfg['backbone'], pretrained=None)
-    quiet = logging.root.manager.disable
-    logging.disable(logging.INFO)  # MMEngine logs every tensor that it initialises
-    try:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            model = MODELS.build(model_cfg)
-            for module in model.modules():
-                init_cfg = getattr(module, 'init_cfg', None)
-                if isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained':
-                    module.init_cfg = None
-            model.init_weights()
-    finally:
-        logging.disable(quiet)
+    with no_line_for_every_tensor(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = MODELS.build(model_cfg)
+        for module in model.modules():
+            init_cfg = getattr(module, 'init_cfg', None)
+            if isinstance(init_cfg, Mapping) and init_cfg.get('type') == 'Pretrained':
+                module.init_cfg = None
+        model.init_weights()
     return model
 
 
