@@ -96,6 +96,7 @@ class ModalityLoader:
             raise DataError(f'{where}: modality {self.name!r} has {self.entry["channels"]} channels, the file has shape {image.shape} '
                             '(H, W, C). Correct channels in the entry, or choose bands with reader=dict(type=..., bands=[...]).')
         values, left = split(image)
+        self._check_range(values.dtype, source)
         if left is not None:
             missing = left
         elif missing is not None and missing.shape != values.shape:
@@ -106,6 +107,16 @@ class ModalityLoader:
         if missing is not None and getattr(self.reader, 'nodata', None) is None:
             values = fill(values, missing, self.mean)
         return values, missing
+
+
+    def _check_range(self, dtype: np.dtype, source: str | None) -> None:
+        """Refuse a type of integers that cannot reach the entry's mean: 8 bits where the training had reflectances of 16, for example."""
+        if dtype.kind not in 'iu' or self.mean.max() <= np.iinfo(dtype).max:
+            return
+        channel = int(self.mean.argmax())
+        raise DataError(f'{source or "the image"}: modality {self.name!r} is {dtype}, of at most {np.iinfo(dtype).max}, but its mean is '
+                        f'{self.mean[channel]:g} in channel {channel}: the values were scaled to fewer bits, other units than those of the '
+                        'statistics. Give files in the units of the training, or the mean and std of these files.')
 
 
 def fill(image: np.ndarray, missing: np.ndarray, values: np.ndarray) -> np.ndarray:

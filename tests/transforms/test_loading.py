@@ -1,0 +1,25 @@
+import numpy as np
+import pytest
+from helpers import write_tif
+
+from decur.errors import DataError
+from decur.transforms.loading import ModalityLoader
+
+
+def loader(mean, **entry):
+    return ModalityLoader('s2', dict(channels=2, mean=mean, std=[1., 1.], encoder=dict(), **entry))
+
+
+def test_eight_bits_for_a_model_of_sixteen_are_refused(tmp_path):
+    write_tif(tmp_path / 'a.tif', np.full((4, 4, 2), 200, np.uint8))
+    write_tif(tmp_path / 'b.tif', np.full((4, 4, 2), 200, np.uint16))
+    sixteen = loader([120., 1500.])
+    with pytest.raises(DataError, match=r"a\.tif: modality 's2' is uint8, of at most 255, but its mean is 1500 in channel 1"):
+        sixteen(tmp_path / 'a.tif')
+    with pytest.raises(DataError, match="the image: modality 's2' is uint8"):
+        sixteen.finish(np.full((4, 4, 2), 200, np.uint8))
+    assert np.array_equal(sixteen(tmp_path / 'b.tif')[0], np.full((4, 4, 2), 200))
+    assert loader([120., 130.])(tmp_path / 'a.tif')[0].dtype == np.uint8
+    # The statistics are those of what radiometry makes of the file.
+    stretched = loader([120., 130.], radiometry=[dict(type='PercentilesToEightBit')])
+    assert stretched(tmp_path / 'b.tif')[0].dtype == np.uint8
