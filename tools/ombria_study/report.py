@@ -221,6 +221,8 @@ def _labels(results: Results) -> str:
         for arm in ('random', 'decur'):
             rows.append([f'{results.label(arm)}, {name}',
                          *(cell(results.interval(place, arm, protocol, labels=labels)) for place in _MAIN for labels in _SIZES)])
+        rows.append([f'DeCUR less random, {name}', *(difference(results.differences(place, 'decur', 'random', protocol, labels=labels))
+                                                     for place in _MAIN for labels in _SIZES)])
     return markdown(['start', *(f'{place}, {labels}' for place in _MAIN for labels in _SIZES)], rows, numbers=True)
 
 
