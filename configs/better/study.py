@@ -31,21 +31,28 @@ def _factors(**factors):
 
 
 # share: of the config's epochs or iterations.
+s1_s2 = dict(
+    config='../landcover/landcover_s1-s2_small-resnet_decur.py', data='landcover/ssl4eo', share=0.5,
+    transfer='../landcover/landcover_s1-s2_small-resnet_frozen.py', transfer_data='landcover/bigearthnet', metric='multi-label/mAP_micro')
+rgb_dem = dict(
+    config='../landcover/landcover_rgb-dem_small-resnet_decur.py', data='landcover/geonrw', share=0.5,
+    transfer='../landcover/landcover_rgb-dem_small-resnet_frozen.py', transfer_data='landcover/geonrw', metric='mIoU')
+rooms = dict(
+    config='../quickstart/rooms_rgb-hha_small-resnet_decur.py', data='rooms', share=1 / 3,
+    transfer='../quickstart/rooms_rgb_small-resnet_frozen.py', transfer_data='rooms', metric='mIoU')
 tasks = {
     'shapes': dict(config=shapes),
-    's1-s2': dict(
-        config='../landcover/landcover_s1-s2_small-resnet_decur.py', data='landcover/ssl4eo', share=0.5,
-        transfer='../landcover/landcover_s1-s2_small-resnet_frozen.py', transfer_data='landcover/bigearthnet', metric='multi-label/mAP_micro'),
-    'rgb-dem': dict(
-        config='../landcover/landcover_rgb-dem_small-resnet_decur.py', data='landcover/geonrw', share=0.5,
-        transfer='../landcover/landcover_rgb-dem_small-resnet_frozen.py', transfer_data='landcover/geonrw', metric='mIoU'),
-    'rooms': dict(
-        config='../quickstart/rooms_rgb-hha_small-resnet_decur.py', data='rooms', share=1 / 3,
-        transfer='../quickstart/rooms_rgb_small-resnet_frozen.py', transfer_data='rooms', metric='mIoU'),
+    's1-s2': s1_s2,
+    'rgb-dem': rgb_dem,
+    'rooms': rooms,
     # For judging the recipe, once it is chosen; not for choosing it.
     'shapes3': dict(config='../decoupling/shapes_optical-radar-height_small-resnet_decur.py', judged=True),
     'places': dict(config='../decoupling/places_camera-lidar_small-resnet_decur.py', judged=True),
-    # Not in the score: other numbers of shared factors, private factors after long training, and a world of linear mixtures.
+    # Not in the score: the same weights fine-tuned, which says what better frozen features could gain with these labels.
+    's1-s2-tuned': dict(s1_s2, scored=False, transfer_options={'model.backbone.frozen': False, 'optim_wrapper.optimizer.lr': 0.05}),
+    'rgb-dem-tuned': dict(rgb_dem, scored=False, transfer_options={'model.backbone.frozen': False}),
+    'rooms-tuned': dict(rooms, scored=False, transfer_options={'model.backbone.frozen': False}),
+    # Other numbers of shared factors, private factors after long training, and a world of linear mixtures.
     'shared-1': dict(config=shapes, scored=False, options=_factors(texture=private)),
     'shared-3': dict(config=shapes, scored=False, options=_factors(colour=shared)),
     'shapes-2000': dict(config=shapes, share=4., scored=False),
@@ -67,7 +74,10 @@ def _contrast(weight, **term):
 
 
 arms = {
-    'plain': dict(label='plain DeCUR', tasks={'shared-1': {}, 'shared-3': {}, 'shapes-2000': {}, 'gaussian': {}}),
+    'plain': dict(label='plain DeCUR', tasks=dict.fromkeys(
+        ('s1-s2-tuned', 'rgb-dem-tuned', 'rooms-tuned', 'shared-1', 'shared-3', 'shapes-2000', 'gaussian'), {})),
+    # Random weights, a rate of 0; but batch normalization takes its statistics from the data (25 steps, or an epoch).
+    'random': dict(label='random encoders, normalized on the data', steps=0.05, options={'optim_wrapper.optimizer.lr': 0.0}),
     'cross-block': dict(
         idea='common against unique', label='correlation, weight 0.0051', options={'model.head.extra': [dict(type='CrossBlockTerm')]}),
     'hsic': dict(
