@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from decur.evaluation.intervals import t_interval
 
-from .plan import PLAIN, for_choosing
+from .plan import for_choosing
 from .report import differences, label, values
 from .runs import FACTORS
 
@@ -17,10 +17,14 @@ _COLOURS = ('#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 
 
 def plot_scores(study: Config, rows: Sequence[Mapping]) -> Figure:
-    """What every setting gains over plain DeCUR: a dot for a run, a diamond for the mean of a task; sorted by the first task."""
+    """What every change gains over plain DeCUR: a dot for a run, a diamond for the mean of a task; sorted by the first task.
+
+    An arm without an ``idea`` is no change of it, and other numbers of common dimensions have a table of their own.
+    """
     scores, tasks = values(rows), for_choosing(study)
+    split = study.get('split', {})
     found = {arm: {task: list(one.values()) for task in tasks if (one := differences(scores, task, arm))}
-             for arm in study.arms if arm != PLAIN}
+             for arm, entry in study.arms.items() if 'idea' in entry and arm not in (*split.get('shares', ()), split.get('suggested'))}
     found = {arm: one for arm, one in found.items() if one}
     order = sorted(found, key=lambda arm: -np.mean(found[arm].get(tasks[0], [-np.inf])))
     fig = Figure(figsize=(10, 1.6 + 0.42 * len(order)), layout='constrained')
