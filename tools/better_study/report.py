@@ -19,6 +19,8 @@ from .runs import FACTORS
 
 #: What tells one run from another.
 KEY = ('task', 'arm', 'seed')
+#: Of :data:`~better_study.runs.FACTORS`: how well each block holds what is its own.
+_RATIOS = ('common: shared / private', 'unique: private / shared')
 COLUMNS = (*KEY, 'score', 'loss', 'seconds', 'fingerprint', *FACTORS)
 
 
@@ -111,7 +113,7 @@ def tables(study: Config, rows: Sequence[Mapping], elsewhere: Mapping | None = N
     text = f'{len(rows)} runs are in; they took {seconds / 60:.0f} minutes of processor time, one thread each.'
     return dict(runs=text + (f' Not or not wholly run: {"; ".join(missing)}.' if missing else ''),
                 scores=markdown(['setting', *chosen_by, 'primary score'], table, numbers=True),
-                aside=markdown(['setting', *aside], further, numbers=True), split=_split(study, scores),
+                aside=markdown(['setting', *aside], further, numbers=True), split=_split(study, rows),
                 judging=_judging(study, scores, elsewhere), factors=_factors(study, rows))
 
 
@@ -166,19 +168,22 @@ def _shown(scores: Mapping, task: str, arm: str) -> Mapping:
     return scores.get((task, arm), {}) if arm == PLAIN else differences(scores, task, arm)
 
 
-def _split(study: Config, scores: Mapping) -> str:
-    """Scores by the number of common dimensions, and what the suggested one is above the best of the others, paired by seed."""
+def _split(study: Config, rows: Sequence[Mapping]) -> str:
+    """Scores and separation of the blocks by the number of common dimensions; what the suggested one is above the best of the others."""
     split = study.get('split')
     if not split:
         return ''
-    table = [[label(study.arms[arm]), *(_cell(list(scores.get((task, arm), {}).values()), False) for task in split.tasks)]
-             for arm in (*split.shares, split.suggested)]
-    cells = []
+    columns = {'{}': values(rows), **{f'{{}}, {name}': values(rows, name) for name in _RATIOS}}
+    table = []
+    for arm in (*split.shares, split.suggested):
+        cells = [_cell(list(found.get((task, arm), {}).values()), False) for task in split.tasks for found in columns.values()]
+        table.append([study.arms[arm].label, *cells])
+    last = ['as suggested, less the best of the others']
     for task in split.tasks:
-        found, own = ({arm: scores.get((task, arm), {}) for arm in split.shares}, scores.get((task, split.suggested), {}))
+        found, own = ({arm: columns['{}'].get((task, arm), {}) for arm in split.shares}, columns['{}'].get((task, split.suggested), {}))
         best = max((arm for arm in found if found[arm]), key=lambda arm: t_interval(list(found[arm].values())).mean, default=None)
-        cells.append(_cell([own[seed] - found[best][seed] for seed in sorted(own) if seed in found[best]]) if best else '')
-    return markdown(['common dimensions', *split.tasks], [*table, ['as suggested, less the best of the others', *cells]], numbers=True)
+        last += [_cell([own[seed] - found[best][seed] for seed in sorted(own) if seed in found[best]]) if best else '', *('' for _ in _RATIOS)]
+    return markdown(['common dimensions', *(title.format(task) for task in split.tasks for title in columns)], [*table, last], numbers=True)
 
 
 def _factors(study: Config, rows: Sequence[Mapping]) -> str:
