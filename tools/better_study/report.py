@@ -173,17 +173,20 @@ def _split(study: Config, rows: Sequence[Mapping]) -> str:
     split = study.get('split')
     if not split:
         return ''
-    columns = {'{}': values(rows), **{f'{{}}, {name}': values(rows, name) for name in _RATIOS}}
+    scores = values(rows)
+    columns = {'{}': scores, **{f'{{}}, {name}': values(rows, name) for name in _RATIOS}}
     table = []
     for arm in (*split.shares, split.suggested):
         cells = [_cell(list(found.get((task, arm), {}).values()), False) for task in split.tasks for found in columns.values()]
         table.append([study.arms[arm].label, *cells])
     last = ['as suggested, less the best of the others']
     for task in split.tasks:
-        found, own = ({arm: columns['{}'].get((task, arm), {}) for arm in split.shares}, columns['{}'].get((task, split.suggested), {}))
+        found, own = ({arm: scores.get((task, arm), {}) for arm in split.shares}, scores.get((task, split.suggested), {}))
         best = max((arm for arm in found if found[arm]), key=lambda arm: t_interval(list(found[arm].values())).mean, default=None)
-        last += [_cell([own[seed] - found[best][seed] for seed in sorted(own) if seed in found[best]]) if best else '', *('' for _ in _RATIOS)]
-    return markdown(['common dimensions', *(title.format(task) for task in split.tasks for title in columns)], [*table, last], numbers=True)
+        gain = [own[seed] - found[best][seed] for seed in sorted(own) if seed in found[best]] if best else []
+        last += [_cell(gain), *('' for _ in _RATIOS)]
+    titles = [title.format(task) for task in split.tasks for title in columns]
+    return markdown(['common dimensions', *titles], [*table, last], numbers=True)
 
 
 def _factors(study: Config, rows: Sequence[Mapping]) -> str:
