@@ -140,16 +140,17 @@ def test_the_command_runs_and_reports_and_what_is_done_is_not_done_again(tmp_pat
     (tmp_path / 'study.py').write_text('''
 seeds = (0, )
 tasks = dict(shapes=dict(config='shapes.py'))
-arms = dict(plain=dict(label='plain'), all=dict(label='everything', options={
+arms = dict(plain=dict(label='plain'), all=dict(idea='at once', label='everything', options={
     'model.head.extra': [dict(type='CrossBlockTerm')],
     'model.teacher': dict(type='ExponentialMovingAverage', momentum=0.1),
     'model.auxiliary_heads': [dict(type='CompletenessHead', grid=2), dict(type='DenseHead', grid=2)]}))
 ''')
-    (tmp_path / 'doc.md').write_text(''.join(f'<!-- {name} -->\n<!-- /{name} -->\n' for name in ('runs', 'scores', 'judging', 'factors')))
+    (tmp_path / 'doc.md').write_text(''.join(f'<!-- {name} -->\n<!-- /{name} -->\n' for name in (
+        'runs', 'scores', 'aside', 'split', 'judging', 'factors')))
     command = ['tools/better.py', '--study', tmp_path / 'study.py', '--work-dir', tmp_path / 'work', '--doc', tmp_path / 'doc.md',
                '--records', tmp_path / 'r.csv', '--figures', tmp_path / 'figures', '--jobs', '1']
     first = run_tool(*command, fresh=True)
-    assert '[2/2] shapes/all/seed0' in first.stdout and '| everything |' in (tmp_path / 'doc.md').read_text()
+    assert '[2/2] shapes/all/seed0' in first.stdout and '| at once, everything |' in (tmp_path / 'doc.md').read_text()
     assert {path.name for path in (tmp_path / 'figures').iterdir()} == {'better_scores.png'}
     with open(tmp_path / 'r.csv', encoding='utf-8') as file:
         rows = list(csv.DictReader(file))
