@@ -14,7 +14,7 @@ def test_eight_bits_for_a_model_of_sixteen_are_refused(tmp_path):
     write_tif(tmp_path / 'a.tif', np.full((4, 4, 2), 200, np.uint8))
     write_tif(tmp_path / 'b.tif', np.full((4, 4, 2), 200, np.uint16))
     sixteen = loader([120., 1500.])
-    with pytest.raises(DataError, match=r"a\.tif: modality 's2' is uint8, of at most 255, but its mean is 1500 in channel 1"):
+    with pytest.raises(DataError, match=r"a\.tif: modality 's2' is uint8, of 0 to 255, but its mean is 1500 in channel 1"):
         sixteen(tmp_path / 'a.tif')
     with pytest.raises(DataError, match="the image: modality 's2' is uint8"):
         sixteen.finish(np.full((4, 4, 2), 200, np.uint8))
@@ -23,3 +23,17 @@ def test_eight_bits_for_a_model_of_sixteen_are_refused(tmp_path):
     # The statistics are those of what radiometry makes of the file.
     stretched = loader([120., 130.], radiometry=[dict(type='PercentilesToEightBit')])
     assert stretched(tmp_path / 'b.tif')[0].dtype == np.uint8
+
+
+def test_eight_bits_for_a_model_of_decibels_are_refused(tmp_path):
+    write_tif(tmp_path / 'a.tif', np.full((4, 4, 2), 200, np.uint8))
+    with pytest.raises(DataError, match="is uint8, of 0 to 255, but its mean is -12.5 in channel 0"):
+        loader([-12.5, -20.])(tmp_path / 'a.tif')
+    assert loader([-12.5, -20.])(write(tmp_path / 'b.tif'))[0].dtype == np.float32
+    said = loader([-12.5, -20.], reader=dict(type='AutoReader', dtype='float32'))
+    assert said(tmp_path / 'a.tif')[0].dtype == np.float32, 'what the error offers if the values are right'
+
+
+def write(path):
+    write_tif(path, np.full((4, 4, 2), -9., np.float32))
+    return path

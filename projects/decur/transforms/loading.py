@@ -108,15 +108,19 @@ class ModalityLoader:
             values = fill(values, missing, self.mean)
         return values, missing
 
-
     def _check_range(self, dtype: np.dtype, source: str | None) -> None:
-        """Refuse a type of integers that cannot reach the entry's mean: 8 bits where the training had reflectances of 16, for example."""
-        if dtype.kind not in 'iu' or self.mean.max() <= np.iinfo(dtype).max:
+        """Refuse a type of integers that cannot represent the mean of a channel: 8 bits for reflectances of 16, or for decibels."""
+        if dtype.kind not in 'iu':
             return
-        channel = int(self.mean.argmax())
-        raise DataError(f'{source or "the image"}: modality {self.name!r} is {dtype}, of at most {np.iinfo(dtype).max}, but its mean is '
-                        f'{self.mean[channel]:g} in channel {channel}: the values were scaled to fewer bits, other units than those of the '
-                        'statistics. Give files in the units of the training, or the mean and std of these files.')
+        limits = np.iinfo(dtype)
+        beyond = np.flatnonzero((self.mean < limits.min) | (self.mean > limits.max))
+        if not beyond.size:
+            return
+        channel = int(beyond[0])
+        raise DataError(f'{source or "the image"}: modality {self.name!r} is {dtype}, of {limits.min} to {limits.max}, but its mean is '
+                        f'{self.mean[channel]:g} in channel {channel}, so the values seem to be in other units than the statistics. Give '
+                        'files in the units of the training, or the mean and std of these values. If the values are right: '
+                        "reader=dict(type=..., dtype='float32').")
 
 
 def fill(image: np.ndarray, missing: np.ndarray, values: np.ndarray) -> np.ndarray:
