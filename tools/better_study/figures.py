@@ -9,7 +9,7 @@ from mmengine.config import Config
 
 from decur.evaluation.intervals import t_interval
 
-from .plan import for_choosing
+from .plan import for_choosing, other_shares
 from .report import differences, label, values
 from .runs import FACTORS
 
@@ -22,9 +22,8 @@ def plot_scores(study: Config, rows: Sequence[Mapping]) -> Figure:
     An arm without an ``idea`` is no change of it, and other numbers of common dimensions have a table of their own.
     """
     scores, tasks = values(rows), for_choosing(study)
-    split = study.get('split', {})
     found = {arm: {task: list(one.values()) for task in tasks if (one := differences(scores, task, arm))}
-             for arm, entry in study.arms.items() if 'idea' in entry and arm not in (*split.get('shares', ()), split.get('suggested'))}
+             for arm, entry in study.arms.items() if 'idea' in entry and arm not in other_shares(study)}
     found = {arm: one for arm, one in found.items() if one}
     order = sorted(found, key=lambda arm: -np.mean(found[arm].get(tasks[0], [-np.inf])))
     fig = Figure(figsize=(10, 1.6 + 0.42 * len(order)), layout='constrained')

@@ -93,6 +93,12 @@ def for_choosing(study: Config) -> list[str]:
     return [name for name, task in study.tasks.items() if task.get('scored', True) and not task.get('judged')]
 
 
+def other_shares(study: Config) -> set[str]:
+    """The arms that are plain DeCUR with another number of common dimensions: they have a table of their own."""
+    split = study.get('split', {})
+    return {*split.get('shares', ()), split.get('suggested')} - {PLAIN}
+
+
 def check(study: Config) -> None:
     """See that every task and every arm is whole.
 

@@ -14,7 +14,7 @@ from decur.evaluation.intervals import t_interval
 from decur.evaluation.tables import markdown
 from decur.writing import write_csv
 
-from .plan import PLAIN, Run, for_choosing, seeds_of, tasks_of
+from .plan import PLAIN, Run, for_choosing, other_shares, seeds_of, tasks_of
 from .runs import FACTORS
 
 #: What tells one run from another.
@@ -95,12 +95,12 @@ def tables(study: Config, rows: Sequence[Mapping], elsewhere: Mapping | None = N
         rows: Of :func:`read_records`.
         elsewhere: Tasks for judging that another tool runs: name in the table to the scores by seed of plain DeCUR and of the recipe.
     """
-    scores, split = values(rows), study.get('split')
-    chosen_by = for_choosing(study)
-    aside = [name for name, task in study.tasks.items() if not task.get('scored', True) and not (split and name in split.tasks)]
+    scores, chosen_by = values(rows), for_choosing(study)
+    aside = [name for name, task in study.tasks.items()
+             if not task.get('scored', True) and name not in study.get('split', {}).get('tasks', ())]
     table, further = [], []
     for arm, entry in study.arms.items():
-        if split and arm in (*split.shares, split.suggested) and arm != PLAIN:
+        if arm in other_shares(study):
             continue
         cells, more = ([_cell(list(_shown(scores, task, arm).values()), arm != PLAIN) for task in names] for names in (chosen_by, aside))
         if any(cells):
