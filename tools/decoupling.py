@@ -23,7 +23,6 @@ def parse_args():
 
 answer_help(parse_args)  # before the imports that take seconds
 
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.binding import bind
@@ -48,7 +47,6 @@ def main():
     args = parse_args()
     warnings.simplefilter('ignore')
     cfg = load_config(args.config, args.cfg_options)
-    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     data = load_config(args.data) if args.data else cfg
     if 'score_dataset' not in data:

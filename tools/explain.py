@@ -42,7 +42,6 @@ def parse_args():
 answer_help(parse_args)  # before the imports that take seconds
 
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 
 from decur.binding import bind
@@ -73,7 +72,6 @@ def main():
     args = parse_args()
     check_writable(args.out)
     cfg = load_config(args.config, args.cfg_options)
-    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     init_default_scope(cfg.get('default_scope', 'mmpretrain'))
     dataset = build_dataset(cfg, args.loader)
     model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)

@@ -20,7 +20,6 @@ def parse_args():
 
 answer_help(parse_args)  # before the imports that take seconds
 
-from mmengine.logging import MMLogger
 
 from decur.apis.features import labelled_sets
 from decur.engine import load_config
@@ -34,7 +33,6 @@ from decur.writing import write_json
 def main():
     """Load, extract, vote, print."""
     args = parse_args()
-    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     cfg = load_config(args.config, args.cfg_options)
     check_neighbours(args.k, args.temperature)
     if (cfg.get('test_evaluator') or {}).get('type') != 'MultiLabelScores':

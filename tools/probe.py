@@ -31,7 +31,6 @@ answer_help(parse_args)  # before the imports that take seconds
 
 import numpy as np
 import torch
-from mmengine.logging import MMLogger
 
 from decur.apis.features import labelled_sets
 from decur.engine import load_config
@@ -66,7 +65,6 @@ def held_out(part: dict, share: float, seed: int) -> tuple:
 def main():
     """Load, extract, probe, print."""
     args = parse_args()
-    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     cfg = load_config(args.config, args.cfg_options)
     check(args)
     if cfg.model.type != 'MultimodalClassifier':

@@ -1,6 +1,7 @@
 """From generated data to tables, by the documented commands: generate, prepare, pretrain, frozen and fine-tuned, test, kNN, table."""
 import csv
 import json
+import shutil
 from functools import partial
 from pathlib import Path
 
@@ -105,6 +106,12 @@ def test_sar_optical(tmp_path):
         neighbours[name] = json.loads((tmp_path / 'knn.json').read_text())
         assert list(neighbours[name]) == ['sar+optical', 'sar', 'optical']
     assert neighbours['random'] != neighbours['decur']
+    # Figures of fewer samples than the data have say so; how each tensor was initialised is not said.
+    shutil.rmtree(next((tmp_path / 'bigearthnet' / 'BigEarthNet-S1-v1.0').iterdir()))
+    printed = run_tool('tools/knn.py', CONFIGS / config, '-k', 3, *reading(tmp_path / 'bigearthnet', 'train', 'test'),
+                       'train_dataloader.dataset.missing=skip', 'test_dataloader.dataset.missing=skip')
+    printed = printed.stdout + printed.stderr
+    assert 'left out 1 of' in printed and 'init_weights' not in printed
 
 
 @pytest.mark.slow

@@ -30,7 +30,6 @@ answer_help(parse_args)  # before the imports that take seconds
 
 import numpy as np
 import torch
-from mmengine.logging import MMLogger
 from mmengine.registry import DATASETS, init_default_scope
 from mmengine.runner import set_random_seed
 from torch.utils.data import DataLoader, Subset
@@ -61,7 +60,6 @@ def views_of(model, dataset, batch_size: int, level: str) -> dict:
 def main():
     """Load, represent, count, print."""
     args = parse_args()
-    MMLogger.get_instance('mmengine', log_level='WARNING')  # one line per initialised parameter otherwise
     cfg = load_config(args.config, args.cfg_options)
     if cfg.model.get('type') != 'MultimodalPretraining':
         raise ConfigError(f'{args.config} is no pretraining config: its model is a {cfg.model.get("type")}.')

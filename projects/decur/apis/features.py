@@ -22,6 +22,7 @@ from ..evaluation.probes import labelled_features
 from ..modalities import check_finite, check_finite_rows
 from ..progress import Progress
 from ..weights import load_file, save_file
+from ..weights.quiet import no_line_for_every_tensor
 from ..writing import output_folder, read_json, replacing, write_bytes, write_json
 from .load import LoadedEncoder
 
@@ -255,7 +256,8 @@ def labelled_sets(cfg: Config, checkpoint: str | None, seed: int, validation: bo
         cfg.model.backbone.pretrained = checkpoint
     cfg = bind(cfg)
     model = MODELS.build(cfg.model)
-    model.init_weights()
+    with no_line_for_every_tensor():
+        model.init_weights()
     print(f'encoders: {checkpoint or f"random, seed {seed}"}', flush=True)
     model = model.to('cuda' if torch.cuda.is_available() else 'cpu').eval()
     datasets = {'training set': dict(cfg.train_dataloader.dataset, pipeline=cfg.test_dataloader.dataset.pipeline),
