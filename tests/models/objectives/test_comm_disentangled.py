@@ -24,11 +24,11 @@ def test_comm_contrasts_everything_with_the_whole():
     embeddings = make_embeddings('abc', 6, 16, dtype=torch.float64)
     head = comm()
     out = head.loss(embeddings)
-    whole = [head.fuse([embeddings[m][v] for m in 'abc']) for v in range(2)]
+    whole = [head.projector(head.fuse([embeddings[m][v] for m in 'abc'])) for v in range(2)]
     assert whole[0].shape == (6, 8)
     want = dict(all=pair(*whole))
     for m in 'abc':
-        alone = [head.fuse([embeddings[m][v]]) for v in range(2)]
+        alone = [head.projector(head.fuse([embeddings[m][v]])) for v in range(2)]
         want[f'only_{m}'] = (pair(alone[0], whole[1]) + pair(alone[1], whole[0])) / 2
     assert {name for name in out if name != 'loss'} == set(want)
     assert all(float(out[name]) == pytest.approx(float(value.detach()), rel=1e-9) for name, value in want.items())
@@ -182,7 +182,7 @@ def test_comm_keeps_what_one_modality_shows_alone_and_contrast_across_does_not()
         return torch.nn.ModuleDict({m: torch.nn.Linear(2 * classes, width) for m in 'ab'})
 
     encoders, head = linear(), CoMMHead(width, num_heads=2, out_channels=width, statistics=False)
-    found = train(encoders, head, lambda views: head.loss(views)['loss'], lambda z: head.fuse([z['a'], z['b']]))
+    found = train(encoders, head, lambda views: head.loss(views)['loss'], lambda z: head.projector(head.fuse([z['a'], z['b']])))
     assert min(found.values()) > .8, found
     encoders, projectors = linear(), linear()
     for m in 'ab':

@@ -14,14 +14,14 @@ from .simclr import nt_xent
 class CoMMHead(ObjectiveHead):
     """Contrast between views of all modalities together, and of each modality alone with all together.
 
-    The embeddings of a sample's modalities are tokens of a small transformer, whose class token and a projector give one vector: of all
-    modalities of a view, Z, or of one of them alone, Z_m. With ' for the second view, the terms are
+    The embeddings of a sample's modalities are tokens of a small transformer, whose class token gives, through a projector, one vector: of
+    all modalities of a view, Z, or of one of them alone, Z_m. With ' for the second view, the terms are
 
     - ``all``: NT-Xent(Z, Z'), which keeps what the views agree on, whether one modality shows it, several, or only all together;
     - ``only_<m>``: the mean of NT-Xent(Z_m, Z') and NT-Xent(Z_m', Z), which keeps what a modality shows alone.
 
     Set ``neck.num_layers=1``: a linear map from features to tokens. What is evaluated here is the encoders, as for all objectives; the
-    authors evaluate Z.
+    authors evaluate the class token (:meth:`fuse`).
 
     Args:
         width (int): That of the tokens: ``neck.out_channels``.
@@ -50,10 +50,10 @@ class CoMMHead(ObjectiveHead):
         self.projector = nn.Sequential(nn.Linear(width, width), nn.ReLU(inplace=True), nn.Linear(width, out_channels))
 
     def fuse(self, tokens: list) -> Tensor:
-        """One vector ``(N, out_channels)`` of the embeddings ``(N, width)`` of some modalities."""
+        """The transformer's class token ``(N, width)`` of the embeddings ``(N, width)`` of some modalities, which the authors evaluate."""
         tokens = torch.stack(tokens, dim=1)
         tokens = torch.cat([self.token.expand(len(tokens), -1, -1).to(tokens), tokens], dim=1)
-        return self.projector(self.transformer(tokens)[:, 0])
+        return self.transformer(tokens)[:, 0]
 
     def objective(self, batch: Batch) -> tuple:
         """See :class:`ObjectiveHead`; of samples that have all modalities."""
@@ -64,9 +64,9 @@ class CoMMHead(ObjectiveHead):
         if not len(views[0][names[0]]):
             nothing = sum(z.sum() for view in views for z in view.values())
             return nothing, dict.fromkeys(('all', *(f'only_{m}' for m in names)), nothing), {}
-        together = [self.fuse(list(view.values())) for view in views]
+        together = [self.projector(self.fuse(list(view.values()))) for view in views]
         terms = dict(all=nt_xent(*together, self.temperature))
         for m in names:
-            alone = [self.fuse([view[m]]) for view in views]
+            alone = [self.projector(self.fuse([view[m]])) for view in views]
             terms[f'only_{m}'] = (nt_xent(alone[0], together[1], self.temperature) + nt_xent(alone[1], together[0], self.temperature)) / 2
         return sum(terms.values()), terms, {}
