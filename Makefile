@@ -43,6 +43,7 @@ study: install
 
 better: install
 	$(BIN)/python tools/better.py --jobs 2
+	$(BIN)/python tools/better_baselines.py
 
 ombria: install
 	@test -n '$(SRC)' || { echo 'error: give SRC=CLONE, a clone of github.com/geodrak/OMBRIA' >&2; exit 1; }

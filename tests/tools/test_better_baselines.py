@@ -40,8 +40,19 @@ def test_a_third_of_the_vectors_is_noisy_a_third_lacks_a_tenth_a_third_is_as_it_
     assert float(made[~same & (zeros == 0)].std()) == pytest.approx(.01, rel=.05)
 
 
+def test_a_drawn_direction_is_near_and_unique_dimensions_stay():
+    torch.manual_seed(0)
+    z = torch.randn(2000, 200) * 5
+    made = simulation.drawn(z)
+    cosine = torch.nn.functional.cosine_similarity(made[:, :100], z[:, :100])
+    # The mean resultant length of the distribution in 100 dimensions: I_50(1000) / I_49(1000).
+    from scipy.special import ive
+    assert float(cosine.mean()) == pytest.approx(ive(50, 1000) / ive(49, 1000), abs=.005)
+    assert torch.equal(made[:, 100:], z[:, 100:]) and made[:, :100].norm(dim=1).sub(1).abs().max() < 1e-5
+
+
 def test_common_dimensions_learn_what_is_shared_and_unique_ones_their_own():
-    found = simulation.run(.1, 1., seed=0, steps=80, num=4000, width=64)
+    found = simulation.run(.1, 1., False, seed=0, steps=80, num=4000, width=64)
     assert found['common: shared'] > found['common: first'] + 3 and found['common: shared'] > 62, found
     assert found['unique first: first'] > found['unique first: second'] + 4, found
     assert abs(found['unique first: second'] - 50) < 4 and abs(found['unique second: first'] - 50) < 4, found
@@ -101,7 +112,7 @@ def test_the_command_and_what_is_done_is_not_done_again(tmp_path):
     command = ['tools/better_baselines.py', '--seeds', 0, '--steps', 1, '--records', tmp_path / 'r.csv', '--doc', tmp_path / 'doc.md']
     run_tool(*command)
     rows = read_records(tmp_path / 'r.csv')
-    assert len({(row['experiment'], row['setting']) for row in rows}) == 11
+    assert len({(row['experiment'], row['setting']) for row in rows}) == 15
     text = (tmp_path / 'doc.md').read_text()
     again = run_tool(*command)
-    assert '[1/11]' not in again.stdout and read_records(tmp_path / 'r.csv') == rows and (tmp_path / 'doc.md').read_text() == text
+    assert '[1/15]' not in again.stdout and read_records(tmp_path / 'r.csv') == rows and (tmp_path / 'doc.md').read_text() == text

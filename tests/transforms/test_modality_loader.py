@@ -34,6 +34,24 @@ def test_eight_bits_for_a_model_of_decibels_are_refused(tmp_path):
     assert said(tmp_path / 'a.tif')[0].dtype == np.float32, 'what the error offers if the values are right'
 
 
+def test_fractions_for_a_model_of_thousands_are_refused(tmp_path):
+    reflectances = np.random.default_rng(0).uniform(.02, .4, (40, 40, 2)).astype(np.float32)
+    write_tif(tmp_path / 'a.tif', reflectances)
+    message = r"a\.tif: modality 's2' has values from 0.02\d* to 0.[34]\d*, but its mean is 1200 or more in every channel"
+    with pytest.raises(DataError, match=message):
+        loader([1200., 1500.])(tmp_path / 'a.tif')
+    with pytest.raises(DataError, match='the image: modality'):
+        loader([1200., 1500.]).finish(np.ma.masked_array(reflectances, reflectances < .05))  # with missing pixels too
+    scaled = np.rint(reflectances * 10000)
+    scaled[0, 0] = 0.5  # one pixel of a fraction, among others
+    # In the units of the statistics; statistics of fractions; empty; all missing; one channel, as a flat coast.
+    for image, means in ((scaled, [1200., 1500.]), (reflectances, [.12, .15]), (np.zeros_like(reflectances), [1200., 1500.]),
+                         (np.ma.masked_all_like(reflectances), [1200., 1500.])):
+        assert loader(means).finish(image)[0].dtype == np.float32
+    coast = ModalityLoader('dem', dict(channels=1, mean=[150.], std=[100.], encoder=dict()))
+    assert np.array_equal(coast.finish(reflectances[..., :1])[0], reflectances[..., :1])
+
+
 def write(path):
     write_tif(path, np.full((4, 4, 2), -9., np.float32))
     return path

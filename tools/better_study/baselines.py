@@ -13,10 +13,11 @@ from decur.evaluation.tables import markdown
 
 from . import simulation, trifeature
 
-#: (beta, lambda) of DisentangledSSL, and what common dimensions tell of the shared and of the private labels in the authors' figure, read
-#: off to about a point.
-SIMULATION = {(0.1, 1.): ('78', '67'), (10., 1.): ('71', '61'), (100., 1.): ('68', '58'), (1000., 1.): ('56', '51'),
-              (0.1, 0.): ('78', '67'), (0.1, 0.1): ('78', '67'), (0.1, 10.): ('78', '67')}
+#: (beta, lambda, whether common dimensions are drawn) of DisentangledSSL, and what these tell of the shared and of the private labels in
+#: the authors' figure, read off to about a point; they draw.
+SIMULATION = {(0.1, 1., False): ('', ''), (10., 1., False): ('', ''), (100., 1., False): ('', ''), (1000., 1., False): ('', ''),
+              (0.1, 0., False): ('', ''), (0.1, 0.1, False): ('', ''), (0.1, 10., False): ('', ''),
+              (0.1, 1., True): ('78', '67'), (10., 1., True): ('71', '61'), (100., 1., True): ('68', '58'), (1000., 1., True): ('56', '51')}
 #: Methods of CoMM's experiment: label, and what its authors publish: shared, shown by one alone, together.
 METHODS = {'random': ('random encoders', ('', '', '')), 'cross': ('contrast across modalities (CLIP)', ('100.0', '11.6', '50.0')),
            'decur': ('DeCUR', ('', '', '')), 'comm': ('CoMM', ('99.9', '87.8', '71.9'))}
@@ -25,8 +26,12 @@ COLUMNS = ('experiment', 'setting', 'seed', 'steps', 'what', 'value')
 
 def plan(seeds: Sequence[int]) -> list[tuple]:
     """``(experiment, setting, seed)`` of every run."""
-    settings = [('simulation', f'{beta:g} {lambd:g}') for beta, lambd in SIMULATION] + [('trifeature', name) for name in METHODS]
+    settings = [('simulation', _name(*setting)) for setting in SIMULATION] + [('trifeature', name) for name in METHODS]
     return [(*setting, seed) for seed in seeds for setting in settings]
+
+
+def _name(beta: float, lambd: float, draw: bool) -> str:
+    return f'{beta:g} {lambd:g}' + ' drawn' * draw
 
 
 def execute(experiment: str, setting: str, seed: int, steps: int, config: Path) -> dict:
@@ -34,7 +39,8 @@ def execute(experiment: str, setting: str, seed: int, steps: int, config: Path) 
     set_random_seed(seed)
     torch.set_num_threads(1)
     if experiment == 'simulation':
-        return simulation.run(*map(float, setting.split()), seed, steps)
+        beta, lambd, *draw = setting.split()
+        return simulation.run(float(beta), float(lambd), bool(draw), seed, steps)
     return trifeature.run(setting, seed, steps, config)
 
 
@@ -67,9 +73,10 @@ def tables(rows: list[dict]) -> dict:
         return format_interval(t_interval(values), 1) if values else ''
 
     gauss, pictures = [], []
-    for (beta, lambd), published in SIMULATION.items():
-        key = 'simulation', f'{beta:g} {lambd:g}'
-        gauss.append((f'{beta:g}', f'{lambd:g}', cell(*key, 'common: shared'), cell(*key, 'common: first', 'common: second'), *published,
+    for (beta, lambd, draw), published in SIMULATION.items():
+        key = 'simulation', _name(beta, lambd, draw)
+        gauss.append((f'{beta:g}', f'{lambd:g}', 'yes' if draw else 'no',
+                      cell(*key, 'common: shared'), cell(*key, 'common: first', 'common: second'), *published,
                       cell(*key, 'unique first: first', 'unique second: second'),
                       cell(*key, 'unique first: shared', 'unique second: shared'),
                       cell(*key, 'unique first: second', 'unique second: first')))
@@ -79,8 +86,8 @@ def tables(rows: list[dict]) -> dict:
             theirs = published if part == ('together' if name == 'comm' else 'encoders') else ('', '', '')
             found = (cell(*key, f'{part}: shared'), cell(*key, f'{part}: first', f'{part}: second'), cell(*key, f'{part}: together'))
             pictures.append((f'{label}, {title}', *found, *theirs))
-    heads = ('beta', 'lambda', 'common: shared label', 'common: private labels', 'published: shared label', 'published: private labels',
-             'unique: own label', 'unique: shared label', "unique: the other's label")
+    heads = ('beta', 'lambda', 'drawn', 'common: shared label', 'common: private labels', 'published: shared label',
+             'published: private labels', 'unique: own label', 'unique: shared label', "unique: the other's label")
     return dict(simulation=markdown(heads, gauss, numbers=True),
                 trifeature=markdown(('', 'shared', 'alone', 'together', 'published: shared', 'published: alone', 'published: together'),
                                     pictures, numbers=True))

@@ -106,6 +106,7 @@ class ModalityLoader:
             check_measurements(values, self.name, self.entry.get('bands'), source, missing)
         if missing is not None and getattr(self.reader, 'nodata', None) is None:
             values = fill(values, missing, self.mean)
+        self._check_fractions(values, source)
         return values, missing
 
     def _check_range(self, dtype: np.dtype, source: str | None) -> None:
@@ -121,6 +122,23 @@ class ModalityLoader:
                         f'{self.mean[channel]:g} in channel {channel}, so the values seem to be in other units than the statistics. Give '
                         'files in the units of the training, or the mean and std of these values. If the values are right: '
                         "reader=dict(type=..., dtype='float32').")
+
+    def _check_fractions(self, values: np.ndarray, source: str | None) -> None:
+        """Refuse fractions of 1 where the means of several channels are in tens and thousands; missing pixels are filled already.
+
+        Of one channel this cannot be told: a flat coast has elevations of less than two metres.
+        """
+        if values.dtype.kind != 'f' or len(self.mean) < 2 or self.mean.min() < 50:
+            return
+        for part in (values[::16, ::16], values):  # most images end the check with their first pixels
+            part = part[part != self.mean.astype(values.dtype)]
+            if np.abs(part).max(initial=0) > 2:
+                return
+        if np.array_equal(part, np.rint(part)):  # nothing but 0, for example
+            return
+        raise DataError(f'{source or "the image"}: modality {self.name!r} has values from {part.min():.3g} to {part.max():.3g}, but its '
+                        f'mean is {self.mean.min():g} or more in every channel, so they seem to be fractions where the statistics are not. '
+                        'Give files in the units of the training (reflectances times 10000, say), or the mean and std of fractions.')
 
 
 def fill(image: np.ndarray, missing: np.ndarray, values: np.ndarray) -> np.ndarray:
