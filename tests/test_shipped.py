@@ -51,8 +51,8 @@ def test_every_tool_has_a_command_and_every_command_a_tool():
     folder = ROOT / 'tools'
     tools = {path.relative_to(folder).as_posix() for path in [*folder.glob('*.py'), *folder.glob('analysis/*.py')]}
     # The launcher of the shell tools, what tools share, and what is run in a checkout: studies, their figures and splits.
-    studies = {'study.py', 'better.py', 'compare.py', 'reproduce.py', 'ombria.py', 'ombria_figure.py', 'ombria_explain.py',
-               'ombria_tuning.py', 'ombria_shift.py', 'analysis/ombria_scenes.py', 'analysis/water_scenes.py'}
+    studies = {'study.py', 'better.py', 'better_baselines.py', 'compare.py', 'reproduce.py', 'ombria.py', 'ombria_figure.py',
+               'ombria_explain.py', 'ombria_tuning.py', 'ombria_shift.py', 'analysis/ombria_scenes.py', 'analysis/water_scenes.py'}
     assert tools - {'torchrun.py', 'steps.py', 'resumable.py', *studies} == {tool for tool, _ in COMMANDS.values()}
     assert all((ROOT / 'tools' / tool).is_file() for tool, _ in COMMANDS.values())
 
