@@ -25,6 +25,7 @@ DATA = {
 }
 PROTOCOLS = {
     'decur': 'pretraining with DeCUR', 'decur-contrast': 'pretraining with DeCUR and contrast of samples',
+    'decur-subsets': 'pretraining with DeCUR, a block of dimensions for a pair of modalities',
     'simclr': 'pretraining with SimCLR', 'clip': 'pretraining with CLIP',
     'barlow-twins': 'pretraining with Barlow Twins', 'vicreg': 'pretraining with VICReg', 'frozen': 'transfer, encoders frozen',
     'finetune': 'transfer, encoders fine-tuned', 'published': "test of the authors' weights",

@@ -29,6 +29,7 @@ from decur.binding import bind
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input
 from decur.evaluation.collect import score_model
+from decur.evaluation.decoupling import split_of
 from decur.evaluation.measures import block_shares, factor_shares, probe_scores
 from decur.evaluation.tables import plain
 from decur.explain.loading import load_explained
@@ -58,8 +59,7 @@ def main():
         dataset['num_images'] = args.num_samples
     dataset = DATASETS.build(dataset)
     model = load_explained(cfg, None if args.checkpoint == 'random' else args.checkpoint, args.level).to(args.device)
-    common = getattr(getattr(model, 'head', None), 'common_dim', None)
-    scores = score_model(model, dataset, common, args.seed, embeddings=args.level == 'embedding')
+    scores = score_model(model, dataset, split_of(getattr(model, 'head', None)), args.seed, embeddings=args.level == 'embedding')
     show('share of variance explained (corrected for chance), by block and role', block_shares(scores))
     show('by block and attribute', factor_shares(scores))
     for name in dict.fromkeys(row['representation'] for row in scores['probes']):

@@ -17,7 +17,7 @@ PATHS = sorted(str(path.relative_to(ROOT / 'configs')) for path in (ROOT / 'conf
 SENSORS = {'s1-s2', 's1', 's2', 's1-s2-dem', 'rgb-dem', 'rgb', 'rgb-hha', 'rgb-disparity', 'optical-dem', 'optical-radar',
            'optical-radar-height', 'camera-lidar', 'first-second'}
 ENCODER = re.compile(r'r50(-rda|-da|-cross-da|-cbam)?|vit-s16|small-resnet|(cmx-|fcn-)?mit-b[0-5]')
-PROTOCOLS = {'decur', 'decur-contrast', 'simclr', 'clip', 'barlow-twins', 'vicreg', 'frozen', 'finetune', 'published',
+PROTOCOLS = {'decur', 'decur-contrast', 'decur-subsets', 'simclr', 'clip', 'barlow-twins', 'vicreg', 'frozen', 'finetune', 'published',
              'upernet', 'segformer', 'scene', 'shares', 'height', 'change'}
 
 
@@ -58,7 +58,7 @@ def test_a_name_says_what_the_config_is(path):
         if family[0] == 'mit':
             assert entry.encoder.arch == family[1]
     heads = dict(decur='DeCURHead', simclr='MultimodalSimCLRHead', clip='MultimodalCLIPHead', vicreg='MultimodalVICRegHead',
-                 **{'barlow-twins': 'MultimodalBarlowTwinsHead', 'decur-contrast': 'DeCURHead'})
+                 **{'barlow-twins': 'MultimodalBarlowTwinsHead', 'decur-contrast': 'DeCURHead', 'decur-subsets': 'SubsetDeCURHead'})
     if protocol in heads:
         assert cfg.model.head.type == heads[protocol]
         assert ([term.type for term in cfg.model.head.get('extra', ())] == ['SampleContrastTerm']) == (protocol == 'decur-contrast')

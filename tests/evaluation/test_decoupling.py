@@ -184,6 +184,19 @@ def test_no_split_and_empty_blocks():
         decoupling.blocks(8, 9)
 
 
+def test_blocks_of_subsets():
+    from decur.models.objectives import DeCURHead, SubsetDeCURHead
+    head = SubsetDeCURHead({'all': 3, ('optical', 'height'): 2, ('radar', 'height'): 1}, statistics=False)
+    split = decoupling.split_of(head)
+    assert split == {'common': 3, 'optical+height': 2, 'radar+height': 1}
+    assert decoupling.blocks(8, split) == {
+        'common': slice(0, 3), 'optical+height': slice(3, 5), 'radar+height': slice(5, 6), 'unique': slice(6, 8)}
+    assert list(decoupling.blocks(6, split)) == list(split), 'nothing is unique'
+    assert decoupling.split_of(DeCURHead(3)) == 3 and decoupling.split_of(None) is None
+    with pytest.raises(DataError, match='6 common dimensions'):
+        decoupling.blocks(5, split)
+
+
 def test_bad_input(rng):
     z = rng.normal(size=(5, 3))
     with pytest.raises(DataError, match='too few'):

@@ -1,4 +1,6 @@
 """A model on a data set with known factors: its features and embeddings, and their decoupling scores."""
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import nn
@@ -43,13 +45,14 @@ def collect_representations(model: nn.Module, dataset: FactorsDataset, batch_siz
     return join(features), join(z), {name: np.array(values) for name, values in factors.items()}
 
 
-def score_model(model: nn.Module, dataset: FactorsDataset, common_dim: int | None, seed: int = 0, embeddings: bool = True) -> dict:
+def score_model(model: nn.Module, dataset: FactorsDataset, common_dim: int | Mapping[str, int] | None, seed: int = 0,
+                embeddings: bool = True) -> dict:
     """All decoupling scores of a model on a data set with known factors.
 
     Args:
         model: a :class:`~decur.models.MultimodalPretraining`.
         dataset: see :func:`collect_representations`.
-        common_dim: number of common dimensions; None for objectives without.
+        common_dim: number of common dimensions, see :func:`~decur.evaluation.decoupling.split_of`; None for objectives without.
         seed: of the probes' split.
         embeddings: False scores the encoder alone.
 

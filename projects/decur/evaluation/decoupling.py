@@ -253,21 +253,37 @@ def _standardized_pair(za: np.ndarray, zb: np.ndarray) -> list:
 
 
 # ------------------------------------------------------------------------------------------------ everything together
-def blocks(dims: int, common_dim: int | None) -> dict[str, slice]:
+def blocks(dims: int, common_dim: int | Mapping[str, int] | None) -> dict[str, slice]:
     """The named blocks of K dimensions: ``common`` and ``unique``, or ``all`` where the objective knows no such split.
 
     An empty block is left out.
+
+    Args:
+        dims: K.
+        common_dim: See :func:`split_of`.
     """
     if common_dim is None:
         return dict(all=slice(0, dims))
-    if not 0 <= common_dim <= dims:
-        raise DataError(f'{common_dim} common dimensions do not fit into {dims}')
-    return {name: part for name, part in (('common', slice(0, common_dim)), ('unique', slice(common_dim, dims)))
-            if part.stop > part.start}
+    shared = common_dim if isinstance(common_dim, Mapping) else dict(common=common_dim)
+    if min(shared.values()) < 0 or sum(shared.values()) > dims:
+        raise DataError(f'{sum(shared.values())} common dimensions do not fit into {dims}')
+    ends = np.cumsum([0, *shared.values(), dims - sum(shared.values())]).tolist()
+    return {name: slice(*part) for name, part in zip((*shared, 'unique'), zip(ends, ends[1:])) if part[1] > part[0]}
+
+
+def split_of(head: object) -> int | dict[str, int] | None:
+    """How an objective splits embeddings: its number of common dimensions, or None.
+
+    With a block for every subset of the modalities (:class:`~decur.models.objectives.SubsetDeCURHead`) their sizes in order: ``common`` is
+    that of all, others are named after their modalities, ``optical+height``. What is left is unique.
+    """
+    if hasattr(head, 'blocks'):
+        return {'common' if subset == 'all' else '+'.join(subset): dims for subset, dims in head.blocks.items()}
+    return getattr(head, 'common_dim', None)
 
 
 def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str, np.ndarray], kinds: Mapping[str, str],
-                      common_dim: int | None, features: Mapping[str, np.ndarray] | None = None,
+                      common_dim: int | Mapping[str, int] | None, features: Mapping[str, np.ndarray] | None = None,
                       seen: Mapping[str, Sequence[str]] | None = None, degree: int = 3, seed: int = 0) -> dict[str, list[dict]]:
     """All decoupling scores of one model on one data set with known factors.
 
@@ -275,7 +291,8 @@ def decoupling_scores(embeddings: Mapping[str, np.ndarray], factors: Mapping[str
         embeddings: {modality: (N, K)} after the projector.
         factors: {factor: (N,) or (N, D)} values, of every sample.
         kinds: {factor: one of :data:`KINDS`}.
-        common_dim: number of common dimensions K_c (the first ones); None for an objective without common and unique dimensions.
+        common_dim: number of common dimensions K_c (the first ones), see :func:`split_of`; None for an objective without common and unique
+            dimensions.
         features: {modality: (N, F)} of the encoder; its probes are left out without.
         seen: {factor: modalities that show it}. Probes are run only where a modality shows the factor; without it, everywhere.
         degree: see :func:`design_matrix`.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from decur.errors import ConfigError, check_choice
-from decur.evaluation.decoupling import blocks
+from decur.evaluation.decoupling import blocks, split_of
 from decur.modalities import check_names
 
 #: Where a model is looked at: after the projector, or before it.
@@ -32,11 +32,10 @@ def represent(model: nn.Module, inputs: Mapping[str, Tensor], level: str = 'embe
 def blocks_of(model: nn.Module, dims: int, level: str = 'embedding') -> dict:
     """The named blocks of a model's dimensions.
 
-    ``common`` and ``unique`` where the objective knows them (``head.common_dim``); ``all`` for other objectives and for encoder features,
-    which have no such split.
+    ``common``, those of some modalities and ``unique`` where the objective knows them; ``all`` for other objectives and for encoder
+    features, which have no such split.
     """
-    common = getattr(getattr(model, 'head', None), 'common_dim', None) if level == 'embedding' else None
-    return blocks(dims, common)
+    return blocks(dims, split_of(getattr(model, 'head', None)) if level == 'embedding' else None)
 
 
 class BlockMeans(nn.Module):
