@@ -67,6 +67,8 @@ def test_it_builds_and_takes_one_step(path):
         neck.update(hid_channels=64, out_channels=64)
         if head.get('common_dim'):
             head.common_dim = 48
+        if head.get('blocks'):
+            head.blocks = {subset: dims // 4 for subset, dims in head.blocks.items()}
     if model_cfg.get('data_preprocessor', {}).get('size'):
         model_cfg.data_preprocessor.size = (64, 64)
     model = MODELS.build(model_cfg).train()
