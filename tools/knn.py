@@ -20,7 +20,6 @@ def parse_args():
 
 answer_help(parse_args)  # before the imports that take seconds
 
-
 from decur.apis.features import labelled_sets
 from decur.engine import load_config
 from decur.errors import ConfigError, exit_on_bad_input

@@ -42,6 +42,12 @@ def test_fractions_for_a_model_of_thousands_are_refused(tmp_path):
         loader([1200., 1500.])(tmp_path / 'a.tif')
     with pytest.raises(DataError, match='the image: modality'):
         loader([1200., 1500.]).finish(np.ma.masked_array(reflectances, reflectances < .05))  # with missing pixels too
+    written = reflectances.copy()
+    written[:4] = -9999
+    write_tif(tmp_path / 'b.tif', written, nodata=-9999)
+    for reader in (dict(type='AutoReader'), dict(type='AutoReader', nodata=-9999.)):  # what missing pixels become does not matter
+        with pytest.raises(DataError, match=message.replace('a', 'b', 1)):
+            loader([1200., 1500.], reader=reader)(tmp_path / 'b.tif')
     scaled = np.rint(reflectances * 10000)
     scaled[0, 0] = 0.5  # one pixel of a fraction, among others
     # In the units of the statistics; statistics of fractions; empty; all missing; one channel, as a flat coast.

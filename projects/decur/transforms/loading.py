@@ -104,9 +104,9 @@ class ModalityLoader:
         if self.radiometry:
             values = as_image(values, where)
             check_measurements(values, self.name, self.entry.get('bands'), source, missing)
+        self._check_fractions(values, missing, source)
         if missing is not None and getattr(self.reader, 'nodata', None) is None:
             values = fill(values, missing, self.mean)
-        self._check_fractions(values, source)
         return values, missing
 
     def _check_range(self, dtype: np.dtype, source: str | None) -> None:
@@ -123,15 +123,17 @@ class ModalityLoader:
                         'files in the units of the training, or the mean and std of these values. If the values are right: '
                         "reader=dict(type=..., dtype='float32').")
 
-    def _check_fractions(self, values: np.ndarray, source: str | None) -> None:
-        """Refuse fractions of 1 where the means of several channels are in tens and thousands; missing pixels are filled already.
+    def _check_fractions(self, values: np.ndarray, missing: np.ndarray | None, source: str | None) -> None:
+        """Refuse fractions of 1 where the means of several channels are in tens and thousands; missing pixels do not count.
 
         Of one channel this cannot be told: a flat coast has elevations of less than two metres.
         """
         if values.dtype.kind != 'f' or len(self.mean) < 2 or self.mean.min() < 50:
             return
-        for part in (values[::16, ::16], values):  # most images end the check with their first pixels
-            part = part[part != self.mean.astype(values.dtype)]
+        for step in (16, 1):  # most images end the check with their first pixels
+            part = values[::step, ::step]
+            if missing is not None:
+                part = part[~missing[::step, ::step]]
             if np.abs(part).max(initial=0) > 2:
                 return
         if np.array_equal(part, np.rint(part)):  # nothing but 0, for example
