@@ -6,7 +6,8 @@ from torch.nn import functional as F
 
 from decur.evaluation.decoupling import probe
 from decur.models.objectives import DisentangledSSLHead
-from decur.progress import Progress
+
+from .training import fit
 
 #: Length of each of the three factors, and of an embedding's common and of its unique dimensions, as published.
 FACTOR, BLOCK = 50, 100
@@ -97,18 +98,14 @@ def run(beta: float, lambd: float, draw: bool, seed: int, steps: int, num: int =
     torch.manual_seed(seed)
     encoders = nn.ModuleDict({name: TwoPartEncoder(width) for name in NAMES})
     head = DisentangledSSLHead(BLOCK, beta=beta, lambd=lambd, statistics=False)
-    optimizer = torch.optim.Adam(encoders.parameters(), lr=1e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     see = drawn if draw else nn.Identity()
-    with Progress(steps, f'beta {beta:g}, lambda {lambd:g}{", drawn" if draw else ""}, seed {seed}') as progress:
-        for _ in range(steps):
-            rows = torch.randint(num, (batch_size, ))
-            loss = head.loss({name: tuple(see(encoders[name](augmented(x[name][rows]))) for _ in range(2)) for name in NAMES})['loss']
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            progress.update()
+
+    def loss_of_step() -> Tensor:
+        rows = torch.randint(num, (batch_size, ))
+        return head.loss({name: tuple(see(encoders[name](augmented(x[name][rows]))) for _ in range(2)) for name in NAMES})['loss']
+
+    fit(torch.optim.Adam(encoders.parameters(), lr=1e-3), loss_of_step, steps,
+        f'beta {beta:g}, lambda {lambd:g}{", drawn" if draw else ""}, seed {seed}')
     with torch.no_grad():
         z = {name: encoders[name](x[name]) for name in NAMES}
     # Their length says nothing: the objective compares directions.

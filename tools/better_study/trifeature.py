@@ -9,9 +9,10 @@ from torch import Tensor, nn
 import decur
 from decur.evaluation.decoupling import probe
 from decur.models.objectives import CoMMHead
-from decur.progress import Progress
 from decur.synthetic.factors import ATTRIBUTES, RenderedWorld
 from decur.weights.quiet import no_line_for_every_tensor
+
+from .training import fit
 
 NAMES = ('first', 'second')
 #: Width of CoMM's tokens.
@@ -91,22 +92,14 @@ def run(method: str, seed: int, steps: int, config: Path, num: int = 8192, num_p
     """
     torch.manual_seed(seed)
     model, (x, _) = build(config, method).train(), pairs(num, 2 * seed, coupled=1.)
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    with Progress(steps, f'{method}, seed {seed}') as progress:
-        for _ in range(steps):
-            rows = torch.randint(num, (batch_size, ))
-            views = {name: [augmented(x[name][rows]) for _ in range(2)] for name in NAMES}
-            if method == 'random':  # what batch normalization takes from the data
-                model(views, mode='loss')
-                progress.update()
-                continue
-            loss = model(views, mode='loss')['loss']
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            progress.update()
+
+    def loss_of_step() -> Tensor:
+        rows = torch.randint(num, (batch_size, ))
+        return model({name: [augmented(x[name][rows]) for _ in range(2)] for name in NAMES}, mode='loss')['loss']
+
+    # Random encoders stay as they are, but their batch normalization takes its statistics from the data.
+    rate = 0. if method == 'random' else 2e-3
+    fit(torch.optim.AdamW(model.parameters(), lr=rate, weight_decay=1e-4), loss_of_step, steps, f'{method}, seed {seed}')
     x, labels = pairs(num_probe, 2 * seed + 1, coupled=.5)
     model.eval()
     with torch.no_grad():
