@@ -14,6 +14,7 @@ from resumable import digest, read_record, resumable_runner
 from decur.binding import bind
 from decur.engine import load_config, prepare
 from decur.evaluation.collect import score_model
+from decur.evaluation.decoupling import split_of
 from decur.evaluation.measures import measures
 from decur.writing import write_json
 
@@ -118,8 +119,7 @@ def execute(run: Run, setup: Setup) -> dict:
     model = runner.train()
     record = dict(fingerprint=key, loss=float(runner.message_hub.get_scalar('train/loss').mean(window_size=20)))
     if run.transfer is None:
-        common = cfg.model.head.get('common_dim')
-        found = measures(score_model(model, DATASETS.build(bind(cfg).score_dataset), common, run.seed))
+        found = measures(score_model(model, DATASETS.build(bind(cfg).score_dataset), split_of(model.head), run.seed))
         probes = [value for name, value in found.items() if name in ('encoder probe: shared', 'encoder probe: private')]
         record.update(score=100 * sum(probes) / len(probes), factors={name: found[name] for name in FACTORS if name in found})
     else:

@@ -15,6 +15,7 @@ from decur.binding import bind
 from decur.engine import load_config, prepare
 from decur.errors import ConfigError
 from decur.evaluation.collect import score_model
+from decur.evaluation.decoupling import split_of
 from decur.writing import write_bytes
 
 #: Version of what a run's scores hold: those of another are not read.
@@ -97,8 +98,8 @@ class Run:
             set_random_seed(self.seed)
             model, loss = MODELS.build(bind(cfg).model), None
             model.init_weights()
-        common = cfg.model.head.get('common_dim') if self.train else None
-        scores = score_model(model, DATASETS.build(bind(cfg).score_dataset), common, self.seed)
+        split = split_of(model.head) if self.train else None
+        scores = score_model(model, DATASETS.build(bind(cfg).score_dataset), split, self.seed)
         scores = dict(fingerprint=key, seed=self.seed, loss=loss, seconds=round(time.process_time() - start, 1), **scores)
         self.folder.mkdir(parents=True, exist_ok=True)
         write_bytes(self.folder / 'scores.json', json.dumps(scores).encode())
